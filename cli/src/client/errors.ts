@@ -1,0 +1,50 @@
+/** The balancer, or a service of it, could not be reached at all. The message names the address. */
+export class UnreachableError extends Error {
+  constructor(
+    readonly address: string,
+    why: string,
+    what = "the balancer",
+    options?: ErrorOptions,
+  ) {
+    super(`cannot reach ${what} at ${address}: ${why}`, options);
+  }
+}
+
+/** The balancer ended the stream in a way that trying again cannot mend. `code` is the name of the gRPC status. */
+export class BalancerError extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** A source could not give its bytes: it is gone, may not be read, or has changed. The message is for people. */
+export class SourceError extends Error {}
+
+/** The upload was stopped by its `AbortSignal`. */
+export class UploadAbortedError extends Error {
+  constructor(reason: unknown) {
+    super("the upload was stopped", { cause: reason });
+  }
+}
+
+const systemErrors: Readonly<Record<string, string>> = {
+  ENOENT: "no such file or folder",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EISDIR: "it is a folder",
+  ENOTDIR: "a part of the path is not a folder",
+  EMFILE: "too many open files",
+  EIO: "the disk failed to read it",
+  ELOOP: "too many symbolic links",
+};
+
+/** What went wrong, in words for people; never a stack trace. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  return systemErrors[code] ?? error.message;
+}

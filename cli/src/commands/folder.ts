@@ -1,0 +1,78 @@
+import type { Dirent, Stats } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { describeError } from "../client/errors.js";
+import { UsageError } from "./command-context.js";
+
+/** A regular file in a folder. */
+export interface FolderFile {
+  readonly name: string;
+  readonly path: string;
+  readonly sizeBytes: number;
+}
+
+/**
+ * The regular files of a folder that are not hidden, by name.
+ *
+ * @param argument what the user calls the folder, for the message
+ * @throws UsageError when it is missing, no folder, or has no such file
+ */
+export async function listFolder(path: string, argument: string): Promise<FolderFile[]> {
+  const entries = await readFolder(path, argument);
+  const files: FolderFile[] = [];
+  for (const { name } of entries) {
+    if (name.startsWith(".")) continue;
+    const found = await statOrNothing(join(path, name));
+    if (found?.isFile()) files.push({ name, path: join(path, name), sizeBytes: found.size });
+  }
+  if (files.length === 0)
+    throw new UsageError(
+      `${argument}: the folder '${path}' is empty; expected at least one file in it (hidden ones do not count)`,
+    );
+  return files;
+}
+
+/**
+ * All regular files under a folder, hidden files and folders left out, in the order of their names. Links to folders are not followed. A
+ * folder in it that cannot be read stands for itself, so that it is missed by nobody.
+ *
+ * @throws UsageError when the folder itself cannot be read
+ */
+export async function* walkFolder(path: string): AsyncGenerator<FolderFile, void, void> {
+  yield* walkEntries(path, await readFolder(path, "PATH"));
+}
+
+async function* walkEntries(path: string, entries: readonly Dirent[]): AsyncGenerator<FolderFile, void, void> {
+  for (const entry of entries) {
+    if (entry.name.startsWith(".")) continue;
+    const inner = join(path, entry.name);
+    if (entry.isDirectory()) {
+      const innerEntries = await readFolder(inner, "PATH").catch(() => undefined);
+      if (innerEntries) yield* walkEntries(inner, innerEntries);
+      else yield { name: entry.name, path: inner, sizeBytes: 0 };
+    } else if (entry.isFile() || entry.isSymbolicLink()) {
+      const found = await statOrNothing(inner);
+      if (found?.isFile()) yield { name: entry.name, path: inner, sizeBytes: found.size };
+    }
+  }
+}
+
+async function readFolder(path: string, argument: string): Promise<Dirent[]> {
+  try {
+    const entries = await readdir(path, { withFileTypes: true });
+    return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    const why =
+      code === "ENOENT"
+        ? `the folder '${path}' does not exist; expected a folder with files to send`
+        : code === "ENOTDIR"
+          ? `'${path}' is not a folder; expected a folder with files to send`
+          : `cannot read the folder '${path}': ${describeError(error)}`;
+    throw new UsageError(`${argument}: ${why}`, { cause: error });
+  }
+}
+
+async function statOrNothing(path: string): Promise<Stats | undefined> {
+  return stat(path).catch(() => undefined);
+}

@@ -1,0 +1,37 @@
+import { InvalidArgumentError } from "commander";
+
+/** Readers of option values. They throw `InvalidArgumentError`: commander puts the option's name and what came before the words. */
+
+const largestCount = 10_000_000;
+
+/** How many files: a whole number from 1. */
+export function parseCount(text: string): number {
+  return wholeNumber(text, 1, largestCount);
+}
+
+/** A seed: a whole number of 32 bits. */
+export function parseSeed(text: string): number {
+  return wholeNumber(text, 0, 2 ** 32 - 1);
+}
+
+/** A time in seconds, returned in milliseconds. */
+export function parseSeconds(text: string): number {
+  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(seconds <= 86_400)) throw new InvalidArgumentError(`expected seconds from 0 to 86400; got '${text}'`);
+  return seconds * 1000;
+}
+
+/** `host:port`, with IPv6 addresses in brackets. */
+export function parseAddress(text: string): string {
+  const port = /^(?:\[[0-9a-f:.]+\]|[^\s:/[\]]+):(\d{1,5})$/i.exec(text)?.[1];
+  if (port === undefined || Number(port) < 1 || Number(port) > 65_535)
+    throw new InvalidArgumentError(`expected host:port, for example 127.0.0.1:50051; got '${text}'`);
+  return text;
+}
+
+function wholeNumber(text: string, least: number, most: number): number {
+  const number = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(number >= least && number <= most))
+    throw new InvalidArgumentError(`expected a whole number from ${least} to ${most}; got '${text}'`);
+  return number;
+}

@@ -1,0 +1,88 @@
+import { BilanciaClient } from "../client/bilancia-client.js";
+import { UploadAbortedError } from "../client/errors.js";
+import type { UploadSource } from "../client/upload-source.js";
+import type { AckStage, UploadNotice, UploadProgress } from "../client/upload-types.js";
+import { counted, humanCount, humanDuration, printable } from "../output/human.js";
+import { uploadJson } from "../output/json.js";
+import { type ExpectedWork, progressView, silentView } from "../output/progress.js";
+import type { Screen } from "../output/screen.js";
+import { UploadReport } from "../output/upload-report.js";
+import { type CommandContext, exitCode } from "./command-context.js";
+
+/** Files to send, and what is known of them before. */
+export interface Shipment {
+  readonly sources: AsyncIterable<UploadSource> | Iterable<UploadSource>;
+  readonly expected: ExpectedWork;
+  readonly ack: AckStage;
+}
+
+/**
+ * Sends files and shows what becomes of them: progress on the side, then a table; or, with `--json`, a line per file as it ends.
+ *
+ * @returns the exit code
+ * @throws UnreachableError, BalancerError, and what the sources throw; what was stored until then has been shown
+ */
+export async function sendFiles(shipment: Shipment, context: CommandContext, signal: AbortSignal): Promise<number> {
+  const { screen, json, balancer } = context;
+  const client = new BilanciaClient({
+    address: balancer,
+    connectTimeoutMs: context.connectTimeoutMs,
+    retryForMs: context.retryForMs,
+  });
+  const view =
+    json && !screen.side.isTTY ? silentView(screen) : progressView(screen, shipment.expected, () => performance.now());
+  const report = new UploadReport();
+  let progress: UploadProgress | undefined;
+  let failure: { readonly error: unknown } | undefined;
+  const startedAtMs = performance.now();
+  try {
+    const results = client.upload(shipment.sources, {
+      ack: shipment.ack,
+      signal,
+      onProgress: (now) => {
+        progress = now;
+        view.update(now);
+      },
+      onNotice: (notice) => {
+        const line = noticeLine(notice);
+        if (line) view.note(screen.paintSide("yellow", line));
+      },
+    });
+    for await (const result of results) {
+      report.add(result);
+      if (json) await screen.print(JSON.stringify(uploadJson(result)));
+    }
+  } catch (error) {
+    failure = { error };
+  } finally {
+    view.stop();
+    client.close();
+  }
+  if (!json) await show(report, performance.now() - startedAtMs, screen);
+  if (failure?.error instanceof UploadAbortedError) {
+    const done = report.counts.stored + report.counts.queued;
+    const all = shipment.expected.files ?? progress?.foundFiles ?? 0;
+    screen.remark(
+      `stopped: ${humanCount(done)} of ${counted(all, "file")} ${shipment.ack}, ${humanCount(all - done)} not`,
+    );
+    return exitCode.interrupted;
+  }
+  if (failure) throw failure.error;
+  return report.happy ? exitCode.ok : exitCode.notAllStored;
+}
+
+async function show(report: UploadReport, elapsedMs: number, screen: Screen): Promise<void> {
+  if (report.endedCount > 0) await screen.print(report.render(elapsedMs, screen));
+  for (const line of report.complaints()) screen.remark(`${screen.paintSide("red", "error:")} ${line}`);
+}
+
+function noticeLine(notice: UploadNotice): string | undefined {
+  switch (notice.type) {
+    case "connected":
+      return undefined;
+    case "connection-lost":
+      return `connection to ${notice.address} lost (${printable(notice.why)}); trying again`;
+    case "rejected-for-now":
+      return `${printable(notice.name)}: ${printable(notice.message)}; trying again in ${humanDuration(notice.retryInMs)}`;
+  }
+}

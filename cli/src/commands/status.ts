@@ -1,0 +1,167 @@
+import type { GetStatusResponse } from "@bilancia/proto/gen/admin";
+import {
+  type Attempt,
+  attemptOutcomeToJSON,
+  type QueryUploadResponse,
+  uploadStateToJSON,
+} from "@bilancia/proto/gen/balancer";
+import { isUuid } from "@bilancia/proto/header-rules";
+import { fromTimestamp } from "@bilancia/proto/time";
+import { callUnary } from "@bilancia/proto/unary";
+import { BilanciaClient, type UploadKey } from "../client/bilancia-client.js";
+import { counted, humanBytes, humanCount, humanDuration, printable } from "../output/human.js";
+import { hex, type Json, jsonNumber, jsonTime, reasonName } from "../output/json.js";
+import type { Screen } from "../output/screen.js";
+import { askAdmin } from "./admin-request.js";
+import { type CommandContext, exitCode, UsageError } from "./command-context.js";
+
+const largestRequestNumber = 2n ** 64n - 1n;
+
+/** Reads the name of an upload: its request number or its upload id. @throws UsageError */
+export function parseUploadKey(text: string): UploadKey {
+  if (isUuid(text)) return { uploadId: text };
+  if (/^[0-9]{1,20}$/.test(text)) {
+    const requestNumber = BigInt(text);
+    if (requestNumber > 0n && requestNumber <= largestRequestNumber) return { requestNumber };
+  }
+  throw new UsageError(`UPLOAD: expected a request number from 1, or an upload id (a UUID); got '${text}'`);
+}
+
+/** Shows the balancer's own state. Returns the exit code. @throws UnreachableError, BalancerError */
+export async function balancerStatus(context: CommandContext): Promise<number> {
+  const status = await askAdmin(context, (client, timeoutMs) =>
+    callUnary(client.getStatus.bind(client), {}, timeoutMs),
+  );
+  if (context.json) await context.screen.print(JSON.stringify(statusJson(status)));
+  else await context.screen.print(facts(statusFacts(status, Date.now()), context.screen));
+  return exitCode.ok;
+}
+
+/** Shows one upload. Returns the exit code: 1 for an unknown one. @throws UnreachableError, BalancerError */
+export async function uploadStatus(key: UploadKey, context: CommandContext): Promise<number> {
+  const { screen, balancer, connectTimeoutMs } = context;
+  const client = new BilanciaClient({ address: balancer, connectTimeoutMs });
+  try {
+    const upload = await client.query(key);
+    if (!upload) {
+      const name = "uploadId" in key ? `the id ${key.uploadId}` : `the request number ${key.requestNumber}`;
+      screen.remark(`${screen.paintSide("red", "error:")} the balancer knows no upload with ${name}`);
+      return exitCode.notAllStored;
+    }
+    if (context.json) await screen.print(JSON.stringify(queryJson(upload)));
+    else await screen.print(facts(uploadFacts(upload), screen));
+    return exitCode.ok;
+  } finally {
+    client.close();
+  }
+}
+
+type Fact = readonly [name: string, value: string];
+
+function facts(lines: readonly Fact[], screen: Screen): string {
+  const width = Math.max(...lines.map(([name]) => name.length));
+  return lines.map(([name, value]) => `${screen.paint("bold", name.padEnd(width))}  ${printable(value)}`).join("\n");
+}
+
+function statusFacts(status: GetStatusResponse, nowMs: number): Fact[] {
+  const started = status.startedAt ? fromTimestamp(status.startedAt) : undefined;
+  return [
+    ["version", status.version],
+    [
+      "started",
+      started === undefined ? "-" : `${new Date(started).toISOString()} (${humanDuration(nowMs - started)} ago)`,
+    ],
+    ["servers", `${status.availableServers} of ${status.servers} available`],
+    ["queue", `${status.queue}; ${humanBytes(status.queuedBytes)}`],
+    ["receiving", counted(status.receivingFiles, "file")],
+    ["queued", counted(status.queuedFiles, "file")],
+    ["dispatching", counted(status.dispatchingFiles, "file")],
+    ["stored", `${counted(status.storedFiles, "file")}, ${humanBytes(status.storedBytes)}`],
+    ["rejected", counted(status.rejectedFiles, "file")],
+    ["streams", humanCount(status.uploadStreams)],
+    ["last request", String(status.lastRequestNumber)],
+    ["memory", humanBytes(status.memoryBytes)],
+    ["origin", `${status.origin}, term ${status.term}`],
+  ];
+}
+
+function statusJson(status: GetStatusResponse): Json {
+  return {
+    version: status.version,
+    startedAt: jsonTime(status.startedAt),
+    origin: status.origin,
+    term: jsonNumber(status.term),
+    queue: status.queue,
+    receivingFiles: jsonNumber(status.receivingFiles),
+    queuedFiles: jsonNumber(status.queuedFiles),
+    dispatchingFiles: jsonNumber(status.dispatchingFiles),
+    queuedBytes: jsonNumber(status.queuedBytes),
+    storedFiles: jsonNumber(status.storedFiles),
+    storedBytes: jsonNumber(status.storedBytes),
+    rejectedFiles: jsonNumber(status.rejectedFiles),
+    uploadStreams: status.uploadStreams,
+    lastRequestNumber: jsonNumber(status.lastRequestNumber),
+    availableServers: status.availableServers,
+    servers: status.servers,
+    memoryBytes: jsonNumber(status.memoryBytes),
+  };
+}
+
+const stateName = (upload: QueryUploadResponse) =>
+  uploadStateToJSON(upload.state).replace("UPLOAD_STATE_", "").toLowerCase();
+const outcomeName = (attempt: Attempt) =>
+  attemptOutcomeToJSON(attempt.outcome).replace("ATTEMPT_OUTCOME_", "").replace("UNSPECIFIED", "running").toLowerCase();
+
+function uploadFacts(upload: QueryUploadResponse): Fact[] {
+  const { receipt, rejection, sizeBytes } = upload;
+  const lines: Fact[] = [
+    ["request", String(upload.requestNumber)],
+    ["upload id", upload.uploadId],
+    ["name", upload.name],
+    ["state", stateName(upload)],
+    ["size", sizeBytes === undefined ? "not known yet" : humanBytes(sizeBytes)],
+    ["held", humanBytes(upload.persistedBytes)],
+    ["received", jsonTime(upload.receivedAt) ?? "-"],
+  ];
+  for (const attempt of upload.attempts) {
+    const why = attempt.message ? `: ${attempt.message}` : "";
+    lines.push([`attempt ${attempt.number}`, `${attempt.server}, ${outcomeName(attempt)}${why}`]);
+  }
+  if (receipt) {
+    lines.push(
+      ["server", receipt.server],
+      ["stored name", receipt.storedName],
+      ["stored", jsonTime(receipt.storedAt) ?? "-"],
+      ["sha256", hex(receipt.sha256)],
+    );
+    if (receipt.textStats) lines.push(["letters a", humanCount(receipt.textStats.lettersA)]);
+  }
+  if (rejection) lines.push(["why", `${reasonName(rejection)}: ${rejection.message}`]);
+  return lines;
+}
+
+function queryJson(upload: QueryUploadResponse): Json {
+  const { receipt, rejection } = upload;
+  return {
+    requestNumber: jsonNumber(upload.requestNumber),
+    uploadId: upload.uploadId,
+    name: upload.name,
+    sizeBytes: upload.sizeBytes === undefined ? null : jsonNumber(upload.sizeBytes),
+    server: receipt?.server ?? null,
+    storedName: receipt?.storedName ?? null,
+    sha256: receipt ? hex(receipt.sha256) : null,
+    attempts: upload.attempts.map((attempt) => ({
+      number: attempt.number,
+      server: attempt.server,
+      outcome: outcomeName(attempt),
+      message: attempt.message,
+      startedAt: jsonTime(attempt.startedAt),
+    })),
+    state: stateName(upload),
+    persistedBytes: jsonNumber(upload.persistedBytes),
+    receivedAt: jsonTime(upload.receivedAt),
+    storedAt: jsonTime(receipt?.storedAt),
+    ...(receipt?.textStats ? { lettersA: jsonNumber(receipt.textStats.lettersA) } : {}),
+    ...(rejection ? { reason: reasonName(rejection), message: rejection.message } : {}),
+  };
+}

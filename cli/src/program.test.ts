@@ -1,0 +1,315 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type GetStatusResponse, ServerHealth } from "@bilancia/proto/gen/admin";
+import { RejectReason } from "@bilancia/proto/gen/balancer";
+import { closedAddress } from "./testing/closed-address.js";
+import { startFakeAdmin } from "./testing/fake-admin.js";
+import { FakeBalancer } from "./testing/fake-balancer.js";
+import { type CliInput, type CliRun, runCli } from "./testing/run-cli.js";
+import { tempFolder } from "./testing/temp-folder.js";
+
+const document = (title: string) => JSON.stringify({ title, content: "A banana and a pear." });
+
+const status: GetStatusResponse = {
+  version: "9.9.9",
+  startedAt: { seconds: 1_800_000_000n, nanos: 0 },
+  origin: "0".repeat(32),
+  term: 3n,
+  queue: "memory",
+  receivingFiles: 0n,
+  queuedFiles: 2n,
+  dispatchingFiles: 1n,
+  queuedBytes: 2048n,
+  storedFiles: 2n ** 60n,
+  storedBytes: 12n,
+  rejectedFiles: 0n,
+  uploadStreams: 1,
+  lastRequestNumber: 15n,
+  availableServers: 1,
+  servers: 1,
+  memoryBytes: 1_000_000n,
+};
+
+const server = {
+  name: "storage-1",
+  address: "127.0.0.1:50061",
+  weight: 5,
+  available: false,
+  health: ServerHealth.SERVER_HEALTH_HEALTHY,
+  healthSince: { seconds: 1_700_000_000n, nanos: 0 },
+  healthReason: "answers SERVING",
+  overloaded: true,
+  full: false,
+  inFlightFiles: 1,
+  inFlightBytes: 2n,
+  storedFiles: 3n,
+  storedBytes: 4n,
+  failedAttempts: 5n,
+  load: undefined,
+};
+
+describe("lb-cli", () => {
+  const balancer = new FakeBalancer();
+  let admin: Awaited<ReturnType<typeof startFakeAdmin>>;
+  let folder: Awaited<ReturnType<typeof tempFolder>>;
+  before(async () => {
+    await balancer.start();
+    admin = await startFakeAdmin([server], status);
+  });
+  after(() => {
+    balancer.stop();
+    admin.stop();
+  });
+  beforeEach(async () => {
+    balancer.uploads.clear();
+    for (const key of Object.keys(balancer.behaviour)) Reflect.deleteProperty(balancer.behaviour, key);
+    folder = await tempFolder({
+      "a.json": document("a"),
+      "b.json": document("b"),
+      "c.bin": randomBytes(100),
+      ".hidden": "",
+    });
+  });
+  afterEach(() => folder.remove());
+
+  function run(args: readonly string[], input: CliInput = {}): Promise<CliRun> {
+    const env = { BILANCIA_BALANCER: balancer.address, BILANCIA_ADMIN: admin.address, ...input.env };
+    return runCli(args, { cwd: folder.path, ...input, env });
+  }
+  const jsonLines = ({ stdout }: CliRun) =>
+    stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+  it("ftp sends files drawn from the folder and shows them in a table", async () => {
+    const { code, stdout, stderr } = await run(["ftp", "--count", "5", "--dir", "."]);
+    assert.equal(code, 0, stderr);
+    const lines = stdout.trimEnd().split("\n");
+    assert.match(lines[0] ?? "", /^request +name +size +server +stored name +attempts +letters a +time$/);
+    assert.equal(lines.length, 1 + 5 + 2);
+    assert.match(lines.at(-1) ?? "", /^5 stored; .*; storage-1 5$/);
+    assert.match(stderr, /^sending 5 files/);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: escape codes are what must not be there
+    assert.doesNotMatch(stdout + stderr, /\u001b/);
+  });
+
+  it("ftp --json prints one object per file; a seed repeats the draw; --no-repeat draws each file once", async () => {
+    const once = await run(["ftp", "-c", "3", "--dir", ".", "--no-repeat", "--json"]);
+    assert.equal(once.stderr, "");
+    assert.deepEqual(
+      jsonLines(once)
+        .map(({ name }) => name)
+        .sort(),
+      ["a.json", "b.json", "c.bin"],
+    );
+    const [first] = jsonLines(once);
+    for (const key of ["requestNumber", "uploadId", "sizeBytes", "server", "storedName", "sha256", "attempts", "state"])
+      assert.ok(first && key in first, key);
+    const names = async () =>
+      jsonLines(await run(["--json", "ftp", "-c", "8", "--dir", ".", "--seed", "7"]))
+        .map(({ requestNumber, name }) => [Number(requestNumber), name] as const)
+        .sort(([a], [b]) => a - b)
+        .map(([, name]) => name);
+    balancer.uploads.clear();
+    const drawn = await names();
+    balancer.uploads.clear();
+    assert.deepEqual(await names(), drawn);
+  });
+
+  it("exits with 1 and the reason when a file is rejected", async () => {
+    balancer.behaviour.onFinish = ({ header }) =>
+      header.name === "b.json"
+        ? {
+            $case: "rejected",
+            value: {
+              reason: RejectReason.REJECT_REASON_NOT_A_TEXT_DOCUMENT,
+              message: "it has no title",
+              retryable: false,
+              retryAfter: undefined,
+            },
+          }
+        : undefined;
+    const { code, stdout, stderr } = await run(["upload", "a.json", "b.json"]);
+    assert.equal(code, 1);
+    assert.match(stdout, /1 stored, 1 rejected/);
+    assert.match(stderr, /error: b\.json: rejected \(NOT_A_TEXT_DOCUMENT\): it has no title/);
+    const json = jsonLines(await run(["upload", "b.json", "--json"]));
+    assert.equal(json[0]?.state, "rejected");
+    assert.equal(json[0]?.reason, "NOT_A_TEXT_DOCUMENT");
+  });
+
+  it("upload sends folders with -r, and standard input under its name", async () => {
+    await mkdir(join(folder.path, "inner"));
+    await writeFile(join(folder.path, "inner", "d.txt"), "d");
+    const input = randomBytes(300_000);
+    const result = await run(["upload", "-r", ".", "-", "--name", "from-pipe", "--json"], { stdin: input });
+    assert.equal(result.code, 0, result.stderr);
+    assert.deepEqual(
+      jsonLines(result)
+        .map(({ name }) => name)
+        .sort(),
+      ["a.json", "b.json", "c.bin", "d.txt", "from-pipe"],
+    );
+    const held = [...balancer.uploads.values()].find(({ header }) => header.name === "from-pipe");
+    assert.ok(held?.bytes.equals(input));
+  });
+
+  it("upload takes a document for text only if it is one", async () => {
+    await writeFile(join(folder.path, "no.json"), "[1]");
+    await run(["upload", "a.json", "no.json"]);
+    const kinds = Object.fromEntries([...balancer.uploads.values()].map(({ header }) => [header.name, header.kind]));
+    assert.deepEqual(kinds, { "a.json": 1, "no.json": 2 });
+  });
+
+  it("--ack queued is content with 'queued'", async () => {
+    const result = await run(["upload", "a.json", "--ack", "queued", "--json"]);
+    assert.equal(result.code, 0, result.stderr);
+    assert.deepEqual(jsonLines(result)[0]?.state, "queued");
+  });
+
+  it("servers and status show what the balancer says, as text and as JSON", async () => {
+    const table = await run(["servers"]);
+    assert.equal(table.code, 0, table.stderr);
+    assert.match(table.stdout, /storage-1 +127\.0\.0\.1:50061 +5 +overloaded .* yes .* answers SERVING/);
+    assert.equal(jsonLines(await run(["servers", "--json"]))[0]?.state, "overloaded");
+    const text = await run(["status"]);
+    assert.match(text.stdout, /version +9\.9\.9\n[\s\S]*servers +1 of 1 available\n/);
+    assert.equal(jsonLines(await run(["status", "--json"]))[0]?.storedFiles, "1152921504606846976");
+  });
+
+  it("status finds one upload by both names, and says when there is none", async () => {
+    const [sent] = jsonLines(await run(["upload", "a.json", "--json"]));
+    const byNumber = await run(["status", "1"]);
+    assert.match(byNumber.stdout, /name +a\.json\nstate +stored\n/);
+    const byId = jsonLines(await run(["status", String(sent?.uploadId), "--json"]));
+    assert.equal(byId[0]?.storedName, "1_a.json");
+    const unknown = await run(["status", "99"]);
+    assert.equal(unknown.code, 1);
+    assert.match(unknown.stderr, /^error: the balancer knows no upload with the request number 99\n$/);
+  });
+
+  it("exits with 3 and the address when nothing answers", async () => {
+    const balancerAddress = await closedAddress();
+    const adminAddress = await closedAddress();
+    const dead = ["--balancer", balancerAddress, "--admin", adminAddress, "--connect-timeout", "0.2"];
+    const send = await run([...dead, "ftp", "-c", "1", "--dir", "."]);
+    assert.equal(send.code, 3);
+    assert.ok(
+      send.stderr.includes(`error: cannot reach the balancer at ${balancerAddress}: no connection within 0.2 s`),
+      send.stderr,
+    );
+    for (const [args, address] of [
+      [["servers"], adminAddress],
+      [["status"], adminAddress],
+      [["status", "1"], balancerAddress],
+    ] as const) {
+      const { code, stderr } = await run([...dead, ...args]);
+      assert.equal(code, 3, stderr);
+      assert.ok(stderr.includes(address), stderr);
+      assert.equal(stderr.trim().split("\n").length, 1, stderr);
+    }
+  });
+
+  it("exits with 1 and the words of a balancer that ends the stream", async () => {
+    balancer.behaviour.endWith = { code: 3, details: "chunk over the limit" };
+    const { code, stderr } = await run(["upload", "a.json"]);
+    assert.equal(code, 1);
+    assert.match(stderr, /chunk over the limit \(INVALID_ARGUMENT\)/);
+  });
+
+  const wrong: readonly (readonly [string, readonly string[], RegExp])[] = [
+    [
+      "a missing folder",
+      ["ftp", "-c", "1", "--dir", "nowhere"],
+      /--dir: the folder 'nowhere' does not exist; expected/,
+    ],
+    ["the missing default folder", ["ftp", "-c", "1"], /--dir: the folder 'file' does not exist/],
+    [
+      "an empty folder",
+      ["ftp", "-c", "1", "--dir", "empty"],
+      /--dir: the folder 'empty' is empty; expected at least one/,
+    ],
+    ["a file in place of a folder", ["ftp", "-c", "1", "--dir", "a.json"], /'a\.json' is not a folder/],
+    ["count 0", ["ftp", "--count", "0"], /--count.* expected a whole number from 1 to \d+; got '0'/],
+    ["a count that is no number", ["ftp", "--count", "many"], /--count.* expected a whole number .*; got 'many'/],
+    ["no count", ["ftp"], /--count <number>' not specified/],
+    ["more than there is", ["ftp", "-c", "9", "--dir", ".", "--no-repeat"], /--count: .* at most 3, .*; got 9/],
+    ["an unknown stage", ["ftp", "-c", "1", "--ack", "never"], /--ack.*'never'.*stored, queued/],
+    ["an unknown command", ["fpt"], /unknown command 'fpt'; expected ftp, upload/],
+    ["an unknown option", ["ftp", "-c", "1", "--cuont", "1"], /unknown option '--cuont'/],
+    ["a bad address", ["servers", "--admin", "localhost"], /--admin.*expected host:port.*got 'localhost'/],
+    ["a bad upload name", ["status", "x1"], /UPLOAD: expected a request number .*; got 'x1'/],
+    ["a missing path", ["upload", "nothing.txt"], /PATH: cannot read 'nothing\.txt': no such file/],
+    ["a folder without -r", ["upload", "empty"], /'empty' is a folder; expected a file, or -r/],
+    ["an empty folder with -r", ["upload", "-r", "empty"], /there is no file in 'empty'/],
+    ["a name with ../", ["upload", "-", "--name", "../x"], /--name: the name "\.\.\/x" contains a path separator/],
+    ["the shell's empty folder", ["shell", "--dir", "empty"], /the folder 'empty' is empty/],
+  ];
+  for (const [what, args, expected] of wrong) {
+    it(`exits with 2 and one clear line for ${what}`, async () => {
+      await mkdir(join(folder.path, "empty"));
+      const { code, stdout, stderr } = await run(args);
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, expected);
+      assert.doesNotMatch(stderr, /\n +at /);
+      assert.equal(stdout, "");
+      assert.equal(balancer.uploads.size, 0);
+    });
+  }
+
+  it("shows help with examples for every command, and its version", async () => {
+    for (const args of [[], ["ftp"], ["upload"], ["servers"], ["status"], ["shell"]]) {
+      const { code, stdout } = await run([...args, "--help"]);
+      assert.equal(code, 0);
+      assert.match(stdout, /Examples:\n {2}\$ /);
+    }
+    assert.match((await run(["--version"])).stdout, /^\d+\.\d+\.\d+\n$/);
+  });
+
+  it("Ctrl-C stops, says what is stored and what is not, and exits with 130", async () => {
+    balancer.behaviour.mute = true;
+    let interrupted = false;
+    const interruptWhenSent = setInterval(() => {
+      if (balancer.uploads.size < 2 || !pid || interrupted) return;
+      interrupted = true;
+      process.kill(pid, "SIGINT");
+    }, 10);
+    let pid: number | undefined;
+    try {
+      const { code, stderr } = await run(["upload", "a.json", "b.json"], {
+        onStderr: (child) => {
+          pid = child;
+        },
+      });
+      assert.equal(code, 130, stderr);
+      assert.match(stderr, /stopped: 0 of 2 files stored, 2 not/);
+    } finally {
+      clearInterval(interruptWhenSent);
+    }
+  });
+
+  it("without a command takes commands from its input, in any case, and asks again after bad ones", async () => {
+    const stdin = "\nwhat\nFTP\nsome\n0\n2\nServers\nSTATUS\nstatus 1\nhelp\nEXIT\nftp 1\n";
+    const { code, stdout, stderr } = await run(["--dir", "."], { stdin });
+    assert.match(stdout, /^Documents in \.:\ndocument +size +kind\na\.json/);
+    assert.match(stdout, /How many documents:\nHow many documents:\nHow many documents:\nrequest/);
+    assert.match(stdout, /2 stored/);
+    assert.match(stdout, /127\.0\.0\.1:50061/);
+    assert.match(stdout, /version +9\.9\.9/);
+    assert.match(stdout, /FTP \[COUNT\]/);
+    assert.match(stderr, /unknown command 'what'; expected FTP/);
+    assert.match(stderr, /got 'some'\n.*got '0'/);
+    assert.equal(balancer.uploads.size, 2, "nothing after EXIT");
+    // A script learns that one of its lines was wrong.
+    assert.equal(code, 2);
+  });
+
+  it("the shell ends with its input", async () => {
+    const { code } = await run(["--dir", "."], { stdin: "ftp 1" });
+    assert.equal(code, 0);
+    assert.equal(balancer.uploads.size, 1);
+  });
+});

@@ -1,0 +1,195 @@
+import { readFileSync } from "node:fs";
+import type { ReadStream } from "node:tty";
+import { Argument, Command, Option } from "commander";
+import type { DocumentKind } from "./client/upload-source.js";
+import type { AckStage } from "./client/upload-types.js";
+import { type CommandContext, UsageError } from "./commands/command-context.js";
+import { ftp } from "./commands/ftp.js";
+import { interruptible } from "./commands/interrupt.js";
+import { parseAddress, parseCount, parseSeconds, parseSeed } from "./commands/option-values.js";
+import { createPrompter } from "./commands/prompter.js";
+import { servers } from "./commands/servers.js";
+import { shell } from "./commands/shell.js";
+import { balancerStatus, parseUploadKey, uploadStatus } from "./commands/status.js";
+import { upload } from "./commands/upload.js";
+import type { Screen } from "./output/screen.js";
+
+/** What the program works with, and where a command leaves its exit code. */
+export interface ProgramHost {
+  readonly stdin: ReadStream;
+  readonly screen: Screen;
+  readonly exit: (code: number) => void;
+}
+
+interface GlobalOptions {
+  readonly balancer: string;
+  readonly admin: string;
+  readonly connectTimeout: number;
+  readonly retryFor: number;
+  readonly json?: boolean;
+}
+
+const exitCodes = `
+Exit codes:
+  0  all files are stored (or queued, with --ack queued)
+  1  some are not, or the balancer refused
+  2  the command was not given rightly, or the folder is missing or empty
+  3  the balancer cannot be reached`;
+
+const examples = (...lines: string[]) => `\nExamples:\n${lines.map((line) => `  $ ${line}`).join("\n")}`;
+
+/** The command line of `lb-cli`. Errors of usage are thrown as `CommanderError`, after commander has told them. */
+export function createProgram(host: ProgramHost): Command {
+  const program = new Command("lb-cli")
+    .description("Sends files to a Bilancia balancer, and shows where they are.")
+    .version(ownVersion(), "-V, --version", "show the version")
+    .addOption(
+      new Option("--balancer <address>", "the balancer, host:port")
+        .env("BILANCIA_BALANCER")
+        .default("127.0.0.1:50051")
+        .argParser(parseAddress),
+    )
+    .addOption(
+      new Option("--admin <address>", "the balancer's admin service, host:port")
+        .env("BILANCIA_ADMIN")
+        .default("127.0.0.1:50052")
+        .argParser(parseAddress),
+    )
+    .addOption(secondsOption("--connect-timeout <seconds>", "time allowed for the first connection", 5))
+    .addOption(secondsOption("--retry-for <seconds>", "how long to try again after a lost connection", 30))
+    .option("--json", "print one JSON object per line, for programs")
+    .configureHelp({ showGlobalOptions: true })
+    .exitOverride()
+    .addHelpText(
+      "after",
+      `${examples(
+        "lb-cli                               # the interactive shell",
+        "lb-cli ftp --count 5",
+        "lb-cli upload report.pdf scans/ -r",
+        "lb-cli servers --json",
+      )}\n${exitCodes}`,
+    );
+
+  const action =
+    <Arguments extends unknown[]>(run: (context: CommandContext, ...args: Arguments) => Promise<number>) =>
+    async (...args: Arguments) =>
+      host.exit(await run(contextOf(program.opts<GlobalOptions>(), host.screen), ...args));
+
+  program
+    .command("shell", { isDefault: true })
+    .description("take commands interactively; this is what happens without a command")
+    .option("--dir <folder>", "the folder with the documents", "file")
+    .addOption(ackOption())
+    .allowExcessArguments()
+    .addHelpText("after", examples("lb-cli", "lb-cli shell --dir documents"))
+    .action(
+      action(async (context, options: { dir: string; ack: AckStage }, command: Command) => {
+        const [unknown] = command.args;
+        if (unknown !== undefined)
+          throw new UsageError(`unknown command '${unknown}'; expected ftp, upload, servers, status or shell`);
+        const prompter = createPrompter(host.stdin, host.screen.print);
+        try {
+          return await shell(options, prompter, context);
+        } finally {
+          prompter.close();
+        }
+      }),
+    );
+
+  program
+    .command("ftp")
+    .description("send files drawn at random from a folder")
+    .requiredOption("-c, --count <number>", "how many files to send", parseCount)
+    .option("--dir <folder>", "the folder to draw from", "file")
+    .option("--seed <number>", "draw the same files again", parseSeed)
+    .option("--no-repeat", "draw each file at most once")
+    .addOption(ackOption())
+    .addHelpText(
+      "after",
+      `\n*.json files are sent as text documents, all others as binary. Hidden files are left out.
+${examples("lb-cli ftp --count 5", "lb-cli ftp --count 3 --dir documents --no-repeat --seed 1", "lb-cli ftp -c 100 --json | jq -r .server | sort | uniq -c")}`,
+    )
+    .action(
+      action((context, options: { count: number; dir: string; seed?: number; repeat: boolean; ack: AckStage }) =>
+        interruptible((signal) => ftp(options, context, signal)),
+      ),
+    );
+
+  program
+    .command("upload")
+    .description("send files, folders, or standard input")
+    .argument("<path...>", "files; folders with -r; - for standard input")
+    .option("-r, --recursive", "send what is in folders, except hidden files", false)
+    .option("--name <name>", "name for what comes from standard input", "stdin")
+    .addOption(
+      new Option("--kind <kind>", "what the files are; auto looks into *.json files")
+        .choices(["auto", "text", "binary"])
+        .default("auto"),
+    )
+    .addOption(ackOption())
+    .addHelpText(
+      "after",
+      examples(
+        "lb-cli upload report.pdf notes.json",
+        "lb-cli upload -r scans/",
+        "tar c project | lb-cli upload - --name project.tar",
+      ),
+    )
+    .action(
+      action(
+        (
+          context,
+          paths: string[],
+          options: { recursive: boolean; name: string; kind: DocumentKind | "auto"; ack: AckStage },
+        ) => interruptible((signal) => upload({ ...options, paths }, host.stdin, context, signal)),
+      ),
+    );
+
+  program
+    .command("servers")
+    .description("show the storage servers as the balancer sees them")
+    .addHelpText("after", examples("lb-cli servers", "lb-cli servers --json | jq 'select(.available | not)'"))
+    .action(action((context) => servers(context)));
+
+  program
+    .command("status")
+    .description("show the balancer, or one upload")
+    .addArgument(new Argument("[upload]", "request number or upload id"))
+    .addHelpText(
+      "after",
+      examples("lb-cli status", "lb-cli status 42", "lb-cli status 0b8f1d9e-7a52-4c1e-9d5c-3f1f3f6a2b10"),
+    )
+    .action(
+      action((context, key: string | undefined) =>
+        key === undefined ? balancerStatus(context) : uploadStatus(parseUploadKey(key), context),
+      ),
+    );
+
+  return program;
+}
+
+function ackOption(): Option {
+  return new Option("--ack <stage>", "when a file counts as done: stored by a server, or queued by the balancer")
+    .choices(["stored", "queued"])
+    .default("stored");
+}
+
+function secondsOption(flags: string, description: string, seconds: number): Option {
+  return new Option(flags, description).default(seconds * 1000, `${seconds}`).argParser(parseSeconds);
+}
+
+function contextOf(options: GlobalOptions, screen: Screen): CommandContext {
+  return {
+    screen,
+    balancer: options.balancer,
+    admin: options.admin,
+    connectTimeoutMs: options.connectTimeout,
+    retryForMs: options.retryFor,
+    json: options.json ?? false,
+  };
+}
+
+function ownVersion(): string {
+  const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,253 @@
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { ServerHealth } from "@bilancia/proto/gen/admin";
+import { serversByName } from "./admin.js";
+import { ManagedProcess, type ProcessExit, type ReadyLine, StartError } from "./managed-process.js";
+
+const storageScript = fileURLToPath(import.meta.resolve("@bilancia/storage-server/bin/bilancia-storage.js"));
+const balancerScript = fileURLToPath(import.meta.resolve("@bilancia/balancer/bin/bilancia-balancer.js"));
+
+/** Where a process listens unless told otherwise: a free port, kept over restarts. */
+const freePort = "127.0.0.1:0";
+
+/** One storage server of a cluster. */
+export interface ServerOptions {
+  readonly name: string;
+  /** Its share of the files, 1-256. */
+  readonly weight: number;
+  /** Folder of its files; made if missing. */
+  readonly dir: string;
+  /** `host:port`. Default: a free port on 127.0.0.1. */
+  readonly listen?: string;
+  /** More arguments of `bilancia-storage`. */
+  readonly args?: readonly string[];
+}
+
+/** The balancer of a cluster. */
+export interface BalancerOptions {
+  /** Folder of its queue. */
+  readonly stateDir: string;
+  /** `loadbalancer.log`, wherever it shall be. */
+  readonly logFile: string;
+  /** `host:port`. Default: a free port on 127.0.0.1. */
+  readonly listen?: string;
+  /** `host:port` of the admin service. Default: a free port on 127.0.0.1. */
+  readonly adminListen?: string;
+  /** More arguments of `bilancia-balancer`. */
+  readonly args?: readonly string[];
+}
+
+/** What to start. */
+export interface ClusterOptions {
+  readonly servers: readonly ServerOptions[];
+  readonly balancer: BalancerOptions;
+  /** Folder for the output of each process. */
+  readonly logDir: string;
+  /** Time a process has to say that it serves. Default: 20,000 ms. */
+  readonly readyTimeoutMs?: number;
+  /** Time a process has to end before it is killed. Default: 15,000 ms. */
+  readonly graceMs?: number;
+  /** Whether SIGINT, SIGTERM and SIGHUP end this process, and the cluster with it. Default: true; false leaves them to the caller. */
+  readonly endOnSignals?: boolean;
+  /** Called when a process ends that nobody asked to end. */
+  readonly onUnexpectedExit?: (name: string, exit: ProcessExit) => void;
+}
+
+/** A process of the cluster as its user sees it. `address` holds the real port. */
+export interface RunningServer {
+  readonly name: string;
+  readonly weight: number;
+  readonly dir: string;
+  readonly address: string;
+  readonly pid: number;
+}
+
+/** The balancer's process. Addresses hold the real ports. */
+export interface RunningBalancer {
+  readonly address: string;
+  readonly adminAddress: string;
+  readonly pid: number;
+}
+
+interface Slot {
+  readonly process: ManagedProcess;
+  readonly ready: ReadyLine;
+}
+
+const balancerName = "balancer";
+const endingSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/**
+ * A balancer and its storage servers, as real processes on this machine. No child outlives this process, unless it is killed by SIGKILL:
+ * `stop()` ends them in order, and what is left when this process exits is killed.
+ */
+export class LocalCluster {
+  readonly #options: Required<Omit<ClusterOptions, "onUnexpectedExit">> & ClusterOptions;
+  readonly #slots = new Map<string, Slot>();
+  /** Every process from the moment it is spawned until it is gone. */
+  readonly #alive = new Set<ManagedProcess>();
+  /** Processes that were told to end. */
+  readonly #expected = new WeakSet<ManagedProcess>();
+  readonly #killAll = () => {
+    for (const process of this.#alive) process.kill("SIGKILL");
+  };
+  /** By custom a process that a signal ends has the exit code 128 + the signal's number. */
+  readonly #exit = (_: NodeJS.Signals, signalNumber: number) => process.exit(128 + signalNumber);
+  #stopping = false;
+
+  constructor(options: ClusterOptions) {
+    this.#options = { readyTimeoutMs: 20_000, graceMs: 15_000, endOnSignals: true, ...options };
+  }
+
+  /**
+   * Starts the storage servers, then the balancer, and waits until it has found every server healthy: files sent from now on are
+   * spread over all of them.
+   *
+   * @throws StartError, with nothing left running, when one of them does not come up or `stop()` is called meanwhile
+   */
+  async start(): Promise<void> {
+    process.on("exit", this.#killAll);
+    if (this.#options.endOnSignals) for (const signal of endingSignals) process.on(signal, this.#exit);
+    try {
+      await Promise.all(this.#options.servers.map(({ name }) => this.startServer(name)));
+      await this.startBalancer();
+      await this.#allHealthy();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Stops the balancer, then the storage servers. Safe to call at any time, also twice. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const processes = [...this.#alive];
+    for (const process of processes) this.#expected.add(process);
+    const isBalancer = (process: ManagedProcess) => process.name === balancerName;
+    const { graceMs } = this.#options;
+    await Promise.all(processes.filter(isBalancer).map((process) => process.stop(graceMs)));
+    await Promise.all(processes.map((process) => process.stop(graceMs)));
+    process.off("exit", this.#killAll);
+    for (const signal of endingSignals) process.off(signal, this.#exit);
+  }
+
+  get balancer(): RunningBalancer {
+    const { process, ready } = this.#slot(balancerName);
+    return { address: ready.address, adminAddress: ready.adminAddress ?? "", pid: process.pid };
+  }
+
+  /** The storage servers, in the order of the options. */
+  get servers(): RunningServer[] {
+    return this.#options.servers.map(({ name }) => this.server(name));
+  }
+
+  server(name: string): RunningServer {
+    const { weight, dir } = this.#serverOptions(name);
+    const { process, ready } = this.#slot(name);
+    return { name, weight, dir, address: ready.address, pid: process.pid };
+  }
+
+  /** Starts a storage server that is not running, on the same port and folder as before. */
+  async startServer(name: string): Promise<void> {
+    const { dir, listen = freePort, args = [] } = this.#serverOptions(name);
+    const address = this.#slots.get(name)?.ready.address ?? listen;
+    mkdirSync(dir, { recursive: true });
+    await this.#start(name, storageScript, ["--name", name, "--listen", address, "--dir", dir, ...args]);
+  }
+
+  /** Starts the balancer if it is not running, on the same ports and state as before. */
+  async startBalancer(): Promise<void> {
+    const { stateDir, logFile, listen = freePort, adminListen = freePort, args = [] } = this.#options.balancer;
+    const before = this.#slots.get(balancerName)?.ready;
+    mkdirSync(stateDir, { recursive: true });
+    mkdirSync(path.dirname(logFile), { recursive: true });
+    await this.#start(balancerName, balancerScript, [
+      ...["--listen", before?.address ?? listen, "--admin-listen", before?.adminAddress ?? adminListen],
+      ...["--state-dir", stateDir, "--log-file", logFile],
+      ...this.servers.flatMap((s) => ["--server", `name=${s.name},address=${s.address},weight=${s.weight}`]),
+      ...args,
+    ]);
+  }
+
+  /** Ends a storage server with a signal, and resolves when it is gone. */
+  killServer(name: string, signal: "SIGKILL" | "SIGTERM"): Promise<ProcessExit> {
+    return this.#kill(name, signal);
+  }
+
+  /** Ends the balancer with a signal, and resolves when it is gone. */
+  killBalancer(signal: "SIGKILL" | "SIGTERM"): Promise<ProcessExit> {
+    return this.#kill(balancerName, signal);
+  }
+
+  async #allHealthy(): Promise<void> {
+    const deadlineMs = performance.now() + this.#options.readyTimeoutMs;
+    for (;;) {
+      if (this.#stopping) throw new StartError("the cluster is stopping");
+      const servers = [...(await serversByName(this.balancer.adminAddress)).values()];
+      const missing = servers.filter(({ health }) => health !== ServerHealth.SERVER_HEALTH_HEALTHY);
+      if (missing.length === 0) return;
+      if (performance.now() > deadlineMs) {
+        const reasons = missing.map(({ name, healthReason }) => `${name} (${healthReason || "not probed"})`);
+        throw new StartError(`the balancer finds these servers not healthy: ${reasons.join(", ")}`);
+      }
+      await delay(20);
+    }
+  }
+
+  #kill(name: string, signal: NodeJS.Signals): Promise<ProcessExit> {
+    const { process } = this.#slot(name);
+    this.#expected.add(process);
+    process.kill(signal);
+    return process.exited;
+  }
+
+  async #start(name: string, script: string, args: string[]): Promise<void> {
+    const { logDir, readyTimeoutMs } = this.#options;
+    const again = this.#slots.has(name);
+    const deadlineMs = performance.now() + readyTimeoutMs;
+    for (;;) {
+      if (this.#stopping) throw new StartError(`${name} was not started: the cluster is stopping`);
+      const process = new ManagedProcess({ name, script, args, logDir });
+      this.#alive.add(process);
+      // A process that does not come up is reported by the error below.
+      this.#expected.add(process);
+      void process.exited.then((exit) => {
+        this.#alive.delete(process);
+        if (!this.#expected.has(process)) this.#options.onUnexpectedExit?.(name, exit);
+      });
+      try {
+        this.#slots.set(name, { process, ready: await process.ready(readyTimeoutMs) });
+        if (!this.#stopping) this.#expected.delete(process);
+        return;
+      } catch (error) {
+        await process.stop(0);
+        // On the way back to its old port a process may find an outgoing connection on it for a moment.
+        const portTaken = error instanceof StartError && error.message.includes("in use");
+        if (!again || !portTaken || performance.now() > deadlineMs) throw error;
+        await delay(100);
+      }
+    }
+  }
+
+  #serverOptions(name: string): ServerOptions {
+    const options = this.#options.servers.find((server) => server.name === name);
+    if (options) return options;
+    const names = this.#options.servers.map((server) => server.name).join(", ");
+    throw new Error(`the cluster has no server "${name}"; expected one of: ${names}`);
+  }
+
+  #slot(name: string): Slot {
+    const slot = this.#slots.get(name);
+    if (!slot) throw new Error(`${name} has not been started yet`);
+    return slot;
+  }
+}
+
+/** Starts a cluster; see `LocalCluster.start`. */
+export async function startCluster(options: ClusterOptions): Promise<LocalCluster> {
+  const cluster = new LocalCluster(options);
+  await cluster.start();
+  return cluster;
+}

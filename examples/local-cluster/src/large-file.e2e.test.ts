@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { open, rm } from "node:fs/promises";
+import path from "node:path";
+import { storedFiles } from "./folder-listing.js";
+import { peakMemoryBytes } from "./test-support/process-memory.js";
+import { jsonLines, runLbCli } from "./test-support/run-script.js";
+import { sha256OfFile } from "./test-support/sha256.js";
+import { allPassed, TestCluster } from "./test-support/test-cluster.js";
+
+const mib = 1024 * 1024;
+const sizeBytes = 1024 * mib;
+const memoryLimitBytes = 250 * mib;
+
+describe("a file of 1 GiB", function () {
+  this.timeout(120_000);
+  let test: TestCluster;
+
+  before(async () => {
+    test = await TestCluster.start({ weights: [1] });
+  });
+  after(async function () {
+    await test?.finish(allPassed(this.test?.parent));
+  });
+
+  it("arrives whole, while balancer and server stay under 250 MiB", async () => {
+    const source = path.join(test.folder, "large.bin");
+    await writeLargeFile(source);
+    const digest = await sha256OfFile(source);
+
+    const { code, stdout, stderr } = await runLbCli(test.cluster.balancer, ["upload", source, "--json"], {
+      timeoutMs: 110_000,
+    });
+    assert.equal(code, 0, stderr);
+    await rm(source);
+    const [line] = jsonLines(stdout);
+    assert.equal(line?.sha256, digest);
+    assert.equal(line?.sizeBytes, sizeBytes);
+
+    const server = test.cluster.server("storage-1");
+    const [stored, ...others] = await storedFiles(server.dir);
+    assert.deepEqual(others, []);
+    assert.ok(stored);
+    assert.equal(await sha256OfFile(stored.path), digest);
+
+    const peaks = {
+      balancer: (await peakMemoryBytes(test.cluster.balancer.pid)) / mib,
+      server: (await peakMemoryBytes(server.pid)) / mib,
+    };
+    const shown = `peak of the balancer ${peaks.balancer.toFixed(0)} MiB, of the server ${peaks.server.toFixed(0)} MiB`;
+    assert.ok(peaks.balancer * mib < memoryLimitBytes && peaks.server * mib < memoryLimitBytes, shown);
+  });
+});
+
+/** A sparse file with a random block at the start of every 4 MiB: cheap to write, and no two of its pieces are alike. */
+async function writeLargeFile(filePath: string): Promise<void> {
+  const file = await open(filePath, "wx");
+  try {
+    await file.truncate(sizeBytes);
+    for (let at = 0; at < sizeBytes; at += 4 * mib) await file.write(randomBytes(64 * 1024), 0, 64 * 1024, at);
+  } finally {
+    await file.close();
+  }
+}

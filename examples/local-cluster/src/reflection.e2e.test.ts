@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { storedFiles } from "./folder-listing.js";
+import { runProgram } from "./test-support/run-script.js";
+import { allPassed, TestCluster } from "./test-support/test-cluster.js";
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+const buf = path.join(root, "node_modules", ".bin", "buf");
+
+/** Calls a server with `buf curl`, which learns everything about it through reflection. */
+async function bufCurl(address: string, target: string, ...args: string[]): Promise<string> {
+  const flags = ["curl", "--http2-prior-knowledge", "--protocol", "grpc", ...args];
+  const { code, stdout, stderr } = await runProgram(buf, [...flags, `http://${address}${target}`], { cwd: root });
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+
+describe("reflection, through buf curl", function () {
+  this.timeout(60_000);
+  let test: TestCluster;
+
+  before(async () => {
+    test = await TestCluster.start({ weights: [1] });
+  });
+  after(async function () {
+    await test?.finish(allPassed(this.test?.parent));
+  });
+
+  it("lists the services of all three listeners", async () => {
+    const { balancer } = test.cluster;
+    const services = async (address: string) => (await bufCurl(address, "", "--list-services")).trim().split("\n");
+    assert.ok((await services(balancer.address)).includes("bilancia.v1.Balancer"));
+    assert.ok((await services(balancer.adminAddress)).includes("bilancia.v1.Admin"));
+    assert.ok((await services(test.cluster.server("storage-1").address)).includes("bilancia.v1.Storage"));
+  });
+
+  it("describes a service by listing its methods", async () => {
+    const methods = await bufCurl(test.cluster.server("storage-1").address, "", "--list-methods");
+    assert.match(methods, /bilancia\.v1\.Storage\/Save/);
+    assert.match(methods, /grpc\.health\.v1\.Health\/Check/);
+  });
+
+  it("asks balancer and server for their health", async () => {
+    for (const { address } of [test.cluster.balancer, test.cluster.server("storage-1")]) {
+      const answer = await bufCurl(address, "/grpc.health.v1.Health/Check", "--data", "{}");
+      assert.deepEqual(JSON.parse(answer), { status: "SERVING" });
+    }
+  });
+
+  it("asks a server for its load", async () => {
+    const { address } = test.cluster.server("storage-1");
+    const load = JSON.parse(await bufCurl(address, "/bilancia.v1.Storage/Load", "--data", "{}"));
+    assert.equal(load.serverName, "storage-1");
+    assert.equal(load.overloaded ?? false, false);
+  });
+
+  it("uploads a small document in one message", async () => {
+    const document = await readFile(path.join(root, "file", "note-on-the-door.json"));
+    const header = { name: "note-on-the-door.json", kind: "KIND_TEXT_DOCUMENT" };
+    const message = { parts: [{ header, data: document.toString("base64"), finish: {} }] };
+    const data = ["--data", JSON.stringify(message)];
+    const answer = JSON.parse(
+      await bufCurl(test.cluster.balancer.address, "/bilancia.v1.Balancer/UploadFile", ...data),
+    );
+    const { receipt } = answer.events.at(-1).stored;
+    assert.equal(receipt.server, "storage-1");
+    const [stored] = await storedFiles(test.cluster.server("storage-1").dir);
+    assert.ok(stored);
+    assert.equal(stored.storedName, receipt.storedName);
+    assert.deepEqual(await readFile(stored.path), document);
+  });
+});

@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { Kind } from "@bilancia/proto/gen/storage";
+import { balancerStatus } from "./admin.js";
+import { storedFiles } from "./folder-listing.js";
+import { eventually } from "./test-support/eventually.js";
+import { allPassed, TestCluster } from "./test-support/test-cluster.js";
+import { receiptOf, textDocument, UploadSession, uploadHeader } from "./test-support/upload-session.js";
+
+/** What the balancer is given for files under way. The unfinished upload never ends by itself, so all of it is used. */
+const graceMs = 4_000;
+const marginMs = 2_000;
+
+describe("SIGTERM with uploads in flight", function () {
+  this.timeout(60_000);
+  let test: TestCluster;
+
+  before(async () => {
+    // A document of 1,000 characters takes a server 1 s.
+    const serverArgs = ["--simulate-work-ms-per-char", "1"];
+    test = await TestCluster.start({ weights: [1, 1], serverArgs, balancerArgs: ["--grace-ms", String(graceMs)] });
+  });
+  after(async function () {
+    await test?.finish(allPassed(this.test?.parent));
+  });
+
+  it("lets the balancer finish what is with the servers, and exit with 0", async () => {
+    const session = new UploadSession(test.cluster.balancer.address);
+    try {
+      const names = Array.from({ length: 5 }, (_, index) => `in-flight-${index}.json`);
+      const outcomes = names.map((name) =>
+        session.upload(uploadHeader({ name, kind: Kind.KIND_TEXT_DOCUMENT }), textDocument(1_000)),
+      );
+      const unfinished = uploadHeader({ name: "unfinished.bin" });
+      session.send({ header: unfinished, offset: 0, data: Buffer.from("the rest will never come") });
+      await eventually(async () => {
+        const status = await balancerStatus(test.cluster.balancer.adminAddress);
+        assert.ok(status.dispatchingFiles >= 5n && status.receivingFiles + status.dispatchingFiles === 6n);
+      });
+
+      const startMs = performance.now();
+      const exit = await test.cluster.killBalancer("SIGTERM");
+      const elapsedMs = performance.now() - startMs;
+      assert.deepEqual(exit, { code: 0, signal: null });
+      assert.ok(elapsedMs < graceMs + marginMs, `it took ${elapsedMs} ms, with ${graceMs} ms of grace`);
+      for (const outcome of outcomes) receiptOf(await outcome);
+      const stored = await Promise.all(test.cluster.servers.map(({ dir }) => storedFiles(dir)));
+      assert.deepEqual(
+        stored
+          .flat()
+          .map((file) => file.name)
+          .sort(),
+        names,
+      );
+    } finally {
+      session.close();
+    }
+  });
+
+  it("lets a storage server exit with 0", async () => {
+    assert.deepEqual(await test.cluster.killServer("storage-1", "SIGTERM"), { code: 0, signal: null });
+  });
+});

@@ -1,0 +1,58 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { LocalCluster } from "../cluster.js";
+
+/** What a test says of its cluster; the rest is chosen. */
+export interface TestClusterOptions {
+  /** Weights of `storage-1`, `storage-2`, ... */
+  readonly weights: readonly number[];
+  /** More arguments of every storage server, or of each by name. */
+  readonly serverArgs?: readonly string[] | Readonly<Record<string, readonly string[]>>;
+  readonly balancerArgs?: readonly string[];
+}
+
+/** A cluster on free ports in a temporary folder of its own, and that folder. */
+export class TestCluster {
+  private constructor(
+    readonly folder: string,
+    readonly cluster: LocalCluster,
+  ) {}
+
+  /** Starts one. `finish()` is the caller's to call, also when the test fails. */
+  static async start({ weights, serverArgs = [], balancerArgs = [] }: TestClusterOptions): Promise<TestCluster> {
+    const folder = await mkdtemp(path.join(tmpdir(), "bilancia-e2e-"));
+    const cluster = new LocalCluster({
+      servers: weights.map((weight, index) => {
+        const name = `storage-${index + 1}`;
+        const args = "length" in serverArgs ? serverArgs : (serverArgs[name] ?? []);
+        return { name, weight, dir: path.join(folder, name), args: args as readonly string[] };
+      }),
+      balancer: {
+        stateDir: path.join(folder, "balancer"),
+        logFile: path.join(folder, "loadbalancer.log"),
+        args: balancerArgs,
+      },
+      logDir: path.join(folder, "logs"),
+    });
+    try {
+      await cluster.start();
+    } catch (error) {
+      console.error(`The logs of the cluster that did not start are in ${folder}`);
+      throw error;
+    }
+    return new TestCluster(folder, cluster);
+  }
+
+  /** Stops the cluster. Its folder, with all logs, is removed only when the tests passed. */
+  async finish(passed: boolean): Promise<void> {
+    await this.cluster.stop();
+    if (passed) await rm(this.folder, { recursive: true, force: true });
+    else console.error(`The failed test's files and logs are in ${this.folder}`);
+  }
+}
+
+/** Whether all tests of a suite passed; for its `after` hook. */
+export function allPassed(suite: Mocha.Suite | undefined): boolean {
+  return suite?.tests.every((test) => test.state === "passed") ?? false;
+}

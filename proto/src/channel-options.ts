@@ -1,0 +1,32 @@
+import type { ChannelOptions } from "@grpc/grpc-js";
+import { maxMessageBytes } from "./limits.js";
+
+/** HTTP/2 receive window, in bytes, of a stream and of a connection; see `flow-control.ts` for the server's side. */
+export const flowControlWindowBytes = 4 * 1024 * 1024;
+
+/** Options of every channel: uploads from clients, save streams and probes from the balancer. */
+export const channelOptions: ChannelOptions = {
+  "grpc.max_receive_message_length": maxMessageBytes,
+  "grpc.max_send_message_length": maxMessageBytes,
+  // Uploads are retried by upload id; grpc's own retries would buffer what they can never send again.
+  "grpc.enable_retries": 0,
+  "grpc.keepalive_time_ms": 20_000,
+  "grpc.keepalive_timeout_ms": 5_000,
+  "grpc.keepalive_permit_without_calls": 1,
+  // A server that was restarted is wanted back at once, not after grpc's default of up to two minutes.
+  "grpc.initial_reconnect_backoff_ms": 200,
+  "grpc.min_reconnect_backoff_ms": 200,
+  "grpc.max_reconnect_backoff_ms": 1_000,
+  "grpc-node.flow_control_window": flowControlWindowBytes,
+  "grpc.enable_channelz": 0,
+};
+
+/** Options of every server. */
+export const serverOptions: ChannelOptions = {
+  "grpc.max_receive_message_length": maxMessageBytes,
+  "grpc.max_send_message_length": maxMessageBytes,
+  "grpc.max_concurrent_streams": 1_000,
+  "grpc.keepalive_time_ms": 20_000,
+  "grpc.keepalive_timeout_ms": 5_000,
+  "grpc.enable_channelz": 0,
+};

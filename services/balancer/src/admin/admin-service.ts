@@ -1,0 +1,93 @@
+import {
+  type GetStatusRequest,
+  type GetStatusResponse,
+  type ListServersRequest,
+  type ListServersResponse,
+  type Server,
+  ServerHealth,
+} from "@bilancia/proto/gen/admin";
+import { toTimestamp } from "@bilancia/proto/time";
+import type { handleUnaryCall } from "@grpc/grpc-js";
+import type { Health } from "../domain/health.js";
+import type { LedgerIdentity, ServerDirectory, ServerView, UploadDirectory } from "../ports.js";
+
+/** What the admin service reports on. */
+export interface AdminServiceParts {
+  readonly servers: ServerDirectory;
+  readonly uploads: UploadDirectory;
+  readonly ledger: LedgerIdentity;
+  readonly queue: "memory" | "embedded";
+  readonly version: string;
+  readonly startedAtMs: number;
+  /** Open `UploadFile` streams, now. */
+  readonly uploadStreams: () => number;
+}
+
+/** The `Admin` service: looks, and changes nothing. */
+export class AdminService {
+  readonly #parts: AdminServiceParts;
+
+  constructor(parts: AdminServiceParts) {
+    this.#parts = parts;
+  }
+
+  readonly handlers: {
+    listServers: handleUnaryCall<ListServersRequest, ListServersResponse>;
+    getStatus: handleUnaryCall<GetStatusRequest, GetStatusResponse>;
+  } = {
+    listServers: (_call, callback) => callback(null, { servers: this.#parts.servers.servers().map(toServer) }),
+    getStatus: (_call, callback) => callback(null, this.#status()),
+  };
+
+  #status(): GetStatusResponse {
+    const { servers, uploads, ledger, queue, version, startedAtMs, uploadStreams } = this.#parts;
+    const counts = uploads.counts();
+    const pool = servers.servers();
+    return {
+      version,
+      startedAt: toTimestamp(startedAtMs),
+      origin: ledger.origin,
+      term: BigInt(ledger.term),
+      queue,
+      receivingFiles: BigInt(counts.receivingFiles),
+      queuedFiles: BigInt(counts.queuedFiles),
+      dispatchingFiles: BigInt(counts.dispatchingFiles),
+      queuedBytes: BigInt(counts.queuedBytes),
+      storedFiles: BigInt(counts.storedFiles),
+      storedBytes: BigInt(counts.storedBytes),
+      rejectedFiles: BigInt(counts.rejectedFiles),
+      uploadStreams: uploadStreams(),
+      lastRequestNumber: counts.lastRequestNumber,
+      availableServers: pool.filter(({ available }) => available).length,
+      servers: pool.length,
+      memoryBytes: BigInt(process.memoryUsage.rss()),
+    };
+  }
+}
+
+const healthCodes: Record<Health["kind"], ServerHealth> = {
+  unknown: ServerHealth.SERVER_HEALTH_UNKNOWN,
+  healthy: ServerHealth.SERVER_HEALTH_HEALTHY,
+  unhealthy: ServerHealth.SERVER_HEALTH_UNHEALTHY,
+};
+
+function toServer({ backend, available, full, load, storedFiles, storedBytes, failedAttempts }: ServerView): Server {
+  const { name, address, weight, health, overloaded, inFlightFiles, inFlightBytes } = backend;
+  return {
+    name,
+    address,
+    weight,
+    available,
+    health: healthCodes[health.kind],
+    healthSince: toTimestamp(health.sinceMs),
+    healthReason: health.reason,
+    overloaded,
+    full,
+    inFlightFiles,
+    inFlightBytes: BigInt(inFlightBytes),
+    storedFiles: BigInt(storedFiles),
+    storedBytes: BigInt(storedBytes),
+    failedAttempts: BigInt(failedAttempts),
+    load,
+  };
+}

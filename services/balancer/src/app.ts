@@ -1,0 +1,166 @@
+import path from "node:path";
+import { flowControlWindowBytes, serverOptions } from "@bilancia/proto/channel-options";
+import { widenReceiveWindow } from "@bilancia/proto/flow-control";
+import { AdminService as AdminDefinition } from "@bilancia/proto/gen/admin";
+import { listen, stopGracefully } from "@bilancia/proto/grpc-server";
+import { addReflection } from "@bilancia/proto/reflection";
+import { balancerService } from "@bilancia/proto/services";
+import { Server } from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
+import type { Logger } from "pino";
+import { AdminService } from "./admin/admin-service.js";
+import type { Config } from "./config-schema.js";
+import { Dispatcher } from "./dispatch/dispatcher.js";
+import { ServerPool } from "./dispatch/server-pool.js";
+import { UploadService } from "./intake/upload-service.js";
+import { LogObserver } from "./observe/log-observer.js";
+import type { Clock, Observer, QueueCounts } from "./ports.js";
+import { memoryLedger } from "./queue/ledger.js";
+import { LmdbLedger } from "./queue/lmdb-ledger.js";
+import { Numbering } from "./queue/numbering.js";
+import { Spool } from "./queue/spool.js";
+import { UploadQueue } from "./queue/upload-queue.js";
+
+/** The version that the balancer reports. */
+const version = "0.1.0";
+
+/** A running balancer. */
+export interface Balancer {
+  /** Where clients upload, with the real port. */
+  readonly address: string;
+  readonly adminAddress: string;
+  /** Stops in the order that loses nothing; files under way get the configured grace time. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Puts the balancer together and starts it.
+ *
+ * @throws ListenError when a port cannot be had, Error when the state folder cannot be used
+ */
+export async function startBalancer(config: Config, log: Logger): Promise<Balancer> {
+  const clock: Clock = { nowMs: Date.now, random: Math.random };
+  const observer = new LogObserver(log);
+  const { limits, delivery, retention } = config;
+
+  const numbering = await Numbering.open(config.stateDir);
+  const spool = new Spool(path.join(config.stateDir, "spool"), { maxMemoryBytes: limits.maxMemoryBytes });
+  await spool.open();
+  const ledger = config.queue === "embedded" ? openLedger(config.stateDir, observer) : undefined;
+  if (!ledger) {
+    const files = await spool.empty();
+    if (files > 0)
+      log.warn({ files }, "spool files of an earlier run removed: the memory queue does not survive a restart");
+  }
+
+  const queue = new UploadQueue({
+    numbering,
+    spool,
+    ledger: ledger ?? memoryLedger,
+    limits: { maxFiles: limits.maxQueuedFiles, maxBytes: limits.maxQueuedBytes, maxFileBytes: limits.maxFileBytes },
+    clock,
+    observer,
+    retentionMs: retention.finishedMs,
+    unfinishedExpiryMs: retention.unfinishedMs,
+    maxFinishedInMemory: ledger ? 10_000 : 100_000,
+  });
+  await queue.recover();
+  const pool = new ServerPool({
+    servers: config.servers,
+    limits: { maxFiles: limits.maxInFlightFiles, maxBytes: limits.maxInFlightBytes },
+    probe: config.probe,
+    clock,
+    observer,
+  });
+  const { answerTimeoutMs } = delivery;
+  const dispatcher = new Dispatcher({
+    outbox: queue,
+    pool,
+    ledger: numbering,
+    retry: delivery,
+    answerTimeoutMs,
+    clock,
+    observer,
+  });
+  const uploads = new UploadService(queue, queue, observer);
+  const admin = new AdminService({
+    servers: pool,
+    uploads: queue,
+    ledger: numbering,
+    queue: config.queue,
+    version,
+    startedAtMs: clock.nowMs(),
+    uploadStreams: () => uploads.streams,
+  });
+
+  const health = new HealthImplementation({ "": "SERVING", "bilancia.v1.Balancer": "SERVING" });
+  const server = new Server(serverOptions);
+  widenReceiveWindow(server, flowControlWindowBytes);
+  server.addService(balancerService, uploads.handlers);
+  health.addToServer(server);
+  addReflection(server, ["bilancia.v1.Balancer"]);
+
+  const adminServer = new Server(serverOptions);
+  adminServer.addService(AdminDefinition, admin.handlers);
+  health.addToServer(adminServer);
+  addReflection(adminServer, ["bilancia.v1.Admin"]);
+
+  queue.start();
+  await pool.start();
+  dispatcher.start();
+  let address: string;
+  let adminAddress: string;
+  try {
+    address = await listen(server, config.listen);
+    adminAddress = await listen(adminServer, config.admin.listen);
+  } catch (error) {
+    // The ports are asked for last, so that nobody is let in before all is ready; what has been started must not keep the process.
+    server.forceShutdown();
+    await dispatcher.stop(0);
+    pool.stop();
+    queue.stop();
+    await ledger?.close();
+    await numbering.close();
+    throw error;
+  }
+
+  return {
+    address,
+    adminAddress,
+    async stop() {
+      const deadlineMs = clock.nowMs() + config.graceMs;
+      const leftMs = () => Math.max(0, deadlineMs - clock.nowMs());
+      health.setStatus("bilancia.v1.Balancer", "NOT_SERVING");
+      health.setStatus("", "NOT_SERVING");
+      uploads.drain();
+      await emptied(() => queue.counts(), leftMs());
+      await dispatcher.stop(leftMs());
+      // Answers that are due still go out; a client that stays on after that is cut off.
+      await stopGracefully(server, address, health, Math.max(500, leftMs()));
+      await stopGracefully(adminServer, adminAddress, undefined, 500);
+      pool.stop();
+      queue.stop();
+      await ledger?.close();
+      await numbering.close();
+      const { receivingFiles, queuedFiles, dispatchingFiles } = queue.counts();
+      const left = { receivingFiles, queuedFiles, dispatchingFiles };
+      log[queuedFiles + dispatchingFiles > 0 ? "warn" : "info"](left, "stopped");
+    },
+  };
+}
+
+function openLedger(stateDir: string, observer: Observer): LmdbLedger {
+  return new LmdbLedger(path.join(stateDir, "ledger"), (requestNumber, detail) =>
+    observer.note({ kind: "quarantined", what: "ledger entry", detail, requestNumber }),
+  );
+}
+
+/** Waits until the queue has nothing complete left to deliver, at most `timeoutMs`. */
+async function emptied(counts: () => QueueCounts, timeoutMs: number): Promise<void> {
+  const endMs = performance.now() + timeoutMs;
+  for (;;) {
+    const { receivingFiles, queuedFiles, dispatchingFiles } = counts();
+    if (receivingFiles + queuedFiles + dispatchingFiles === 0 || performance.now() >= endMs) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

@@ -1,0 +1,132 @@
+import { z } from "zod";
+
+/** Numbers may come as text, from flags and the environment. */
+const number = z.preprocess(
+  (value) => (typeof value === "string" && /^-?[0-9]+(\.[0-9]+)?$/.test(value.trim()) ? Number(value) : value),
+  z.unknown(),
+);
+
+const whole = (from: number, to: number) => {
+  const message = `expected a whole number from ${from} to ${to}`;
+  return number.pipe(z.number(message).int(message).min(from, message).max(to, message));
+};
+
+const milliseconds = (from = 1) => whole(from, 30 * 24 * 3_600_000);
+const bytes = (from = 1) => whole(from, Number.MAX_SAFE_INTEGER);
+
+const addressMessage = "expected host:port with a port from 0 to 65535, for example 127.0.0.1:50051";
+const address = z
+  .string(addressMessage)
+  .refine(
+    (text) => /^(\[[0-9a-fA-F:.]+\]|[^:\s]+):[0-9]{1,5}$/.test(text) && Number(text.split(":").at(-1)) <= 65_535,
+    addressMessage,
+  );
+
+const nameMessage = "expected a name of letters, digits, dots, hyphens and underscores, at most 64";
+const server = z.strictObject({
+  name: z.string(nameMessage).regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, nameMessage),
+  address,
+  weight: whole(1, 256).default(1),
+});
+
+const levelMessage = "expected trace, debug, info, warn, error or silent";
+
+/** Every setting, its default and its bounds. The README's table is made of the descriptions here. */
+export const configSchema = z.strictObject({
+  listen: address.default("127.0.0.1:50051").describe("Where clients upload."),
+  stateDir: z
+    .string("expected a folder")
+    .min(1, "expected a folder")
+    .default("data/balancer")
+    .describe("The balancer's state: numbering, ledger and spool."),
+  queue: z
+    .enum(["embedded", "memory"], "expected embedded or memory")
+    .default("embedded")
+    .describe("Which queue. `embedded` survives restarts and crashes; `memory` does not."),
+  graceMs: milliseconds(0).default(10_000).describe("Time for files under way when the balancer stops."),
+  admin: z
+    .strictObject({ listen: address.default("127.0.0.1:50052").describe("Where the admin service answers.") })
+    .prefault({}),
+  log: z
+    .strictObject({
+      level: z
+        .enum(["trace", "debug", "info", "warn", "error", "silent"], levelMessage)
+        .default("info")
+        .describe("The least important lines that are written."),
+      file: z
+        .string("expected a file, or an empty text")
+        .default("loadbalancer.log")
+        .describe("Log file; empty for none."),
+    })
+    .prefault({}),
+  servers: z
+    .array(server, "expected a list of servers, each with name, address and weight")
+    .min(1, "expected at least one server (--server name=N,address=HOST:PORT,weight=W)")
+    .superRefine((servers, context) => {
+      for (const key of ["name", "address"] as const) {
+        for (const [index, { [key]: value }] of servers.entries()) {
+          if (servers.findIndex((other) => other[key] === value) === index) continue;
+          context.addIssue({
+            code: "custom",
+            path: [index, key],
+            message: `expected ${key === "name" ? "a name" : "an address"} that no other server has`,
+          });
+        }
+      }
+    })
+    .describe("The storage servers: `name`, `address`, `weight` (1-256, default 1)."),
+  probe: z
+    .strictObject({
+      intervalMs: milliseconds().default(1_000).describe("How often each server's health and load are asked."),
+      timeoutMs: milliseconds().default(1_000).describe("How long it may take to answer."),
+    })
+    .prefault({}),
+  limits: z
+    .strictObject({
+      maxFileBytes: bytes()
+        .default(1024 ** 4)
+        .describe("Largest file."),
+      maxQueuedFiles: whole(1, 10_000_000)
+        .default(1_000_000)
+        .describe("Files that are not stored yet; beyond it new ones are rejected."),
+      maxQueuedBytes: bytes()
+        .default(100 * 1024 ** 3)
+        .describe("Bytes of these."),
+      maxMemoryBytes: bytes(1024 * 1024)
+        .default(64 * 1024 ** 2)
+        .describe("Bytes of waiting files kept in memory; the rest is on disk."),
+      maxInFlightFiles: whole(1, 100_000).default(1_024).describe("Files on their way to one server at a time."),
+      maxInFlightBytes: bytes(1024)
+        .default(16 * 1024 ** 2)
+        .describe("Bytes of these; a large file counts as 1 MiB."),
+    })
+    .prefault({}),
+  delivery: z
+    .strictObject({
+      maxAttempts: whole(1, 1_000).default(10).describe("Attempts refused or lost before an upload is given up."),
+      deadlineMs: milliseconds()
+        .default(24 * 3_600_000)
+        .describe("Time from the first byte until an upload is given up."),
+      baseDelayMs: milliseconds(0)
+        .default(50)
+        .describe("Upper bound of the first delay between attempts; it doubles each time."),
+      maxDelayMs: milliseconds(0).default(30_000).describe("Upper bound of every delay."),
+      answerTimeoutMs: milliseconds()
+        .default(300_000)
+        .describe("How long a server may take to answer a file it has in full."),
+    })
+    .prefault({}),
+  retention: z
+    .strictObject({
+      finishedMs: milliseconds()
+        .default(7 * 24 * 3_600_000)
+        .describe("How long finished uploads are remembered (the last 100,000 of them)."),
+      unfinishedMs: milliseconds()
+        .default(24 * 3_600_000)
+        .describe("How long an upload whose client left can be resumed."),
+    })
+    .prefault({}),
+});
+
+/** The configuration, complete and checked. */
+export type Config = z.output<typeof configSchema>;

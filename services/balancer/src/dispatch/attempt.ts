@@ -1,0 +1,116 @@
+import { type Kind, Kind as KindCode, type SaveHeader } from "@bilancia/proto/gen/storage";
+import { batchTargetBytes } from "@bilancia/proto/limits";
+import type { Clock, Delivery, LedgerIdentity } from "../ports.js";
+import type { SaveOutcome, SaveStream } from "./save-stream.js";
+import type { StorageLink } from "./storage-link.js";
+
+/** What came of an attempt. */
+export interface AttemptResult {
+  /** `void`: the bytes stopped coming before the end, so nothing was asked of the server. */
+  readonly outcome: SaveOutcome | { readonly kind: "void" };
+  /** Whether the server may hold the file: the finish frame may have reached it. */
+  readonly finishSent: boolean;
+}
+
+/**
+ * Sends one upload to one server and waits for the answer. A file that fits into one message goes over the stream that small files share;
+ * a larger one gets a stream of its own, and is sent while it still arrives. Never throws.
+ */
+export async function attemptDelivery(
+  delivery: Delivery,
+  attempt: number,
+  link: StorageLink,
+  ledger: LedgerIdentity,
+  clock: Clock,
+): Promise<AttemptResult> {
+  let finishSent = false;
+  try {
+    const whole = await delivery.whole(batchTargetBytes);
+    const stream = whole ? link.shared : link.open();
+    if (!whole) return await sendLarge(delivery, header(delivery, undefined, attempt, ledger), stream, clock);
+    // The promise is only awaited where there is one: a small file costs no turn of the event loop here.
+    const intent = delivery.intend();
+    if (intent) await intent;
+    finishSent = true;
+    const { data, crc32c } = whole;
+    const outcome = stream.expect(delivery.requestNumber);
+    stream.push({ header: header(delivery, data.length, attempt, ledger), offset: 0, data, crc32c, finish: {} });
+    stream.finished(delivery.requestNumber, clock.nowMs());
+    return { outcome: await outcome, finishSent };
+  } catch (error) {
+    return { outcome: { kind: "lost", message: error instanceof Error ? error.message : String(error) }, finishSent };
+  }
+}
+
+async function sendLarge(
+  delivery: Delivery,
+  saveHeader: SaveHeader,
+  stream: SaveStream,
+  clock: Clock,
+): Promise<AttemptResult> {
+  const reader = delivery.read();
+  let finishSent = false;
+  let outcome: SaveOutcome | undefined;
+  const answered = stream.expect(delivery.requestNumber).then((settled) => {
+    outcome = settled;
+    // An early answer (a duplicate, a refusal) must not wait for a client that is slow.
+    reader.close();
+    return settled;
+  });
+  try {
+    stream.push({ header: saveHeader, offset: 0, data: noBytes });
+    while (!outcome) {
+      const content = await reader.next();
+      if (outcome) break;
+      if (content.kind === "broken") {
+        stream.cancel();
+        return { outcome: { kind: "void" }, finishSent };
+      }
+      if (content.kind === "end") {
+        await delivery.intend();
+        finishSent = true;
+        const { sizeBytes, sha256 } = content;
+        stream.push({ offset: sizeBytes, data: noBytes, finish: { sizeBytes: BigInt(sizeBytes), sha256 } });
+        stream.finished(delivery.requestNumber, clock.nowMs());
+        stream.end();
+        break;
+      }
+      const { chunk } = content;
+      const room = chunk.raw ? stream.pushRaw(chunk.raw) : stream.push(chunk);
+      if (!room) await Promise.race([stream.ready(), answered]);
+    }
+    return { outcome: await answered, finishSent };
+  } finally {
+    reader.close();
+    if (!finishSent) stream.cancel();
+  }
+}
+
+const noBytes = new Uint8Array(0);
+
+function header(
+  { requestNumber, description }: Delivery,
+  sizeBytes: number | undefined,
+  attempt: number,
+  { origin, term }: LedgerIdentity,
+): SaveHeader {
+  const { uploadId, name, sha256, contentType, kind, labels } = description;
+  const size = sizeBytes ?? description.sizeBytes;
+  return {
+    origin,
+    requestNumber,
+    uploadId,
+    attempt,
+    term: BigInt(term),
+    name,
+    sizeBytes: size === undefined ? undefined : BigInt(size),
+    sha256,
+    contentType,
+    kind: kindCode(kind),
+    labels: { ...labels },
+  };
+}
+
+function kindCode(kind: Delivery["description"]["kind"]): Kind {
+  return kind === "text_document" ? KindCode.KIND_TEXT_DOCUMENT : KindCode.KIND_BINARY;
+}

@@ -1,0 +1,184 @@
+import { decideRetry, type Failure, type RetryPolicy } from "../domain/retry.js";
+import { sameBytes } from "../domain/upload.js";
+import type { Clock, Delivery, LedgerIdentity, Observer, Outbox } from "../ports.js";
+import { type AttemptResult, attemptDelivery } from "./attempt.js";
+import { ExtraCopies } from "./extra-copies.js";
+import type { PooledServer } from "./pooled-server.js";
+import { refusalFailure } from "./refusals.js";
+import type { ServerPool } from "./server-pool.js";
+import { toTextStats } from "./text-stats.js";
+
+/** What the dispatcher works with. */
+export interface DispatcherParts {
+  readonly outbox: Outbox;
+  readonly pool: ServerPool;
+  readonly ledger: LedgerIdentity;
+  readonly retry: RetryPolicy;
+  /** How long a server may take to answer a file that it has in full, in milliseconds. */
+  readonly answerTimeoutMs: number;
+  readonly clock: Clock;
+  readonly observer: Observer;
+}
+
+/** How long an upload waits whose last servers to try are unavailable, while others must be avoided, in milliseconds. */
+const avoidPauseMs = 250;
+/** After this many lost answers in a row from one server, another one is tried. */
+const sameServerTries = 2;
+
+/** The loop that turns queued uploads into attempts, and attempts into receipts or retries. */
+export class Dispatcher {
+  readonly #parts: DispatcherParts;
+  readonly #extraCopies: ExtraCopies;
+  #running = 0;
+  #looping = false;
+  #stopping = false;
+  #expiry: NodeJS.Timeout | undefined;
+  #onIdle: (() => void) | undefined;
+
+  constructor(parts: DispatcherParts) {
+    this.#parts = parts;
+    const { outbox, pool, ledger, observer } = parts;
+    this.#extraCopies = new ExtraCopies(pool, outbox, ledger, observer);
+    outbox.onReady(() => this.#loop());
+    outbox.onSettled((settled) => this.#extraCopies.settled(settled));
+    pool.onChange(() => this.#loop());
+    pool.onReturn((server) => this.#extraCopies.returned(server));
+  }
+
+  start(): void {
+    const { pool, clock, answerTimeoutMs } = this.#parts;
+    this.#expiry = setInterval(() => {
+      for (const name of pool.names) pool.get(name)?.link.expire(clock.nowMs(), answerTimeoutMs);
+    }, 1_000).unref();
+    this.#loop();
+  }
+
+  /** Begins no more attempts, and waits for those under way, at most `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    clearInterval(this.#expiry);
+    if (this.#running === 0) return;
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+      timer = setTimeout(resolve, graceMs);
+    });
+    clearTimeout(timer);
+  }
+
+  #loop(): void {
+    if (this.#looping) return;
+    this.#looping = true;
+    try {
+      while (!this.#stopping && this.#parts.pool.anyAvailable) {
+        const delivery = this.#parts.outbox.take();
+        if (!delivery) break;
+        const server = this.#choose(delivery);
+        if (server) this.#begin(delivery, server);
+        else delivery.release(avoidPauseMs);
+      }
+    } finally {
+      this.#looping = false;
+    }
+  }
+
+  /** A server that may hold the file already comes first, while it answers; then the next by weight that has not refused it. */
+  #choose(delivery: Delivery): PooledServer | undefined {
+    const { pool } = this.#parts;
+    if (delivery.failures === 0) return pool.pick(noServers);
+    const suspect = this.#extraCopies.lastSuspect(delivery.requestNumber);
+    const same = suspect && suspect.times <= sameServerTries ? pool.pickSame(suspect.server) : undefined;
+    return same ?? pool.pick(this.#refusedBy(delivery));
+  }
+
+  /** The servers that have refused this upload; none once all have. */
+  #refusedBy(delivery: Delivery): ReadonlySet<string> {
+    const refused = new Set<string>();
+    for (const { server, outcome } of delivery.attempts) if (outcome === "refused") refused.add(server);
+    return this.#parts.pool.names.every((name) => refused.has(name)) ? noServers : refused;
+  }
+
+  #begin(delivery: Delivery, server: PooledServer): void {
+    const { pool, ledger, clock, observer } = this.#parts;
+    const free = pool.occupy(server, delivery.description.sizeBytes);
+    const attempt = delivery.begin(server.backend.name);
+    this.#running += 1;
+    attemptDelivery(delivery, attempt, server.link, ledger, clock)
+      .then((result) => this.#settle(delivery, server, attempt, result))
+      .catch((error: unknown) => {
+        observer.note({ kind: "fault", where: "settling an attempt", error });
+      })
+      .finally(() => {
+        this.#running -= 1;
+        free();
+        if (this.#running === 0) this.#onIdle?.();
+      });
+  }
+
+  #settle(delivery: Delivery, server: PooledServer, attempt: number, { outcome, finishSent }: AttemptResult): void {
+    const { name } = server.backend;
+    switch (outcome.kind) {
+      case "void":
+        delivery.release(0);
+        return;
+      case "saved": {
+        const { saved } = outcome;
+        const sizeBytes = Number(saved.sizeBytes);
+        const expected = delivery.description.sha256;
+        if (expected && !sameBytes(expected, saved.sha256)) {
+          const message = `${name} reports another SHA-256 than the client for what it has stored`;
+          this.#failed(delivery, server, { kind: "refused", message });
+          return;
+        }
+        server.storedFiles += 1;
+        server.storedBytes += sizeBytes;
+        const { storedName, sha256, textStats } = saved;
+        delivery.stored({ storedName, sizeBytes, sha256, textStats: toTextStats(textStats) });
+        return;
+      }
+      case "busy":
+        this.#parts.pool.pause(server, outcome.retryAfterMs);
+        this.#failed(delivery, server, { kind: "busy" });
+        return;
+      case "lost":
+        if (finishSent)
+          this.#extraCopies.suspect({
+            server: name,
+            requestNumber: delivery.requestNumber,
+            uploadId: delivery.description.uploadId,
+            attempt,
+          });
+        this.#failed(delivery, server, { kind: "lost", message: outcome.message });
+        return;
+      case "refused": {
+        const refused = new Set([...this.#refusedBy(delivery), name]);
+        const everyServer = this.#parts.pool.names.every((other) => refused.has(other));
+        this.#failed(delivery, server, refusalFailure(outcome.reason, outcome.message, everyServer));
+      }
+    }
+  }
+
+  #failed(delivery: Delivery, server: PooledServer, failure: Failure): void {
+    const { clock, retry } = this.#parts;
+    const outcome = failure.kind === "unacceptable" ? "refused" : failure.kind;
+    if (outcome !== "busy") server.failedAttempts += 1;
+    const failures = delivery.failures + (outcome === "busy" ? 0 : 1);
+    const ageMs = clock.nowMs() - delivery.receivedAtMs;
+    const decision = decideRetry(failure, failures, ageMs, retry, () => clock.random());
+    if (decision.kind === "give-up") delivery.reject(outcome, decision.rejection);
+    else delivery.requeue(outcome, describe(failure), decision.delayMs);
+  }
+}
+
+const noServers: ReadonlySet<string> = new Set();
+
+function describe(failure: Failure): string {
+  switch (failure.kind) {
+    case "busy":
+      return "busy";
+    case "unacceptable":
+      return failure.rejection.message;
+    default:
+      return failure.message;
+  }
+}

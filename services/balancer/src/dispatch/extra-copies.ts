@@ -1,0 +1,165 @@
+import {
+  type DiscardRequest,
+  type DiscardResponse,
+  Holding,
+  type StatRequest,
+  type StatResponse,
+} from "@bilancia/proto/gen/storage";
+import { callUnary } from "@bilancia/proto/unary";
+import { type ServiceError, status } from "@grpc/grpc-js";
+import type { LedgerIdentity, Observer, Outbox, SettledUpload, Suspicion } from "../ports.js";
+import type { PooledServer } from "./pooled-server.js";
+import type { ServerPool } from "./server-pool.js";
+import { toTextStats } from "./text-stats.js";
+
+const callTimeoutMs = 5_000;
+
+/**
+ * Settles what lost answers leave open. A server that may hold a file is a suspect until the upload has come to rest: if on that server, all is well; if
+ * elsewhere, the server is asked (`Stat`) as soon as it can be talked to, and told to `Discard` its copy. Where the balancer itself has lost the bytes in a
+ * restart, what the server holds is the upload's only copy, and is taken for its outcome.
+ */
+export class ExtraCopies {
+  readonly #pool: ServerPool;
+  readonly #outbox: Outbox;
+  readonly #ledger: LedgerIdentity;
+  readonly #observer: Observer;
+  readonly #suspects = new Map<bigint, Suspicion[]>();
+  /** Uploads that have come to rest while they have suspects, and where. */
+  readonly #settled = new Map<bigint, string | undefined>();
+  readonly #checking = new Set<string>();
+
+  constructor(pool: ServerPool, outbox: Outbox, ledger: LedgerIdentity, observer: Observer) {
+    this.#pool = pool;
+    this.#outbox = outbox;
+    this.#ledger = ledger;
+    this.#observer = observer;
+    for (const suspicion of outbox.suspicions()) this.suspect(suspicion);
+  }
+
+  /** The server that lost the answer to this upload most recently, and how often it did so in a row. */
+  lastSuspect(requestNumber: bigint): { server: string; times: number } | undefined {
+    const suspects = this.#suspects.get(requestNumber);
+    const last = suspects?.at(-1);
+    if (!suspects || !last) return undefined;
+    let times = 0;
+    while (suspects.at(-1 - times)?.server === last.server) times += 1;
+    return { server: last.server, times };
+  }
+
+  /** An answer was lost after the finish frame had gone out. */
+  suspect(suspicion: Suspicion): void {
+    const suspects = this.#suspects.get(suspicion.requestNumber) ?? [];
+    suspects.push(suspicion);
+    this.#suspects.set(suspicion.requestNumber, suspects);
+    if (suspicion.rests) this.#settled.set(suspicion.requestNumber, suspicion.rests.server);
+  }
+
+  /** An upload has come to its end. */
+  settled({ requestNumber, server }: SettledUpload): void {
+    const suspects = this.#suspects.get(requestNumber);
+    if (!suspects) return;
+    this.#settled.set(requestNumber, server);
+    for (const name of new Set(suspects.map((suspect) => suspect.server))) this.#start(name);
+  }
+
+  /** A server can be talked to again. */
+  returned(server: PooledServer): void {
+    this.#start(server.backend.name);
+  }
+
+  #start(name: string): void {
+    const server = this.#pool.get(name);
+    if (server?.backend.health.kind !== "healthy" || this.#checking.has(name)) return;
+    this.#checking.add(name);
+    this.#check(server)
+      .catch((error: unknown) =>
+        this.#observer.note({ kind: "fault", where: `looking for extra copies on ${name}`, error }),
+      )
+      .finally(() => this.#checking.delete(name));
+  }
+
+  async #check(server: PooledServer): Promise<void> {
+    const { name } = server.backend;
+    for (let due = this.#nextDue(name); due; due = this.#nextDue(name)) {
+      const { requestNumber } = due;
+      // When the server cannot be talked to now, all of this is tried again on its return.
+      if (server.backend.health.kind !== "healthy") return;
+      const settled = this.#settled.has(requestNumber);
+      const kept = settled && this.#settled.get(requestNumber) === name;
+      const result = kept ? "kept" : await (settled ? this.#remove(server, due) : this.#adopt(server, due));
+      if (result === "unreachable") return;
+      if (result !== "kept") this.#observer.note({ kind: "extra-copy", requestNumber, server: name, result });
+      this.#clear(name, requestNumber);
+    }
+  }
+
+  /**
+   * The latest suspicion against a server that can be settled: for an upload that has come to rest (to discard covers the earlier ones), or whose bytes are gone.
+   */
+  #nextDue(name: string): Suspicion | undefined {
+    for (const requestNumber of this.#settled.keys()) {
+      const suspect = this.#suspects.get(requestNumber)?.findLast(({ server }) => server === name);
+      if (suspect) return suspect;
+    }
+    for (const suspects of this.#suspects.values()) {
+      const suspect = suspects.findLast(({ server, bytesGone }) => server === name && bytesGone);
+      if (suspect) return suspect;
+    }
+    return undefined;
+  }
+
+  /** Takes what the server holds for the upload's outcome. */
+  async #adopt({ link: { storage }, backend }: PooledServer, { requestNumber, uploadId }: Suspicion): Promise<string> {
+    try {
+      const { holding, file } = await callUnary<StatRequest, StatResponse>(
+        storage.stat.bind(storage),
+        { origin: this.#ledger.origin, requestNumber },
+        callTimeoutMs,
+      );
+      if (holding === Holding.HOLDING_RECEIVING) return "unreachable";
+      if (holding !== Holding.HOLDING_STORED || file?.uploadId !== uploadId) return "none found";
+      const { storedName, sha256, textStats } = file;
+      this.#outbox.found(requestNumber, backend.name, {
+        storedName,
+        sizeBytes: Number(file.sizeBytes),
+        sha256,
+        textStats: toTextStats(textStats),
+      });
+      return "found stored";
+    } catch (error) {
+      if ((error as ServiceError).code === status.UNIMPLEMENTED) return "the server has no Stat; a copy may remain";
+      return "unreachable";
+    }
+  }
+
+  async #remove({ link: { storage } }: PooledServer, suspect: Suspicion): Promise<string> {
+    const { requestNumber, uploadId, attempt } = suspect;
+    const { origin, term } = this.#ledger;
+    try {
+      // Also what is not there is discarded: the server then refuses frames of the lost attempt that are still on their way.
+      const { discarded } = await callUnary<DiscardRequest, DiscardResponse>(
+        storage.discard.bind(storage),
+        { origin, requestNumber, uploadId, term: BigInt(term), attempt },
+        callTimeoutMs,
+      );
+      return discarded ? "discarded" : "none found";
+    } catch (error) {
+      const { code, details } = error as ServiceError;
+      if (code === status.UNIMPLEMENTED) return "the server has no Discard; a copy may remain";
+      if (code === status.FAILED_PRECONDITION) return `not discarded: ${details}`;
+      return "unreachable";
+    }
+  }
+
+  #clear(name: string, requestNumber: bigint): void {
+    this.#outbox.cleared(requestNumber, name);
+    const left = this.#suspects.get(requestNumber)?.filter((suspect) => suspect.server !== name) ?? [];
+    if (left.length > 0) {
+      this.#suspects.set(requestNumber, left);
+      return;
+    }
+    this.#suspects.delete(requestNumber);
+    this.#settled.delete(requestNumber);
+  }
+}

@@ -1,0 +1,26 @@
+import { RefuseReason } from "@bilancia/proto/gen/storage";
+import type { RejectReason } from "../domain/errors.js";
+import type { Failure } from "../domain/retry.js";
+
+/** Refusals that are the file's own fault: no server will take it. */
+const unacceptable = new Map<RefuseReason, RejectReason>([
+  [RefuseReason.REFUSE_REASON_INVALID_NAME, "INVALID_NAME"],
+  [RefuseReason.REFUSE_REASON_INVALID_HEADER, "INVALID_HEADER"],
+  [RefuseReason.REFUSE_REASON_DIGEST_MISMATCH, "DIGEST_MISMATCH"],
+  [RefuseReason.REFUSE_REASON_SIZE_MISMATCH, "SIZE_MISMATCH"],
+  [RefuseReason.REFUSE_REASON_NOT_A_TEXT_DOCUMENT, "NOT_A_TEXT_DOCUMENT"],
+]);
+
+/**
+ * What a server's refusal means for the delivery.
+ *
+ * @param everyServerRefused whether no server is left that has not refused this file
+ */
+export function refusalFailure(reason: RefuseReason, message: string, everyServerRefused: boolean): Failure {
+  const rejectReason = unacceptable.get(reason);
+  if (rejectReason) return { kind: "unacceptable", rejection: { reason: rejectReason, message } };
+  if (reason === RefuseReason.REFUSE_REASON_TOO_LARGE && everyServerRefused) {
+    return { kind: "unacceptable", rejection: { reason: "TOO_LARGE", message } };
+  }
+  return { kind: "refused", message };
+}

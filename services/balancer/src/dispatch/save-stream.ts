@@ -1,0 +1,141 @@
+import { BatchWriter } from "@bilancia/proto/batch-writer";
+import type { RefuseReason, SaveHeader, SaveResponse, SaveSaved } from "@bilancia/proto/gen/storage";
+import type { Part } from "@bilancia/proto/part-codec";
+import type { SaveBatch, StorageClient } from "@bilancia/proto/services";
+import { fromDuration } from "@bilancia/proto/time";
+import { type ServiceError, status } from "@grpc/grpc-js";
+
+/** How a server answered one file. `lost`: it did not; the file may or may not be there. */
+export type SaveOutcome =
+  | { readonly kind: "saved"; readonly saved: SaveSaved }
+  | { readonly kind: "busy"; readonly retryAfterMs: number | undefined }
+  | { readonly kind: "refused"; readonly reason: RefuseReason; readonly message: string }
+  | { readonly kind: "lost"; readonly message: string };
+
+/** What a save stream tells of its server. */
+export interface SaveStreamEvents {
+  /** The overload bit came with an answer. */
+  overloaded(bit: boolean): void;
+  /** The stream broke. `unreachable`: because the connection did. */
+  broken(message: string, unreachable: boolean): void;
+}
+
+/** A part, or a whole message that goes out as it came in. */
+type Item = { readonly part: Part<SaveHeader> } | { readonly raw: Buffer };
+
+interface Pending {
+  readonly settle: (outcome: SaveOutcome) => void;
+  /** Since when the answer is awaited; absent while the file is still being sent. */
+  sinceMs: number | undefined;
+}
+
+/** One open `Save` call to one server: files go out, answers come back by request number. */
+export class SaveStream {
+  readonly #call: ReturnType<StorageClient["save"]>;
+  readonly #writer: BatchWriter<Item, SaveBatch>;
+  readonly #pending = new Map<bigint, Pending>();
+  readonly #events: SaveStreamEvents;
+  #closed = false;
+
+  constructor(client: StorageClient, events: SaveStreamEvents) {
+    this.#events = events;
+    this.#call = client.save();
+    this.#writer = new BatchWriter<Item, SaveBatch>(this.#call, {
+      toMessage,
+      sizeOf: (item) => ("raw" in item ? item.raw.length : item.part.data.length + 256),
+      alone: (item) => "raw" in item,
+    });
+    this.#call.on("data", (response: SaveResponse) => this.#answered(response));
+    this.#call.on("error", (error: ServiceError) => this.#broke(error.details || error.message, error.code));
+    this.#call.on("end", () => this.#broke("the server ended the stream", status.OK));
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Registers a file that is about to be sent; resolves with its final answer, once. */
+  expect(requestNumber: bigint): Promise<SaveOutcome> {
+    if (this.#closed) return Promise.resolve({ kind: "lost", message: "the stream is closed" });
+    return new Promise((settle) => this.#pending.set(requestNumber, { settle, sinceMs: undefined }));
+  }
+
+  /** The last of a file has been pushed: from now on the server owes an answer. */
+  finished(requestNumber: bigint, nowMs: number): void {
+    const pending = this.#pending.get(requestNumber);
+    if (pending) pending.sinceMs = nowMs;
+  }
+
+  /** Sends a part. Returns false when the caller should wait for `ready()` before the next one. */
+  push(part: Part<SaveHeader>): boolean {
+    return this.#writer.push({ part });
+  }
+
+  /** Sends a message as it is; it must continue the file last begun. */
+  pushRaw(raw: Buffer): boolean {
+    return this.#writer.push({ raw });
+  }
+
+  /** Resolves when there is room for more, or the stream is gone. */
+  ready(): Promise<void> {
+    return this.#writer.ready();
+  }
+
+  /** Gives up on answers that have not come for `timeoutMs`: they are lost, and ignored should they come after all. */
+  expire(nowMs: number, timeoutMs: number): void {
+    for (const [requestNumber, { settle, sinceMs }] of this.#pending) {
+      if (sinceMs === undefined || nowMs - sinceMs < timeoutMs) break;
+      this.#pending.delete(requestNumber);
+      settle({ kind: "lost", message: `no answer within ${timeoutMs} ms` });
+    }
+  }
+
+  /** Half-closes: what was pushed goes out, answers still come. */
+  end(): void {
+    this.#writer.end();
+  }
+
+  /** Breaks the stream off: the server drops what it has not in full. */
+  cancel(): void {
+    this.#call.cancel();
+  }
+
+  #answered(response: SaveResponse): void {
+    this.#events.overloaded(response.overloaded);
+    for (const { requestNumber, outcome } of response.results) {
+      if (!outcome || outcome.$case === "accept") continue;
+      const pending = this.#pending.get(requestNumber);
+      if (!pending) continue;
+      this.#pending.delete(requestNumber);
+      switch (outcome.$case) {
+        case "saved":
+          pending.settle({ kind: "saved", saved: outcome.value });
+          break;
+        case "busy":
+          pending.settle({
+            kind: "busy",
+            retryAfterMs: outcome.value.retryAfter && fromDuration(outcome.value.retryAfter),
+          });
+          break;
+        case "refused":
+          pending.settle({ kind: "refused", reason: outcome.value.reason, message: outcome.value.message });
+      }
+    }
+  }
+
+  #broke(message: string, code: status): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    // A stream that ends as it was asked to, with nothing left to answer, is no news.
+    if (code !== status.OK || pending.length > 0) this.#events.broken(message, code === status.UNAVAILABLE);
+    for (const { settle } of pending) settle({ kind: "lost", message });
+  }
+}
+
+function toMessage(items: Item[]): SaveBatch {
+  const [first] = items;
+  if (first && "raw" in first) return { parts: [], raw: first.raw };
+  return { parts: items.flatMap((item) => ("part" in item ? [item.part] : [])) };
+}

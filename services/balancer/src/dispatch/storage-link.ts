@@ -1,0 +1,59 @@
+import { channelOptions } from "@bilancia/proto/channel-options";
+import { HealthClient } from "@bilancia/proto/health";
+import { StorageClient } from "@bilancia/proto/services";
+import { credentials } from "@grpc/grpc-js";
+import { SaveStream, type SaveStreamEvents } from "./save-stream.js";
+
+/**
+ * The connection to one storage server: a channel, one save stream that all small files share, and one of its own for each large
+ * file, so that it holds nobody up.
+ */
+export class StorageLink {
+  readonly storage: StorageClient;
+  readonly health: HealthClient;
+  readonly #events: SaveStreamEvents;
+  readonly #streams = new Set<SaveStream>();
+  #shared: SaveStream | undefined;
+
+  constructor(address: string, events: SaveStreamEvents) {
+    this.#events = events;
+    this.storage = new StorageClient(address, credentials.createInsecure(), channelOptions);
+    // Probes have a connection of their own: they must not queue behind file data.
+    this.health = new HealthClient(address, credentials.createInsecure(), {
+      ...channelOptions,
+      "grpc.use_local_subchannel_pool": 1,
+    });
+  }
+
+  /** The stream for small files; opened anew after it broke. */
+  get shared(): SaveStream {
+    if (!this.#shared || this.#shared.closed) this.#shared = this.open();
+    return this.#shared;
+  }
+
+  /** A stream for one large file. */
+  open(): SaveStream {
+    for (const stream of this.#streams) if (stream.closed) this.#streams.delete(stream);
+    const stream = new SaveStream(this.storage, this.#events);
+    this.#streams.add(stream);
+    return stream;
+  }
+
+  /** Gives up on answers that do not come. */
+  expire(nowMs: number, timeoutMs: number): void {
+    for (const stream of this.#streams) stream.expire(nowMs, timeoutMs);
+  }
+
+  /** Breaks all streams off: what has not been answered is lost. The next use opens new ones. */
+  reset(): void {
+    for (const stream of this.#streams) stream.cancel();
+    this.#streams.clear();
+    this.#shared = undefined;
+  }
+
+  close(): void {
+    this.reset();
+    this.storage.close();
+    this.health.close();
+  }
+}

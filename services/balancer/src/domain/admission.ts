@@ -1,0 +1,56 @@
+import type { Rejection } from "./errors.js";
+import type { UploadDescription } from "./upload.js";
+
+/** What the queue takes at most. */
+export interface QueueLimits {
+  /** Files that are not yet stored. */
+  readonly maxFiles: number;
+  /** Bytes of these. */
+  readonly maxBytes: number;
+  /** Size of one file. */
+  readonly maxFileBytes: number;
+}
+
+/** What the queue holds. */
+export interface QueueUsage {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** How long a client should wait when the queue is full, in milliseconds. */
+const queueFullRetryMs = 1_000;
+
+/**
+ * Decides whether a new upload is let in, before any byte of it is taken. Returns the reason against it, or `undefined`.
+ */
+export function admissionProblem(
+  description: UploadDescription,
+  usage: QueueUsage,
+  limits: QueueLimits,
+): Rejection | undefined {
+  const sizeBytes = description.sizeBytes ?? 0;
+  const tooLarge = sizeProblem(sizeBytes, limits);
+  if (tooLarge) return tooLarge;
+  if (usage.files >= limits.maxFiles) {
+    return queueFull(`${usage.files} files are waiting; at most ${limits.maxFiles} may`);
+  }
+  if (usage.bytes + sizeBytes > limits.maxBytes) {
+    return queueFull(
+      `${usage.bytes} bytes are waiting and ${sizeBytes} would come; at most ${limits.maxBytes} may wait`,
+    );
+  }
+  return undefined;
+}
+
+/** Whether a file is larger than may be; to be asked again as the bytes of a file of unknown size arrive. */
+export function sizeProblem(sizeBytes: number, limits: QueueLimits): Rejection | undefined {
+  if (sizeBytes <= limits.maxFileBytes) return undefined;
+  return {
+    reason: "TOO_LARGE",
+    message: `the file has at least ${sizeBytes} bytes; expected at most ${limits.maxFileBytes}`,
+  };
+}
+
+function queueFull(detail: string): Rejection {
+  return { reason: "QUEUE_FULL", message: `the queue is full: ${detail}`, retryAfterMs: queueFullRetryMs };
+}

@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { type Backend, inFlightCharge, isAvailable, isFull, isReachable, newBackend } from "./backend.js";
+
+const limits = { maxFiles: 3, maxBytes: 1_000 };
+const backend = (changes: Partial<Backend> = {}): Backend => ({
+  ...newBackend({ name: "storage-1", address: "127.0.0.1:50061", weight: 5 }, 1),
+  health: { kind: "healthy", sinceMs: 1, reason: "answers SERVING" },
+  ...changes,
+});
+
+describe("backend", () => {
+  it("is neither reachable nor available before it is known to be healthy", () => {
+    const fresh = newBackend({ name: "a", address: "h:1", weight: 1 }, 1);
+    assert.equal(fresh.health.kind, "unknown");
+    assert.equal(isReachable(fresh), false);
+    assert.equal(isAvailable(fresh, limits, 5), false);
+  });
+
+  for (const [what, changes, available] of [
+    ["idle", {}, true],
+    ["unhealthy", { health: { kind: "unhealthy", sinceMs: 1, reason: "gone" } }, false],
+    ["overloaded", { overloaded: true }, false],
+    ["draining", { draining: true }, false],
+    ["almost full of files", { inFlightFiles: 2 }, true],
+    ["full of files", { inFlightFiles: 3 }, false],
+    ["almost full of bytes", { inFlightBytes: 999 }, true],
+    ["full of bytes", { inFlightBytes: 1_000 }, false],
+    ["busy a little longer", { busyUntilMs: 101 }, false],
+    ["busy until now", { busyUntilMs: 100 }, true],
+  ] as [string, Partial<Backend>, boolean][]) {
+    it(`is ${available ? "" : "not "}available when ${what}`, () => {
+      assert.equal(isAvailable(backend(changes), limits, 100), available);
+    });
+  }
+
+  it("can still be reached when overloaded or full", () => {
+    const full = backend({ overloaded: true, inFlightFiles: 9 });
+    assert.equal(isReachable(full), true);
+    assert.equal(isFull(full, limits), true);
+  });
+
+  it("counts a file with its size, at most 1 MiB; one of unknown size as large", () => {
+    assert.deepEqual([0, 5, 2 ** 20, 2 ** 40, undefined].map(inFlightCharge), [0, 5, 2 ** 20, 2 ** 20, 2 ** 20]);
+  });
+});

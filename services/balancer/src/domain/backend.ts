@@ -1,0 +1,69 @@
+import { type Health, unknownHealth } from "./health.js";
+
+/** How much may be on its way to one server at a time. */
+export interface InFlightLimits {
+  /** Files begun and not yet answered. */
+  readonly maxFiles: number;
+  /** Bytes of these; a file counts with at most `streamedFileBytes`, for no more of it is under way at once. */
+  readonly maxBytes: number;
+}
+
+/** What a file larger than one message counts for in `InFlightLimits.maxBytes`: about what a stream buffers. */
+const streamedFileBytes = 1024 * 1024;
+
+/** The balancer's view of one storage server. Plain facts; whoever learns one writes it here. */
+export interface Backend {
+  readonly name: string;
+  readonly address: string;
+  readonly weight: number;
+  health: Health;
+  /** The overload bit, as it was last heard in an answer to `Load` or to a save. */
+  overloaded: boolean;
+  draining: boolean;
+  inFlightFiles: number;
+  inFlightBytes: number;
+  /** Nothing new before this Unix time: the server answered `busy`. */
+  busyUntilMs: number;
+}
+
+/** A backend nobody has heard of yet. */
+export function newBackend(server: { name: string; address: string; weight: number }, nowMs: number): Backend {
+  const { name, address, weight } = server;
+  return {
+    name,
+    address,
+    weight,
+    health: unknownHealth(nowMs),
+    overloaded: false,
+    draining: false,
+    inFlightFiles: 0,
+    inFlightBytes: 0,
+    busyUntilMs: 0,
+  };
+}
+
+/** Whether as much is on its way to the server as may be. */
+export function isFull(backend: Backend, limits: InFlightLimits): boolean {
+  return backend.inFlightFiles >= limits.maxFiles || backend.inFlightBytes >= limits.maxBytes;
+}
+
+/** Whether the server can be talked to at all. */
+export function isReachable(backend: Backend): boolean {
+  return backend.health.kind === "healthy";
+}
+
+/** Whether the server may be given a new file now: healthy, not overloaded, not full, not draining, not busy. */
+export function isAvailable(backend: Backend, limits: InFlightLimits, nowMs: number): boolean {
+  return (
+    isReachable(backend) &&
+    !backend.overloaded &&
+    !backend.draining &&
+    nowMs >= backend.busyUntilMs &&
+    !isFull(backend, limits)
+  );
+}
+
+/** What a file of this size counts for in `Backend.inFlightBytes`. An unknown size counts as a large one. */
+export function inFlightCharge(sizeBytes: number | undefined): number {
+  return Math.min(sizeBytes ?? streamedFileBytes, streamedFileBytes);
+}

@@ -1,0 +1,93 @@
+import {
+  AttemptOutcome as OutcomeCode,
+  type QueryUploadResponse,
+  type Receipt as ReceiptMessage,
+  UploadState as StateCode,
+  type UploadEvent,
+} from "@bilancia/proto/gen/balancer";
+import { toTimestamp } from "@bilancia/proto/time";
+import type { AttemptOutcome, AttemptRecord, Receipt, UploadState } from "../domain/upload.js";
+import type { UploadProgress, UploadView } from "../ports.js";
+import { toUploadRejected } from "./wire-errors.js";
+
+/** News of an upload as the event that a client gets. */
+export function toUploadEvent(uploadId: string, requestNumber: bigint, progress: UploadProgress): UploadEvent {
+  switch (progress.kind) {
+    case "queued":
+      return { uploadId, requestNumber, event: { $case: "queued", value: {} } };
+    case "stored":
+      return { uploadId, requestNumber, event: { $case: "stored", value: { receipt: toReceipt(progress.receipt) } } };
+    case "rejected":
+      return { uploadId, requestNumber, event: { $case: "rejected", value: toUploadRejected(progress.rejection) } };
+  }
+}
+
+/** What is known of an upload, as `QueryUpload` answers it. */
+export function toQueryResponse(view: UploadView): QueryUploadResponse {
+  const { description, requestNumber, state, persistedBytes, complete, attempts, receivedAtMs } = view;
+  const sizeBytes = complete ? sizeOf(view) : description.sizeBytes;
+  return {
+    uploadId: description.uploadId,
+    requestNumber,
+    name: description.name,
+    sizeBytes: sizeBytes === undefined ? undefined : BigInt(sizeBytes),
+    state: stateCodes[state.kind],
+    persistedBytes: BigInt(persistedBytes),
+    attempts: attempts.map(toAttempt),
+    receipt: state.kind === "stored" ? toReceipt(state.receipt) : undefined,
+    rejection: state.kind === "dead" ? toUploadRejected(state.rejection) : undefined,
+    receivedAt: toTimestamp(receivedAtMs),
+  };
+}
+
+const stateCodes: Record<UploadState["kind"], StateCode> = {
+  receiving: StateCode.UPLOAD_STATE_RECEIVING,
+  queued: StateCode.UPLOAD_STATE_QUEUED,
+  dispatching: StateCode.UPLOAD_STATE_DISPATCHING,
+  stored: StateCode.UPLOAD_STATE_STORED,
+  dead: StateCode.UPLOAD_STATE_DEAD,
+};
+
+const outcomeCodes: Record<AttemptOutcome, OutcomeCode> = {
+  saved: OutcomeCode.ATTEMPT_OUTCOME_SAVED,
+  busy: OutcomeCode.ATTEMPT_OUTCOME_BUSY,
+  refused: OutcomeCode.ATTEMPT_OUTCOME_REFUSED,
+  lost: OutcomeCode.ATTEMPT_OUTCOME_LOST,
+};
+
+function sizeOf({ state, persistedBytes }: UploadView): number {
+  return state.kind === "stored" ? state.receipt.sizeBytes : persistedBytes;
+}
+
+function toAttempt({
+  number,
+  server,
+  outcome,
+  message,
+  startedAtMs,
+}: AttemptRecord): QueryUploadResponse["attempts"][number] {
+  return {
+    number,
+    server,
+    outcome: outcome ? outcomeCodes[outcome] : OutcomeCode.ATTEMPT_OUTCOME_UNSPECIFIED,
+    message: message ?? "",
+    startedAt: toTimestamp(startedAtMs),
+  };
+}
+
+function toReceipt(receipt: Receipt): ReceiptMessage {
+  const { requestNumber, uploadId, name, server, storedName, sizeBytes, sha256, attempts, storedAtMs, textStats } =
+    receipt;
+  return {
+    requestNumber,
+    uploadId,
+    name,
+    server,
+    storedName,
+    sizeBytes: BigInt(sizeBytes),
+    sha256: sha256 as ReceiptMessage["sha256"],
+    attempts,
+    storedAt: toTimestamp(storedAtMs),
+    textStats: textStats && { lettersA: BigInt(textStats.lettersA), characters: BigInt(textStats.characters) },
+  };
+}

@@ -1,0 +1,77 @@
+import type {
+  CancelUploadRequest,
+  CancelUploadResponse,
+  QueryUploadRequest,
+  QueryUploadResponse,
+} from "@bilancia/proto/gen/balancer";
+import { isUuid } from "@bilancia/proto/header-rules";
+import type { handleUnaryCall, sendUnaryData } from "@grpc/grpc-js";
+import { BilanciaError } from "../domain/errors.js";
+import type { Inbox, Observer, UploadDirectory, UploadKey } from "../ports.js";
+import { toQueryResponse } from "./upload-messages.js";
+import { type UploadCall, UploadSession } from "./upload-session.js";
+import { toStatus } from "./wire-errors.js";
+
+/** The `Balancer` service: the handlers, and the streams that are open. */
+export class UploadService {
+  readonly #inbox: Inbox;
+  readonly #directory: UploadDirectory;
+  readonly #observer: Observer;
+  readonly #sessions = new Set<UploadSession>();
+  #draining = false;
+
+  constructor(inbox: Inbox, directory: UploadDirectory, observer: Observer) {
+    this.#inbox = inbox;
+    this.#directory = directory;
+    this.#observer = observer;
+  }
+
+  /** Open `UploadFile` streams. */
+  get streams(): number {
+    return this.#sessions.size;
+  }
+
+  /** Takes no new files, and ends each stream once nothing is under way on it. */
+  drain(): void {
+    this.#draining = true;
+    for (const session of this.#sessions) session.drain();
+  }
+
+  readonly handlers = {
+    uploadFile: (call: UploadCall): void => {
+      const session = new UploadSession(call, this.#inbox, this.#observer, (over) => this.#sessions.delete(over));
+      this.#sessions.add(session);
+      if (this.#draining) session.drain();
+    },
+    queryUpload: this.#unary<QueryUploadRequest, QueryUploadResponse>((request) => {
+      const view = this.#directory.find(toKey(request));
+      if (!view) throw new BilanciaError("UNKNOWN_UPLOAD", "no upload has this id or number");
+      return toQueryResponse(view);
+    }),
+    cancelUpload: this.#unary<CancelUploadRequest, CancelUploadResponse>((request) => {
+      this.#directory.cancel(toKey(request));
+      return {};
+    }),
+  };
+
+  #unary<Request, Response>(answer: (request: Request) => Response): handleUnaryCall<Request, Response> {
+    return (call, callback: sendUnaryData<Response>) => {
+      let response: Response;
+      try {
+        response = answer(call.request);
+      } catch (error) {
+        if (!(error instanceof BilanciaError)) this.#observer.note({ kind: "fault", where: call.getPath(), error });
+        callback(toStatus(error), null);
+        return;
+      }
+      callback(null, response);
+    };
+  }
+}
+
+function toKey({ key }: QueryUploadRequest | CancelUploadRequest): UploadKey {
+  if (key?.$case === "requestNumber" && key.value > 0n) return { requestNumber: key.value };
+  if (key?.$case === "uploadId" && isUuid(key.value)) return { uploadId: key.value.toLowerCase() };
+  const came = key ? `${key.$case} ${JSON.stringify(String(key.value).slice(0, 60))}` : "neither";
+  throw new BilanciaError("INVALID_HEADER", `expected an upload_id (a UUID) or a request_number from 1; came ${came}`);
+}

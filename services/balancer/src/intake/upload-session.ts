@@ -1,0 +1,224 @@
+import { BatchWriter } from "@bilancia/proto/batch-writer";
+import type { UploadEvent, UploadFileResponse, UploadHeader } from "@bilancia/proto/gen/balancer";
+import { maxPartDataBytes, maxPartsPerMessage } from "@bilancia/proto/limits";
+import type { Part } from "@bilancia/proto/part-codec";
+import type { UploadBatch } from "@bilancia/proto/services";
+import type { ServerDuplexStream } from "@grpc/grpc-js";
+import { crc32c } from "@node-rs/crc32";
+import { BilanciaError, type Rejection } from "../domain/errors.js";
+import type { UploadDescription } from "../domain/upload.js";
+import type { Inbox, IncomingUpload, Observer, UploadListener, UploadProgress } from "../ports.js";
+import { readHeader } from "./header-reader.js";
+import { toUploadEvent } from "./upload-messages.js";
+import { toStatus } from "./wire-errors.js";
+
+export type UploadCall = ServerDuplexStream<UploadBatch, UploadFileResponse>;
+
+/** The file whose parts are arriving. `upload` is absent while the rest of a file is skipped. */
+interface Current {
+  readonly name: string;
+  upload: IncomingUpload | undefined;
+  /** Where the next data must begin; absent until the first data tells where the client begins. */
+  nextOffset: number | undefined;
+}
+
+/** One client's `UploadFile` stream: reads parts, hands files to the inbox, and passes their news on. */
+export class UploadSession implements UploadListener {
+  readonly client: string;
+  readonly #call: UploadCall;
+  readonly #inbox: Inbox;
+  readonly #observer: Observer;
+  readonly #events: BatchWriter<UploadEvent, UploadFileResponse>;
+  /** Uploads that the client has yet to hear the last of. */
+  readonly #awaited = new Set<bigint>();
+  #current: Current | undefined;
+  #clientDone = false;
+  #draining = false;
+  #over = false;
+
+  constructor(call: UploadCall, inbox: Inbox, observer: Observer, onOver: (session: UploadSession) => void) {
+    this.client = call.getPeer();
+    this.#call = call;
+    this.#inbox = inbox;
+    this.#observer = observer;
+    this.#events = new BatchWriter(call, { toMessage: (events) => ({ events }), sizeOf: () => 256 });
+    const over = () => {
+      this.#leaveAll();
+      onOver(this);
+    };
+    call.on("data", (batch: UploadBatch) => this.#guard(() => this.#take(batch)));
+    call.on("end", () => this.#guard(() => this.#ended()));
+    call.on("cancelled", over);
+    call.on("error", over);
+    call.on("close", over);
+    call.on("finish", over);
+  }
+
+  /** Takes no new files; ends the stream once nothing is under way on it. */
+  drain(): void {
+    this.#draining = true;
+    this.#endIfDone();
+  }
+
+  uploadProgress(uploadId: string, requestNumber: bigint, progress: UploadProgress): void {
+    if (this.#over) return;
+    this.#events.push(toUploadEvent(uploadId, requestNumber, progress));
+    if (progress.kind === "rejected" && this.#current?.upload?.requestNumber === requestNumber) {
+      this.#current.upload = undefined;
+    }
+    // Who asked for `queued` waits no longer, though the news goes on while the stream is open.
+    this.#awaited.delete(requestNumber);
+    this.#endIfDone();
+  }
+
+  #guard(action: () => void): void {
+    if (this.#over) return;
+    try {
+      action();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #take(batch: UploadBatch): void {
+    if (batch.malformed !== undefined) throw violation(`the message is not an UploadFileRequest: ${batch.malformed}`);
+    const { parts } = batch;
+    if (parts.length === 0) throw violation("the message has no parts; expected 1 to 64");
+    if (parts.length > maxPartsPerMessage) {
+      throw violation(`the message has ${parts.length} parts; expected at most ${maxPartsPerMessage}`);
+    }
+    const [only] = parts;
+    const raw = parts.length === 1 && only && !only.header && !only.finish ? batch.raw : undefined;
+    for (const part of parts) this.#part(part, raw);
+    const wait = this.#current?.upload?.ready();
+    if (!wait) return;
+    // Not reading is what makes the client wait: HTTP/2 flow control does the rest.
+    this.#call.pause();
+    wait.then(() => this.#call.resume()).catch((error: unknown) => this.#fail(error));
+  }
+
+  #part(part: Part<UploadHeader>, raw: Buffer | undefined): void {
+    if (part.data.length > maxPartDataBytes) {
+      throw violation(`a part has ${part.data.length} bytes of data; expected at most ${maxPartDataBytes}`);
+    }
+    if (part.header) this.#begin(part.header, part.finish !== undefined);
+    const current = this.#current;
+    if (!current) throw violation("data came before a header; a file begins with a part that has one");
+    if (part.data.length > 0) this.#data(current, part, raw);
+    if (!part.finish) return;
+    this.#current = undefined;
+    const { sizeBytes, sha256 } = part.finish;
+    current.upload?.complete({ sizeBytes: sizeBytes === undefined ? undefined : Number(sizeBytes), sha256 });
+  }
+
+  #begin(header: UploadHeader, wholeFile: boolean): void {
+    if (this.#current?.upload) this.#giveUp(this.#current.upload);
+    const { name } = header;
+    this.#current = { name, upload: undefined, nextOffset: undefined };
+    const read = readHeader(header);
+    if (read.kind === "bad") {
+      this.#notAdmitted(read.uploadId, name, read.rejection);
+    } else if (this.#draining) {
+      const message = "the balancer is stopping";
+      this.#notAdmitted(read.description.uploadId, name, { reason: "SHUTTING_DOWN", message, retryAfterMs: 1_000 });
+    } else {
+      this.#open(this.#current, read.description, wholeFile);
+    }
+  }
+
+  #open(current: Current, description: UploadDescription, wholeFile: boolean): void {
+    const { uploadId, name } = description;
+    const opened = this.#inbox.open(description, this);
+    if (opened.kind === "rejected") {
+      this.#notAdmitted(uploadId, name, opened.rejection);
+    } else if (opened.kind === "known") {
+      if (!opened.told) this.#awaited.add(opened.requestNumber);
+    } else {
+      const { upload } = opened;
+      const { requestNumber } = upload;
+      current.upload = upload;
+      this.#awaited.add(requestNumber);
+      if (wholeFile) return;
+      const accepted = { resumeOffset: BigInt(upload.receivedBytes) };
+      this.#events.push({ uploadId, requestNumber, event: { $case: "accepted", value: accepted } });
+    }
+  }
+
+  #data(current: Current, part: Part<UploadHeader>, raw: Buffer | undefined): void {
+    const { upload } = current;
+    const expected = current.nextOffset ?? part.offset;
+    const received = upload?.receivedBytes ?? part.offset;
+    if (part.offset !== expected || part.offset > received) {
+      throw violation(
+        `the data of ${JSON.stringify(current.name)} goes on at offset ${part.offset}; expected ${Math.min(expected, received)}`,
+      );
+    }
+    current.nextOffset = part.offset + part.data.length;
+    if (!upload) return;
+    const found = crc32c(part.data);
+    if (part.crc32c !== undefined && part.crc32c !== found) {
+      const where = `the bytes ${part.offset} to ${current.nextOffset} of ${JSON.stringify(current.name)}`;
+      const message = `${where} have CRC-32C ${hex(found)}; expected ${hex(part.crc32c)}: they were damaged on the way`;
+      upload.reject({ reason: "CHECKSUM_MISMATCH", message });
+      return;
+    }
+    const known = received - part.offset;
+    if (known === 0) {
+      // Without a checksum of the client's the message is written anew, with ours in it.
+      const whole = part.crc32c === undefined ? undefined : raw;
+      upload.append({ offset: part.offset, data: part.data, crc32c: found, raw: whole });
+    } else if (known < part.data.length) {
+      // A client that resumes may begin earlier than it had to.
+      const data = part.data.subarray(known);
+      upload.append({ offset: received, data, crc32c: crc32c(data) });
+    }
+  }
+
+  #notAdmitted(uploadId: string, name: string, rejection: Rejection): void {
+    this.#observer.note({ kind: "not-admitted", uploadId, name, client: this.client, rejection });
+    this.#events.push(toUploadEvent(uploadId, 0n, { kind: "rejected", rejection }));
+  }
+
+  #giveUp(upload: IncomingUpload): void {
+    this.#awaited.delete(upload.requestNumber);
+    this.#inbox.leave(upload.requestNumber, this);
+  }
+
+  #ended(): void {
+    this.#clientDone = true;
+    if (this.#current?.upload) this.#giveUp(this.#current.upload);
+    this.#current = undefined;
+    this.#endIfDone();
+  }
+
+  #endIfDone(): void {
+    if (this.#over || this.#awaited.size > 0) return;
+    if (this.#clientDone) this.#events.end();
+    else if (this.#draining) this.#fail(new BilanciaError("SHUTTING_DOWN", "the balancer is stopping"));
+  }
+
+  #fail(error: unknown): void {
+    if (this.#over) return;
+    if (error instanceof BilanciaError) this.#observer.note({ kind: "stream-ended", client: this.client, error });
+    else this.#observer.note({ kind: "fault", where: "an upload stream", error });
+    this.#events.flushNow();
+    this.#call.emit("error", toStatus(error));
+    this.#call.resume();
+  }
+
+  #leaveAll(): void {
+    if (this.#over) return;
+    this.#over = true;
+    for (const requestNumber of this.#awaited) this.#inbox.leave(requestNumber, this);
+    this.#awaited.clear();
+    this.#current = undefined;
+  }
+}
+
+function violation(message: string): BilanciaError {
+  return new BilanciaError("PROTOCOL_VIOLATION", message);
+}
+
+function hex(crc: number): string {
+  return `0x${crc.toString(16).padStart(8, "0")}`;
+}

@@ -1,0 +1,48 @@
+import { ListenError } from "@bilancia/proto/grpc-server";
+import { CommanderError } from "commander";
+import { startBalancer } from "./app.js";
+import { ConfigError, readConfig } from "./config.js";
+import type { Config } from "./config-schema.js";
+import { createLogger } from "./observe/logger.js";
+
+/** Exit codes: 0 stopped as asked, 1 could not start or failed, 2 the configuration cannot be used, 130 a second signal. */
+async function main(): Promise<void> {
+  const config = configOrExit();
+  const log = createLogger(config.log);
+  const balancer = await startBalancer(config, log);
+  const { address, adminAddress } = balancer;
+  log.info({ address, adminAddress, servers: config.servers.map(({ name }) => name) }, "listening");
+
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals) => {
+    if (stopping) process.exit(130);
+    stopping = true;
+    log.info({ signal, graceMs: config.graceMs }, "stopping");
+    balancer.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.fatal({ err: error }, "could not stop properly");
+        process.exit(1);
+      },
+    );
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+}
+
+function configOrExit(): Config {
+  try {
+    return readConfig(process.argv.slice(2), process.env);
+  } catch (error) {
+    if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);
+    if (!(error instanceof ConfigError)) throw error;
+    for (const problem of error.problems) process.stderr.write(`bilancia-balancer: ${problem}\n`);
+    process.exit(2);
+  }
+}
+
+main().catch((error: unknown) => {
+  const known = error instanceof ListenError || error instanceof Error;
+  process.stderr.write(`bilancia-balancer: ${known ? error.message : String(error)}\n`);
+  process.exit(1);
+});

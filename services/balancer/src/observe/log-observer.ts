@@ -1,0 +1,90 @@
+import type { Logger } from "pino";
+import type { Observer, Occurrence, UploadName } from "../ports.js";
+
+/** Writes every occurrence to the log: a constant message each, the facts in fields. */
+export class LogObserver implements Observer {
+  readonly #log: Logger;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  note(occurrence: Occurrence): void {
+    const log = this.#log;
+    switch (occurrence.kind) {
+      case "received": {
+        const { upload, client, resumedAtBytes } = occurrence;
+        log.info({ ...names(upload), client, ...(resumedAtBytes > 0 && { resumedAtBytes }) }, "file received");
+        break;
+      }
+      case "queued":
+        log.debug({ ...names(occurrence.upload), sizeBytes: occurrence.sizeBytes }, "file complete");
+        break;
+      case "chosen": {
+        const { upload, server, attempt, client } = occurrence;
+        log.info({ ...names(upload), server, attempt, client }, "server chosen");
+        break;
+      }
+      case "attempt-failed": {
+        const { upload, server, attempt, outcome, message, retryInMs } = occurrence;
+        log.warn({ ...names(upload), server, attempt, outcome, reason: message, retryInMs }, "attempt failed");
+        break;
+      }
+      case "stored": {
+        const { upload, receipt, tookMs } = occurrence;
+        const { server, storedName, sizeBytes, attempts } = receipt;
+        log.info({ ...names(upload), server, storedName, sizeBytes, attempts, tookMs }, "file stored");
+        break;
+      }
+      case "rejected": {
+        const { upload, rejection } = occurrence;
+        log.warn({ ...names(upload), reason: rejection.reason, detail: rejection.message }, "file rejected");
+        break;
+      }
+      case "not-admitted": {
+        const { uploadId, name, client, rejection } = occurrence;
+        log.warn({ uploadId, name, client, reason: rejection.reason, detail: rejection.message }, "file not admitted");
+        break;
+      }
+      case "stream-ended":
+        log.warn(
+          { client: occurrence.client, reason: occurrence.error.reason, detail: occurrence.error.message },
+          "upload stream ended",
+        );
+        break;
+      case "server-health": {
+        const { server, from, to, reason } = occurrence;
+        log[to === "unhealthy" ? "warn" : "info"]({ server, from, to, reason }, "server health changed");
+        break;
+      }
+      case "server-overload": {
+        const { server, overloaded, causes } = occurrence;
+        log[overloaded ? "warn" : "info"]({ server, overloaded, causes }, "server overload changed");
+        break;
+      }
+      case "extra-copy": {
+        const { requestNumber, server, result } = occurrence;
+        log.info({ requestNumber: String(requestNumber), server, result }, "extra copy settled");
+        break;
+      }
+      case "recovered": {
+        const { what, files, upload } = occurrence;
+        log.info({ what, files, ...(upload && names(upload)) }, "taken up after a restart");
+        break;
+      }
+      case "quarantined": {
+        const { what, detail, requestNumber } = occurrence;
+        const number = requestNumber === undefined ? {} : { requestNumber: String(requestNumber) };
+        log.error({ what, detail, ...number }, "quarantined");
+        break;
+      }
+      case "fault":
+        log.error({ where: occurrence.where, err: occurrence.error }, "fault");
+    }
+  }
+}
+
+function names({ requestNumber, uploadId, name }: UploadName): Record<string, string> {
+  // Numbers beyond 2^53 must survive JSON: the log has them as text.
+  return { requestNumber: String(requestNumber), uploadId, name };
+}

@@ -1,0 +1,293 @@
+/**
+ * Where the middle folders meet: what intake, dispatch, admin and observe need of the queue and of each other, in their own words. The
+ * implementations are named in `app.ts` only.
+ */
+import type { LoadResponse } from "@bilancia/proto/gen/storage";
+import type { Backend } from "./domain/backend.js";
+import type { BilanciaError, Rejection } from "./domain/errors.js";
+import type { AttemptOutcome, AttemptRecord, Receipt, UploadDescription, UploadState } from "./domain/upload.js";
+
+/** Unix time in milliseconds, and chance: handed in, so that decisions can be tested. */
+export interface Clock {
+  nowMs(): number;
+  /** From 0 up to, not including, 1. */
+  random(): number;
+}
+
+/** A piece of a file. `data` may be kept; nobody writes to it. */
+export interface Chunk {
+  /** Position of `data` in the file, in bytes. */
+  readonly offset: number;
+  readonly data: Uint8Array;
+  /** CRC-32C of `data`; has been checked. */
+  readonly crc32c: number;
+  /** The whole message, where it holds this chunk and nothing else: it can be passed on as it is. */
+  readonly raw?: Buffer | undefined;
+}
+
+// ── Intake and the queue ────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What a client is told of an upload. `stored` and `rejected` are the last. */
+export type UploadProgress =
+  | { readonly kind: "queued" }
+  | { readonly kind: "stored"; readonly receipt: Receipt }
+  | { readonly kind: "rejected"; readonly rejection: Rejection };
+
+/** A client's stream, waiting for news. Called synchronously; must not throw. */
+export interface UploadListener {
+  /** Who the client is, for logs: its peer address. */
+  readonly client: string;
+  uploadProgress(uploadId: string, requestNumber: bigint, progress: UploadProgress): void;
+}
+
+/** What `Inbox.open` answers. */
+export type Opened =
+  /** The bytes are wanted, from `upload.receivedBytes` on. */
+  | { readonly kind: "receiving"; readonly upload: IncomingUpload }
+  /** The bytes are all there already. `told`: the listener has just been told what it waits for; else it will be. */
+  | { readonly kind: "known"; readonly requestNumber: bigint; readonly told: boolean }
+  /** Not let in. Nothing is kept. */
+  | { readonly kind: "rejected"; readonly rejection: Rejection };
+
+/** The queue as intake sees it: where uploads come in. */
+export interface Inbox {
+  /**
+   * Begins an upload, takes up one that was broken off, or joins one that is known. The listener hears of it until it is final, or until
+   * `leave`. A stream that was still sending the same upload is told `SUPERSEDED`.
+   */
+  open(description: UploadDescription, listener: UploadListener): Opened;
+  /** The listener is gone: it is told nothing more, and what it was sending can be resumed by another. */
+  leave(requestNumber: bigint, listener: UploadListener): void;
+}
+
+/** An upload whose bytes arrive. Ends with `complete` or `reject`, or with `Inbox.leave`. */
+export interface IncomingUpload {
+  readonly requestNumber: bigint;
+  readonly receivedBytes: number;
+  /** Takes the next chunk, which must begin at `receivedBytes`. A file that grows too large is rejected through the listener. */
+  append(chunk: Chunk): void;
+  /** Resolves when more bytes can be taken without piling up in memory; `undefined` when that is now. */
+  ready(): Promise<void> | undefined;
+  /** All bytes are there. Rejects the upload through the listener when size or digest contradict what was said before. */
+  complete(end: { readonly sizeBytes?: number | undefined; readonly sha256?: Uint8Array | undefined }): void;
+  /** Gives the upload up; the listener is told. Nothing of it is kept where the reason is retryable, so that it can be sent again. */
+  reject(rejection: Rejection): void;
+}
+
+// ── The queue and dispatch ──────────────────────────────────────────────────────────────────────────────────────────
+
+/** The queue as dispatch sees it: where uploads go out, oldest first. */
+export interface Outbox {
+  /** Takes the next upload that can be sent, or `undefined`. It is the caller's until it is settled. */
+  take(): Delivery | undefined;
+  /** Sets what to call when `take` may have something again. */
+  onReady(callback: () => void): void;
+  /** Sets what to call when an upload has reached its end; dispatch looks for extra copies then. */
+  onSettled(callback: (settled: SettledUpload) => void): void;
+  /** What was with a server when the balancer last ended: whether it arrived there is not known. */
+  suspicions(): readonly Suspicion[];
+  /** A server turns out to hold a file whose bytes the balancer has lost in a restart: the upload is stored after all. */
+  found(requestNumber: bigint, server: string, saved: SavedFile): void;
+  /** It is known now what a server holds of an upload: it need not be suspected after the next restart. */
+  cleared(requestNumber: bigint, server: string): void;
+}
+
+/** What a server says of a file that it holds. */
+export type SavedFile = Pick<Receipt, "storedName" | "sizeBytes" | "sha256" | "textStats">;
+
+/** An attempt whose answer was lost: the server may hold the file. */
+export interface Suspicion {
+  readonly requestNumber: bigint;
+  readonly uploadId: string;
+  readonly server: string;
+  readonly attempt: number;
+  /** The bytes did not survive the balancer's end: the server is asked whether it has them. */
+  readonly bytesGone?: boolean;
+  /** The upload has come to rest, on this server or nowhere. */
+  readonly rests?: { readonly server: string | undefined };
+}
+
+/** An upload that has ended, and where its file is, if anywhere. */
+export interface SettledUpload {
+  readonly requestNumber: bigint;
+  readonly server?: string;
+}
+
+/** An upload in dispatch's hands. Exactly one of `stored`, `requeue`, `release` and `reject` settles it. */
+export interface Delivery {
+  readonly requestNumber: bigint;
+  readonly description: UploadDescription;
+  readonly receivedAtMs: number;
+  /** Who sent it, for logs. */
+  readonly client: string;
+  /** Whether all bytes have come. */
+  readonly complete: boolean;
+  /** Attempts so far, oldest first. */
+  readonly attempts: readonly AttemptRecord[];
+  /** Attempts so far that were refused or lost. */
+  readonly failures: number;
+  /** The bytes from the beginning; each call reads anew. */
+  read(): ContentReader;
+  /** The whole content as one chunk, where it is complete and has at most `maxBytes`; a promise where it must be fetched. */
+  whole(maxBytes: number): Chunk | Promise<Chunk> | undefined;
+  /** Records that an attempt begins; returns its number. */
+  begin(server: string): number;
+  /**
+   * Makes durable that this server may hold the file from now on. Must be awaited before the finish frame goes out;
+   * `undefined` when there is nothing to wait for.
+   */
+  intend(): Promise<void> | undefined;
+  /** The server has it. */
+  stored(saved: SavedFile): void;
+  /** The attempt failed: the upload goes back to the queue and is given out again after `delayMs`. */
+  requeue(outcome: Exclude<AttemptOutcome, "saved">, message: string, delayMs: number): void;
+  /**
+   * Gives it back as it was: no attempt was made, or the one begun is void because the bytes stopped coming. It is given out again after
+   * `delayMs`, and not before there is something to send.
+   */
+  release(delayMs: number): void;
+  /** The upload is given up. */
+  reject(outcome: Exclude<AttemptOutcome, "saved"> | undefined, rejection: Rejection): void;
+}
+
+/** What a read brings: a chunk, the end, or the news that the client left or the upload was cancelled. */
+export type Content =
+  | { readonly kind: "chunk"; readonly chunk: Chunk }
+  | { readonly kind: "end"; readonly sizeBytes: number; readonly sha256?: Uint8Array | undefined }
+  | { readonly kind: "broken"; readonly message: string };
+
+/** Reads a file's bytes in order, following the client while they still arrive. */
+export interface ContentReader {
+  next(): Content | Promise<Content>;
+  close(): void;
+}
+
+// ── Looking in from outside ─────────────────────────────────────────────────────────────────────────────────────────
+
+/** What is known of one upload. */
+export interface UploadView {
+  readonly description: UploadDescription;
+  readonly requestNumber: bigint;
+  readonly state: UploadState;
+  readonly persistedBytes: number;
+  readonly complete: boolean;
+  readonly attempts: readonly AttemptRecord[];
+  readonly receivedAtMs: number;
+}
+
+/** One of an upload's two names. */
+export type UploadKey = { readonly uploadId: string } | { readonly requestNumber: bigint };
+
+/** What the queue holds and has done since the start. */
+export interface QueueCounts {
+  readonly receivingFiles: number;
+  readonly queuedFiles: number;
+  readonly dispatchingFiles: number;
+  readonly queuedBytes: number;
+  readonly storedFiles: number;
+  readonly storedBytes: number;
+  readonly rejectedFiles: number;
+  readonly lastRequestNumber: bigint;
+}
+
+/** The queue as the query and admin rpcs see it. */
+export interface UploadDirectory {
+  find(key: UploadKey): UploadView | undefined;
+  /**
+   * Drops an upload that is not stored yet.
+   *
+   * @throws BilanciaError `UNKNOWN_UPLOAD` or `NOT_CANCELLABLE`
+   */
+  cancel(key: UploadKey): void;
+  counts(): QueueCounts;
+}
+
+/** The pool as the admin rpcs see it. */
+export interface ServerDirectory {
+  servers(): readonly ServerView[];
+}
+
+/** One server, with what was counted of it since the start. */
+export interface ServerView {
+  readonly backend: Readonly<Backend>;
+  readonly available: boolean;
+  readonly full: boolean;
+  /** Its last answer to `Load`. */
+  readonly load: LoadResponse | undefined;
+  readonly storedFiles: number;
+  readonly storedBytes: number;
+  readonly failedAttempts: number;
+}
+
+/** Which ledger numbers the uploads, and how often it has been started. */
+export interface LedgerIdentity {
+  readonly origin: string;
+  readonly term: number;
+}
+
+// ── Being watched ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Something worth a line in the log; later in the audit. */
+export type Occurrence =
+  | { readonly kind: "received"; readonly upload: UploadName; readonly client: string; readonly resumedAtBytes: number }
+  | { readonly kind: "queued"; readonly upload: UploadName; readonly sizeBytes: number }
+  | {
+      readonly kind: "chosen";
+      readonly upload: UploadName;
+      readonly server: string;
+      readonly attempt: number;
+      readonly client: string;
+    }
+  | {
+      readonly kind: "attempt-failed";
+      readonly upload: UploadName;
+      readonly server: string;
+      readonly attempt: number;
+      readonly outcome: AttemptOutcome;
+      readonly message: string;
+      readonly retryInMs: number;
+    }
+  | { readonly kind: "stored"; readonly upload: UploadName; readonly receipt: Receipt; readonly tookMs: number }
+  | { readonly kind: "rejected"; readonly upload: UploadName; readonly rejection: Rejection }
+  | {
+      readonly kind: "not-admitted";
+      readonly uploadId: string;
+      readonly name: string;
+      readonly client: string;
+      readonly rejection: Rejection;
+    }
+  | { readonly kind: "stream-ended"; readonly client: string; readonly error: BilanciaError }
+  | {
+      readonly kind: "server-health";
+      readonly server: string;
+      readonly from: string;
+      readonly to: string;
+      readonly reason: string;
+    }
+  | {
+      readonly kind: "server-overload";
+      readonly server: string;
+      readonly overloaded: boolean;
+      readonly causes: readonly string[];
+    }
+  | { readonly kind: "extra-copy"; readonly requestNumber: bigint; readonly server: string; readonly result: string }
+  | {
+      readonly kind: "recovered";
+      readonly what: "queued" | "dispatching" | "receiving";
+      readonly files: number;
+      readonly upload?: UploadName;
+    }
+  | { readonly kind: "quarantined"; readonly what: string; readonly detail: string; readonly requestNumber?: bigint }
+  | { readonly kind: "fault"; readonly where: string; readonly error: unknown };
+
+/** An upload's names. */
+export interface UploadName {
+  readonly requestNumber: bigint;
+  readonly uploadId: string;
+  readonly name: string;
+}
+
+/** Who wants to know. Called synchronously on the hot path: must be quick and must not throw. */
+export interface Observer {
+  note(occurrence: Occurrence): void;
+}

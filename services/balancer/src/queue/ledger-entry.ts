@@ -1,0 +1,99 @@
+import { crc32c } from "@node-rs/crc32";
+import type { Rejection } from "../domain/errors.js";
+import type { AttemptRecord, Receipt, UploadDescription, UploadState } from "../domain/upload.js";
+import type { UploadView } from "../ports.js";
+
+/** Where the bytes of an upload are kept: nowhere that survives, in the ledger itself, or in the spool's file. */
+export type BytesAt = "nowhere" | "ledger" | "file";
+
+/** An attempt after which the server may hold the file. */
+export interface Intent {
+  readonly server: string;
+  readonly attempt: number;
+}
+
+/** What the ledger keeps of one upload. Written anew as a whole with each change. */
+export interface LedgerEntry {
+  readonly requestNumber: bigint;
+  readonly description: UploadDescription;
+  readonly client: string;
+  readonly receivedAtMs: number;
+  readonly touchedAtMs: number;
+  readonly state: "receiving" | "queued" | "stored" | "dead";
+  readonly complete: boolean;
+  readonly receivedBytes: number;
+  /** SHA-256 that came with the end of the file. */
+  readonly finishSha256?: Uint8Array | undefined;
+  readonly bytesAt: BytesAt;
+  /** Attempts whose answer is not known. */
+  readonly intents: readonly Intent[];
+  readonly attemptCount: number;
+  readonly failures: number;
+  readonly attempts: readonly AttemptRecord[];
+  readonly receipt?: Receipt | undefined;
+  readonly rejection?: Rejection | undefined;
+}
+
+/** The state that an entry tells of. `complete`: whether all bytes are there, still. */
+export function keptState(entry: LedgerEntry, complete: boolean): UploadState {
+  if (entry.receipt) return { kind: "stored", receipt: entry.receipt };
+  if (entry.rejection) return { kind: "dead", rejection: entry.rejection };
+  return { kind: complete ? "queued" : "receiving" };
+}
+
+/** Whether an upload was given up although the queue still has all of it: it can be tried again. */
+export function isDeadLetter(entry: LedgerEntry): boolean {
+  return (
+    entry.state === "dead" && entry.complete && entry.bytesAt !== "nowhere" && entry.rejection?.reason !== "CANCELLED"
+  );
+}
+
+/** An entry as others see the upload. */
+export function viewOf(entry: LedgerEntry): UploadView {
+  const { description, requestNumber, receivedBytes: persistedBytes, complete, attempts, receivedAtMs } = entry;
+  return {
+    description,
+    requestNumber,
+    state: keptState(entry, complete),
+    persistedBytes,
+    complete,
+    attempts,
+    receivedAtMs,
+  };
+}
+
+/** Thrown for an entry whose bytes are not what was written. */
+export class DamagedEntry extends Error {}
+
+const checksumBytes = 4;
+
+/** An entry as the ledger's bytes: CRC-32C, then JSON. LMDB has no checksums of its own. */
+export function encodeEntry(entry: LedgerEntry): Buffer {
+  const body = Buffer.from(
+    JSON.stringify(entry, function (this: Record<string, unknown>, key, value: unknown) {
+      // `this[key]` is the value before Buffer's own toJSON has spread it out into numbers.
+      const own = this[key];
+      if (own instanceof Uint8Array) return { $bytes: Buffer.from(own).toString("base64") };
+      return typeof value === "bigint" ? { $bigint: String(value) } : value;
+    }),
+  );
+  const out = Buffer.allocUnsafe(checksumBytes + body.length);
+  out.writeUInt32LE(crc32c(body), 0);
+  body.copy(out, checksumBytes);
+  return out;
+}
+
+/** @throws DamagedEntry */
+export function decodeEntry(bytes: Uint8Array): LedgerEntry {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const body = buffer.subarray(checksumBytes);
+  if (buffer.length <= checksumBytes || crc32c(body) !== buffer.readUInt32LE(0)) {
+    throw new DamagedEntry("the checksum of a ledger entry does not match");
+  }
+  return JSON.parse(body.toString(), (_key, value: unknown) => {
+    const tagged = value as { $bigint?: string; $bytes?: string } | null;
+    if (typeof tagged?.$bigint === "string") return BigInt(tagged.$bigint);
+    if (typeof tagged?.$bytes === "string") return Uint8Array.from(Buffer.from(tagged.$bytes, "base64"));
+    return value;
+  }) as LedgerEntry;
+}

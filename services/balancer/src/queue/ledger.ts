@@ -1,0 +1,43 @@
+import type { UploadKey } from "../ports.js";
+import type { LedgerEntry } from "./ledger-entry.js";
+
+/**
+ * An upload that needs looking after, as the ledger lists it at the start. `intended`: it was with a server; `suspected`: it is final, but a server
+ * may hold an extra copy. `bytes` counts against the queue's limits.
+ */
+export interface OpenUpload {
+  readonly requestNumber: bigint;
+  readonly state: "receiving" | "queued" | "intended" | "suspected";
+  readonly bytes: number;
+}
+
+/**
+ * The durable record of every upload's state. The queue decides and calls; the ledger keeps, and gives back after a restart.
+ */
+export interface Ledger {
+  /**
+   * Keeps an entry, in place of the one it had, and its bytes where they are given. What is put in one turn of the event loop becomes durable together.
+   *
+   * @returns a promise of its being on disk, or `undefined` where nothing is kept
+   */
+  put(entry: LedgerEntry, bytes?: Uint8Array): Promise<void> | undefined;
+  find(key: UploadKey): LedgerEntry | undefined;
+  /** The bytes that were put with an entry, if they are still kept. */
+  bytes(requestNumber: bigint): Uint8Array | undefined;
+  /** The upload id may name another upload from now on; the number still finds this one. */
+  freeId(uploadId: string): void;
+  /** Everything that needs looking after, oldest first. */
+  open(): Iterable<OpenUpload>;
+  /** Forgets final entries that were last touched before a time; at most some thousands in one call. */
+  prune(beforeMs: number): void;
+}
+
+/** The ledger that keeps nothing: for `queue: memory`. */
+export const memoryLedger: Ledger = {
+  put: () => undefined,
+  find: () => undefined,
+  bytes: () => undefined,
+  freeId: () => undefined,
+  open: () => [],
+  prune: () => undefined,
+};

@@ -1,0 +1,152 @@
+import { type Database, open, type RootDatabase } from "lmdb";
+import type { UploadKey } from "../ports.js";
+import type { Ledger, OpenUpload } from "./ledger.js";
+import { decodeEntry, encodeEntry, type LedgerEntry } from "./ledger-entry.js";
+
+/** Told of an entry that cannot be read. Its bytes are kept aside, and the upload is treated as unknown. */
+export type OnDamage = (requestNumber: bigint, problem: string) => void;
+
+const stateCodes: readonly OpenUpload["state"][] = ["receiving", "queued", "intended", "suspected"];
+/** Entries looked at by one call of `prune`. */
+const pruneBatch = 5_000;
+
+/**
+ * The ledger in LMDB: one table of entries by request number, one that finds the number of an upload id, one of the small files' bytes, and a
+ * short one of what is not final, so that a start need not read everything. Writes of one turn of the event loop are one transaction, off the event loop,
+ * and resolve after the flush.
+ */
+export class LmdbLedger implements Ledger {
+  readonly #root: RootDatabase<Buffer, Buffer>;
+  readonly #entries: Database<Buffer, Buffer>;
+  readonly #ids: Database<Buffer, Buffer>;
+  readonly #bytes: Database<Buffer, Buffer>;
+  readonly #open: Database<Buffer, Buffer>;
+  readonly #quarantine: Database<Buffer, Buffer>;
+  readonly #onDamage: OnDamage;
+  #closed = false;
+
+  constructor(dir: string, onDamage: OnDamage) {
+    this.#onDamage = onDamage;
+    // Without `overlappingSync: false` a write would resolve before it is flushed.
+    this.#root = open({ path: dir, overlappingSync: false, encoding: "binary", keyEncoding: "binary", maxDbs: 8 });
+    const table = (name: string) =>
+      this.#root.openDB<Buffer, Buffer>({ name, encoding: "binary", keyEncoding: "binary" });
+    this.#entries = table("entries");
+    this.#ids = table("ids");
+    this.#bytes = table("bytes");
+    this.#open = table("open");
+    this.#quarantine = table("quarantine");
+  }
+
+  put(entry: LedgerEntry, bytes?: Uint8Array): Promise<void> {
+    if (this.#closed) return Promise.reject(new Error("the ledger is closed"));
+    const key = numberKey(entry.requestNumber);
+    const writes = [this.#entries.put(key, encodeEntry(entry)), this.#ids.put(idKey(entry.description.uploadId), key)];
+    if (bytes) writes.push(this.#bytes.put(key, asBuffer(bytes)));
+    else if (entry.bytesAt !== "ledger") writes.push(this.#bytes.remove(key));
+    writes.push(
+      entry.state === "stored" || entry.state === "dead"
+        ? this.#open.remove(key)
+        : this.#open.put(key, openValue(entry)),
+    );
+    return Promise.all(writes).then(() => undefined);
+  }
+
+  find(key: UploadKey): LedgerEntry | undefined {
+    const number = "uploadId" in key ? this.#ids.get(idKey(key.uploadId)) : numberKey(key.requestNumber);
+    return number && this.#read(number);
+  }
+
+  bytes(requestNumber: bigint): Uint8Array | undefined {
+    return this.#bytes.get(numberKey(requestNumber));
+  }
+
+  freeId(uploadId: string): void {
+    // Not awaited: should a crash undo it, the id still names the old upload, which tells its client to retry.
+    this.#ids.remove(idKey(uploadId)).catch(() => undefined);
+  }
+
+  *open(): Iterable<OpenUpload> {
+    for (const { key, value } of this.#open.getRange()) {
+      const state = stateCodes[value.readUInt8(0)];
+      if (state) yield { requestNumber: key.readBigUInt64BE(0), state, bytes: value.readDoubleBE(1) };
+    }
+  }
+
+  prune(beforeMs: number): void {
+    const due: LedgerEntry[] = [];
+    for (const { key } of this.#entries.getRange({ limit: pruneBatch })) {
+      const entry = this.#read(key);
+      if (!entry) continue;
+      if (entry.touchedAtMs >= beforeMs) break;
+      if (entry.state === "stored" && isSettled(entry)) due.push(entry);
+    }
+    for (const { requestNumber, description } of due) {
+      const key = numberKey(requestNumber);
+      const removals = [this.#entries.remove(key), this.#bytes.remove(key)];
+      const named = this.#ids.get(idKey(description.uploadId));
+      if (named?.equals(key)) removals.push(this.#ids.remove(idKey(description.uploadId)));
+      // What a crash leaves is found again by the next call.
+      Promise.all(removals).catch(() => undefined);
+    }
+  }
+
+  /** Waits for what has been put, and takes nothing more. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#root.flushed;
+    await this.#root.close();
+  }
+
+  #read(key: Buffer): LedgerEntry | undefined {
+    const value = this.#entries.get(key);
+    if (!value) return undefined;
+    try {
+      return decodeEntry(value);
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      // Kept aside whole, and out of the way: nothing is deleted, and it is reported once.
+      Promise.all([this.#quarantine.put(key, value), this.#entries.remove(key), this.#open.remove(key)]).catch(
+        () => undefined,
+      );
+      this.#onDamage(key.readBigUInt64BE(0), problem);
+      return undefined;
+    }
+  }
+}
+
+function isFinal({ state }: LedgerEntry): boolean {
+  return state === "stored" || state === "dead";
+}
+
+function isSettled(entry: LedgerEntry): boolean {
+  return isFinal(entry) && entry.intents.length === 0;
+}
+
+function openState(entry: LedgerEntry): OpenUpload["state"] {
+  if (isFinal(entry)) return "suspected";
+  if (entry.intents.length > 0) return "intended";
+  return entry.state === "receiving" ? "receiving" : "queued";
+}
+
+function openValue(entry: LedgerEntry): Buffer {
+  const state = openState(entry);
+  const value = Buffer.alloc(9);
+  value.writeUInt8(stateCodes.indexOf(state), 0);
+  value.writeDoubleBE(entry.receivedBytes, 1);
+  return value;
+}
+
+function numberKey(requestNumber: bigint): Buffer {
+  const key = Buffer.allocUnsafe(8);
+  key.writeBigUInt64BE(requestNumber);
+  return key;
+}
+
+function idKey(uploadId: string): Buffer {
+  return Buffer.from(uploadId.replaceAll("-", ""), "hex");
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}

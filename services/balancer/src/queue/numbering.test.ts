@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { eventually } from "../test-support/eventually.js";
+import { withTempFolder } from "../test-support/temp-folder.js";
+import { Numbering } from "./numbering.js";
+
+const take = (numbering: Numbering, count: number) => Array.from({ length: count }, () => numbering.next());
+
+describe("Numbering", () => {
+  it("begins at 1, and goes on without a gap after a proper close", () =>
+    withTempFolder(async (folder) => {
+      const first = await Numbering.open(folder);
+      assert.equal(first.last, 0n);
+      assert.deepEqual(take(first, 3), [1n, 2n, 3n]);
+      await first.close();
+      const second = await Numbering.open(folder);
+      assert.equal(second.last, 3n);
+      assert.deepEqual(take(second, 2), [4n, 5n]);
+      await second.close();
+    }));
+
+  it("keeps its origin, and counts its starts, crash or not", () =>
+    withTempFolder(async (folder) => {
+      const first = await Numbering.open(folder);
+      assert.match(first.origin, /^[0-9a-f]{32}$/);
+      assert.equal(first.term, 1);
+      const second = await Numbering.open(folder);
+      assert.equal(second.origin, first.origin);
+      assert.equal(second.term, 2);
+      await second.close();
+      assert.equal((await Numbering.open(folder)).term, 3);
+    }));
+
+  it("never gives a number twice, however often it crashes", () =>
+    withTempFolder(async (folder) => {
+      let highest = 0n;
+      for (let crash = 0; crash < 10; crash++) {
+        const numbering = await Numbering.open(folder);
+        for (const number of take(numbering, 10 ** (crash % 4))) {
+          assert.ok(number > highest, `${number} after ${highest}`);
+          highest = number;
+        }
+        // No close: the process is gone.
+      }
+    }));
+
+  it("has every number it gives reserved on disk before", () =>
+    withTempFolder(async (folder) => {
+      const numbering = await Numbering.open(folder);
+      const reserved = async () =>
+        BigInt(JSON.parse(await readFile(path.join(folder, "numbering.json"), "utf8")).reservedUpTo);
+      for (let block = 0; block < 3; block++) {
+        const upTo = await reserved();
+        while (numbering.last < upTo - 10n) numbering.next();
+        await eventually("the next block to be reserved", async () => (await reserved()) > upTo);
+      }
+      await numbering.close();
+      assert.equal(await reserved(), numbering.last);
+    }));
+
+  it("throws rather than give a number that is not reserved", () =>
+    withTempFolder(async (folder) => {
+      const numbering = await Numbering.open(folder);
+      // One turn of the event loop: no write can end in between.
+      assert.throws(
+        () => take(numbering, 100_001),
+        /no request number is reserved; the state folder cannot be written/,
+      );
+      await numbering.close();
+    }));
+
+  for (const [what, text] of [
+    ["empty", ""],
+    ["cut short", '{"origin":"00112233445566778899aabbccddeeff","term":1,"reser'],
+    ["of another shape", "[]"],
+    ["null", "null"],
+    ["without the number", '{"origin":"00112233445566778899aabbccddeeff","term":1}'],
+    ["with a bad origin", '{"origin":"xyz","term":1,"reservedUpTo":"5"}'],
+    ["with a negative number", '{"origin":"00112233445566778899aabbccddeeff","term":1,"reservedUpTo":"-5"}'],
+  ]) {
+    it(`refuses a file that is ${what}, and says what to do`, () =>
+      withTempFolder(async (folder) => {
+        await writeFile(path.join(folder, "numbering.json"), text ?? "");
+        await assert.rejects(Numbering.open(folder), /numbering\.json is damaged: expected .*Restore it from a backup/);
+        assert.equal(await readFile(path.join(folder, "numbering.json"), "utf8"), text);
+      }));
+  }
+});

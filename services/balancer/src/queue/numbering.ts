@@ -1,0 +1,133 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, open, readFile, rename } from "node:fs/promises";
+import path from "node:path";
+import type { LedgerIdentity } from "../ports.js";
+
+interface Saved {
+  readonly origin: string;
+  readonly term: number;
+  /** Every number up to and including this one may have been given out. */
+  readonly reservedUpTo: string;
+}
+
+/** How many numbers are reserved with one write. */
+const blockSize = 100_000n;
+
+/**
+ * Gives every upload its number: from 1, never the same twice, across restarts and crashes. Numbers are reserved in blocks, in one small fsynced file
+ * (`numbering.json`), before any of them is given out; a crash skips the rest of its block, a proper `close` does not. The file also keeps who numbers (the origin) and how
+ * often it was started (the term).
+ */
+export class Numbering implements LedgerIdentity {
+  readonly origin: string;
+  readonly term: number;
+  readonly #file: string;
+  #last: bigint;
+  #reservedUpTo: bigint;
+  #reserving: Promise<void> | undefined;
+
+  private constructor(file: string, saved: Saved) {
+    this.#file = file;
+    this.origin = saved.origin;
+    this.term = saved.term;
+    this.#last = BigInt(saved.reservedUpTo);
+    this.#reservedUpTo = this.#last;
+  }
+
+  /**
+   * Opens the numbering kept in a folder, or begins a new one there.
+   *
+   * @throws Error when the file is there but cannot be understood: to go on would give numbers out twice
+   */
+  static async open(stateDir: string): Promise<Numbering> {
+    await mkdir(stateDir, { recursive: true });
+    const file = path.join(stateDir, "numbering.json");
+    const previous = await read(file);
+    const numbering = new Numbering(file, {
+      origin: previous?.origin ?? randomBytes(16).toString("hex"),
+      term: (previous?.term ?? 0) + 1,
+      reservedUpTo: previous?.reservedUpTo ?? "0",
+    });
+    await numbering.#reserve();
+    return numbering;
+  }
+
+  /** The last number given out, or kept back by a crash; 0 before the first. */
+  get last(): bigint {
+    return this.#last;
+  }
+
+  /**
+   * The next number.
+   *
+   * @throws Error when the disk has not kept up with reserving: numbers are never given out unreserved
+   */
+  next(): bigint {
+    if (this.#last >= this.#reservedUpTo)
+      throw new Error("no request number is reserved; the state folder cannot be written");
+    this.#last += 1n;
+    if (this.#reservedUpTo - this.#last < blockSize / 2n) {
+      // A failed write is tried again with the next number, until the block is used up.
+      this.#reserving ??= this.#reserve()
+        .catch(() => undefined)
+        .finally(() => {
+          this.#reserving = undefined;
+        });
+    }
+    return this.#last;
+  }
+
+  /** Gives the unused rest of the block back. */
+  async close(): Promise<void> {
+    await this.#reserving;
+    await this.#write(this.#last);
+    this.#reservedUpTo = this.#last;
+  }
+
+  async #reserve(): Promise<void> {
+    const upTo = this.#last + blockSize;
+    await this.#write(upTo);
+    this.#reservedUpTo = upTo;
+  }
+
+  async #write(reservedUpTo: bigint): Promise<void> {
+    const saved: Saved = { origin: this.origin, term: this.term, reservedUpTo: String(reservedUpTo) };
+    const temporary = `${this.#file}.new`;
+    const handle = await open(temporary, "w");
+    try {
+      await handle.writeFile(`${JSON.stringify(saved)}\n`);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, this.#file);
+    const folder = await open(path.dirname(this.#file), "r");
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  }
+}
+
+async function read(file: string): Promise<Saved | undefined> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+  try {
+    const { origin, term, reservedUpTo } = JSON.parse(text) as Partial<Saved>;
+    if (/^[0-9a-f]{32}$/.test(origin ?? "") && Number.isSafeInteger(term) && /^[0-9]+$/.test(reservedUpTo ?? "")) {
+      return { origin, term, reservedUpTo } as Saved;
+    }
+  } catch {
+    // Falls through to the same error.
+  }
+  throw new Error(
+    `${file} is damaged: expected {"origin":"<32 hex digits>","term":N,"reservedUpTo":"N"}. ` +
+      "Restore it from a backup, or remove it to begin a new origin at number 1.",
+  );
+}

@@ -1,0 +1,81 @@
+import { crc32c } from "@node-rs/crc32";
+import type { Chunk } from "../ports.js";
+
+/** A stretch of a file. It is in memory while `data` is there, on disk once `written`, for a while both. */
+export interface Piece {
+  readonly offset: number;
+  readonly length: number;
+  readonly crc32c: number;
+  data: Uint8Array | undefined;
+  raw: Buffer | undefined;
+  written: boolean;
+}
+
+/** Chunks below this are gathered, so that a client's tiny chunks do not cost a piece each. */
+const tinyBytes = 16 * 1024;
+const gatherBytes = 64 * 1024;
+
+/** The pieces of one file, in order and without gaps. */
+export class PieceList {
+  readonly #pieces: Piece[] = [];
+  #gathered: { buffer: Buffer; offset: number; length: number; crc32c: number } | undefined;
+
+  get length(): number {
+    return this.#pieces.length;
+  }
+
+  get(index: number): Piece | undefined {
+    return this.#pieces[index];
+  }
+
+  /** Adds a piece as it is. */
+  add(piece: Piece): void {
+    this.#pieces.push(piece);
+  }
+
+  /** Adds a chunk; a tiny one may stay out of sight until `settle`. */
+  append(chunk: Chunk): void {
+    if (chunk.data.length >= tinyBytes || chunk.offset === 0) {
+      this.settle();
+      this.#pieces.push(fromChunk(chunk));
+      return;
+    }
+    if (this.#gathered && this.#gathered.length + chunk.data.length > gatherBytes) this.settle();
+    this.#gathered ??= { buffer: Buffer.allocUnsafeSlow(gatherBytes), offset: chunk.offset, length: 0, crc32c: 0 };
+    this.#gathered.buffer.set(chunk.data, this.#gathered.length);
+    this.#gathered.crc32c = crc32c(chunk.data, this.#gathered.crc32c);
+    this.#gathered.length += chunk.data.length;
+  }
+
+  /** Makes a piece of what has been gathered. */
+  settle(): void {
+    if (!this.#gathered) return;
+    const { buffer, offset, length, crc32c: crc } = this.#gathered;
+    // A copy of the right size: the gathering buffer is mostly empty when chunks are few.
+    const data = length * 2 < gatherBytes ? Buffer.from(buffer.subarray(0, length)) : buffer.subarray(0, length);
+    this.#pieces.push({ offset, length, crc32c: crc, data, raw: undefined, written: false });
+    this.#gathered = undefined;
+  }
+
+  /** The index of the piece that holds a position, looking from `from` on; `length` where no piece does. */
+  indexOf(position: number, from: number): number {
+    let index = from;
+    for (; index < this.#pieces.length; index++) {
+      const piece = this.#pieces[index] as Piece;
+      if (position < piece.offset + piece.length) break;
+    }
+    return index;
+  }
+}
+
+/** A piece as a chunk, given its bytes. */
+export function toChunk(piece: Piece, data: Uint8Array): Chunk {
+  return { offset: piece.offset, data, crc32c: piece.crc32c, raw: piece.raw };
+}
+
+function fromChunk(chunk: Chunk): Piece {
+  const { offset, crc32c: crc, data, raw } = chunk;
+  // A view into a message that many files share would keep the whole message alive.
+  const shared = data.buffer.byteLength > 2 * data.length;
+  return { offset, length: data.length, crc32c: crc, data: shared ? Buffer.from(data) : data, raw, written: false };
+}

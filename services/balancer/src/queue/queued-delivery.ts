@@ -1,0 +1,129 @@
+import type { Rejection } from "../domain/errors.js";
+import type { AttemptOutcome, AttemptRecord, Receipt, UploadDescription } from "../domain/upload.js";
+import type { Chunk, Clock, ContentReader, Delivery, Observer, SavedFile } from "../ports.js";
+import type { UploadRecord } from "./upload-record.js";
+
+/** What a delivery asks of its queue. */
+export interface DeliveryHost {
+  readonly clock: Clock;
+  readonly observer: Observer;
+  /** Makes the record durable as it is. */
+  persist(record: UploadRecord): Promise<void> | undefined;
+  saved(record: UploadRecord, receipt: Receipt): void;
+  /** Puts the record back in line. */
+  later(record: UploadRecord, delayMs: number): void;
+  reject(record: UploadRecord, rejection: Rejection): void;
+}
+
+/** An upload in dispatch's hands. */
+export class QueuedDelivery implements Delivery {
+  readonly #record: UploadRecord;
+  readonly #host: DeliveryHost;
+
+  constructor(record: UploadRecord, host: DeliveryHost) {
+    this.#record = record;
+    this.#host = host;
+  }
+
+  get requestNumber(): bigint {
+    return this.#record.requestNumber;
+  }
+
+  get description(): UploadDescription {
+    return this.#record.description;
+  }
+
+  get receivedAtMs(): number {
+    return this.#record.receivedAtMs;
+  }
+
+  get client(): string {
+    return this.#record.client;
+  }
+
+  get attempts(): readonly AttemptRecord[] {
+    return this.#record.attempts;
+  }
+
+  get failures(): number {
+    return this.#record.failures;
+  }
+
+  get complete(): boolean {
+    return this.#record.complete;
+  }
+
+  read(): ContentReader {
+    return this.#record.content.read();
+  }
+
+  whole(maxBytes: number): Chunk | Promise<Chunk> | undefined {
+    return this.#record.content.whole(maxBytes);
+  }
+
+  begin(server: string): number {
+    const record = this.#record;
+    const attempt = record.beginAttempt(server, this.#host.clock.nowMs());
+    this.#host.observer.note({ kind: "chosen", upload: record.naming, server, attempt, client: record.client });
+    return attempt;
+  }
+
+  intend(): Promise<void> | undefined {
+    const record = this.#record;
+    record.intended = true;
+    const server = record.attempts.at(-1)?.server ?? "";
+    record.intents = [...record.intents, { server, attempt: record.attemptCount }];
+    return this.#host.persist(record);
+  }
+
+  stored(saved: SavedFile): void {
+    const record = this.#record;
+    record.intended = false;
+    if (record.final) return;
+    record.endAttempt("saved");
+    this.#host.saved(record, record.receipt(saved, this.#host.clock.nowMs()));
+  }
+
+  requeue(outcome: Exclude<AttemptOutcome, "saved">, message: string, delayMs: number): void {
+    const record = this.#record;
+    this.#ended(outcome);
+    const ended = record.endAttempt(outcome, message);
+    if (record.final) return;
+    if (ended) {
+      const { server, number: attempt } = ended;
+      const facts = { server, attempt, outcome, message, retryInMs: delayMs };
+      this.#host.observer.note({ kind: "attempt-failed", upload: record.naming, ...facts });
+    }
+    this.#host.later(record, delayMs);
+  }
+
+  release(delayMs: number): void {
+    const record = this.#record;
+    this.#ended("busy");
+    record.voidAttempt();
+    if (record.final) return;
+    if (record.complete || record.sender) {
+      this.#host.later(record, delayMs);
+      return;
+    }
+    // Nobody sends it now; it is offered again when somebody does.
+    record.taken = false;
+    record.offered = false;
+  }
+
+  reject(outcome: Exclude<AttemptOutcome, "saved"> | undefined, rejection: Rejection): void {
+    if (outcome) {
+      this.#ended(outcome);
+      this.#record.endAttempt(outcome, rejection.message);
+    }
+    this.#host.reject(this.#record, rejection);
+  }
+
+  /** The attempt is over. Unless its answer was lost, the server is known not to hold the file because of it. */
+  #ended(outcome: AttemptOutcome): void {
+    const record = this.#record;
+    record.intended = false;
+    if (outcome === "lost") return;
+    record.intents = record.intents.filter(({ attempt }) => attempt !== record.attemptCount);
+  }
+}

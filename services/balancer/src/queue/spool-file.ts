@@ -1,0 +1,135 @@
+import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
+import { type FileHandle, open, rm } from "node:fs/promises";
+import { crc32c } from "@node-rs/crc32";
+import type { Piece } from "./piece.js";
+
+/** Thrown when the spool's bytes are not what was written. */
+export class DamagedSpool extends Error {}
+
+/** What stands in the index for one piece: its length and its CRC-32C, 4 bytes each, little-endian. */
+const indexEntryBytes = 8;
+
+/**
+ * The bytes of one upload on disk: `<number>.part` holds them as they are, `<number>.index` the length and CRC-32C of each piece. The index is written after the
+ * bytes, so whatever it names is there, up to a loss of power; what a loss of power took is found by the CRC.
+ */
+export class SpoolFile {
+  readonly #path: string;
+  #data: FileHandle | undefined;
+  #index: FileHandle | undefined;
+  #pieces: number;
+  #closed = false;
+
+  /** @param path without its ending */
+  constructor(path: string, pieces = 0) {
+    this.#path = path;
+    this.#pieces = pieces;
+  }
+
+  /** What an earlier run left at a path; empty where there is nothing usable. */
+  static piecesAt(path: string): Piece[] {
+    const pieces: Piece[] = [];
+    let index: Buffer;
+    let sizeBytes: number;
+    try {
+      index = readFileSync(`${path}.index`);
+      const data = openSync(`${path}.part`, "r");
+      sizeBytes = fstatSync(data).size;
+      closeSync(data);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+      throw error;
+    }
+    let offset = 0;
+    for (let at = 0; at + indexEntryBytes <= index.length; at += indexEntryBytes) {
+      const length = index.readUInt32LE(at);
+      if (length === 0 || offset + length > sizeBytes) break;
+      pieces.push({
+        offset,
+        length,
+        crc32c: index.readUInt32LE(at + 4),
+        data: undefined,
+        raw: undefined,
+        written: true,
+      });
+      offset += length;
+    }
+    return pieces;
+  }
+
+  /** Appends pieces, whose data is in memory. */
+  async append(pieces: readonly Piece[]): Promise<void> {
+    const [first] = pieces;
+    if (!first) return;
+    const { data, index } = await this.#open();
+    await writeFully(
+      data,
+      pieces.map((piece) => piece.data as Uint8Array),
+      first.offset,
+    );
+    const entries = Buffer.allocUnsafe(pieces.length * indexEntryBytes);
+    for (const [at, piece] of pieces.entries()) {
+      entries.writeUInt32LE(piece.length, at * indexEntryBytes);
+      entries.writeUInt32LE(piece.crc32c, at * indexEntryBytes + 4);
+    }
+    await writeFully(index, [entries], this.#pieces * indexEntryBytes);
+    this.#pieces += pieces.length;
+  }
+
+  /** @throws DamagedSpool */
+  async read(piece: Piece): Promise<Buffer> {
+    const { data: handle } = await this.#open();
+    const data = Buffer.allocUnsafe(piece.length);
+    const { bytesRead } = await handle.read(data, 0, piece.length, piece.offset);
+    if (bytesRead !== piece.length || crc32c(data) !== piece.crc32c) {
+      throw new DamagedSpool(`the spooled bytes ${piece.offset}-${piece.offset + piece.length} are damaged on disk`);
+    }
+    return data;
+  }
+
+  /** Flushes bytes and index to disk. The folder's entry is the caller's business. */
+  async flush(): Promise<void> {
+    const { data, index } = await this.#open();
+    await Promise.all([data.datasync(), index.datasync()]);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const handles = [this.#data, this.#index];
+    this.#data = undefined;
+    this.#index = undefined;
+    await Promise.all(handles.map((handle) => handle?.close()));
+  }
+
+  async remove(): Promise<void> {
+    await this.close();
+    await Promise.all([rm(`${this.#path}.part`, { force: true }), rm(`${this.#path}.index`, { force: true })]);
+  }
+
+  async #open(): Promise<{ data: FileHandle; index: FileHandle }> {
+    if (this.#closed) throw new Error("the spool file is closed");
+    // "r+" would refuse a new file, "w+" would empty an old one, "a+" would ignore positions.
+    this.#data ??= await openOrCreate(`${this.#path}.part`);
+    this.#index ??= await openOrCreate(`${this.#path}.index`);
+    return { data: this.#data, index: this.#index };
+  }
+}
+
+async function openOrCreate(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "r+");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    return open(path, "wx+", 0o600);
+  }
+}
+
+async function writeFully(handle: FileHandle, buffers: Uint8Array[], position: number): Promise<void> {
+  const total = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+  const { bytesWritten } = await handle.writev(buffers, position);
+  if (bytesWritten === total) return;
+  // A short write: the rest in one piece, once more, so that a full disk says ENOSPC.
+  const rest = Buffer.concat(buffers).subarray(bytesWritten);
+  const again = await handle.write(rest, 0, rest.length, position + bytesWritten);
+  if (again.bytesWritten !== rest.length) throw new Error("the spool could not be written in full");
+}

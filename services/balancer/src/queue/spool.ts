@@ -1,0 +1,100 @@
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import path from "node:path";
+
+/** How much memory the bytes of waiting uploads may take. */
+export interface SpoolLimits {
+  /** Of all uploads together, in bytes. Beyond it, what arrives is written to disk first. */
+  readonly maxMemoryBytes: number;
+}
+
+/**
+ * The owner of bytes at rest: keeps count of the memory that all uploads take, and of the folder that takes what does not fit. The bytes of one
+ * upload are an `UploadContent`.
+ */
+export class Spool {
+  readonly #dir: string;
+  readonly #limits: SpoolLimits;
+  readonly #waiting = new Set<() => void>();
+  #memoryBytes = 0;
+
+  constructor(dir: string, limits: SpoolLimits) {
+    this.#dir = dir;
+    this.#limits = limits;
+  }
+
+  /** Makes the folder. */
+  async open(): Promise<void> {
+    await mkdir(this.#dir, { recursive: true });
+  }
+
+  /**
+   * Removes the files of uploads that nobody knows: for a queue that does not survive a restart.
+   *
+   * @returns how many there were
+   */
+  async empty(): Promise<number> {
+    const left = (await readdir(this.#dir)).filter((name) => /^[0-9]+[.](part|index)$/.test(name));
+    await Promise.all(left.map((name) => rm(path.join(this.#dir, name))));
+    return left.filter((name) => name.endsWith(".part")).length;
+  }
+
+  /** The uploads that have files here. */
+  async numbers(): Promise<bigint[]> {
+    const names = await readdir(this.#dir);
+    return names.flatMap((name) => (/^[0-9]+[.]part$/.test(name) ? [BigInt(name.slice(0, -".part".length))] : []));
+  }
+
+  /** Moves the files of an upload that nobody knows into the folder `quarantine`. Nothing deletes them there. */
+  async putAside(requestNumber: bigint): Promise<void> {
+    const quarantine = path.join(this.#dir, "quarantine");
+    await mkdir(quarantine, { recursive: true });
+    for (const ending of ["part", "index"]) {
+      const name = `${requestNumber}.${ending}`;
+      await rename(path.join(this.#dir, name), path.join(quarantine, name)).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== "ENOENT") throw error;
+      });
+    }
+  }
+
+  /** Flushes the folder itself: files made in it are found after a loss of power. */
+  async flush(): Promise<void> {
+    const folder = await open(this.#dir, "r");
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  }
+
+  get memoryBytes(): number {
+    return this.#memoryBytes;
+  }
+
+  /** Whether new bytes should go to disk rather than stay in memory. */
+  get crowded(): boolean {
+    return this.#memoryBytes > this.#limits.maxMemoryBytes / 2;
+  }
+
+  /** Whether nothing more may come before something has gone. */
+  get full(): boolean {
+    return this.#memoryBytes > this.#limits.maxMemoryBytes;
+  }
+
+  /** Counts bytes that an upload holds in memory, or lets go of (negative). */
+  account(bytes: number): void {
+    const wasFull = this.full;
+    this.#memoryBytes += bytes;
+    if (wasFull && !this.full) for (const callback of [...this.#waiting]) callback();
+  }
+
+  /** Calls back whenever there is room again; returns how to stop that. */
+  onRoom(callback: () => void): () => void {
+    this.#waiting.add(callback);
+    return () => this.#waiting.delete(callback);
+  }
+
+  /** Where the file of one upload is, without its ending; see `SpoolFile`. */
+  pathOf(requestNumber: bigint): string {
+    return path.join(this.#dir, String(requestNumber));
+  }
+}

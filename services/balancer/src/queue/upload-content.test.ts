@@ -1,0 +1,219 @@
+import assert from "node:assert/strict";
+import { open, readdir } from "node:fs/promises";
+import path from "node:path";
+import { crc32c } from "@node-rs/crc32";
+import fc from "fast-check";
+import { eventually } from "../test-support/eventually.js";
+import { chunkAt, patterned, readOut } from "../test-support/queue-fixtures.js";
+import { withTempFolder } from "../test-support/temp-folder.js";
+import { PieceList } from "./piece.js";
+import { Spool } from "./spool.js";
+import { UploadContent } from "./upload-content.js";
+
+const mib = 1024 * 1024;
+
+/** Runs with a spool and a first upload's content; checks at the end that nothing is left of it. */
+function withContent(
+  maxMemoryBytes: number,
+  run: (content: UploadContent, spool: Spool, failures: unknown[], folder: string) => Promise<void>,
+): Promise<void> {
+  return withTempFolder(async (folder) => {
+    const spool = new Spool(folder, { maxMemoryBytes });
+    await spool.open();
+    const failures: unknown[] = [];
+    const content = new UploadContent(spool, 1n, (error) => failures.push(error));
+    try {
+      await run(content, spool, failures, folder);
+    } finally {
+      await content.drop();
+    }
+    assert.equal(spool.memoryBytes, 0);
+    assert.deepEqual(await readdir(folder), []);
+  });
+}
+
+async function appendAll(content: UploadContent, total: number, chunkBytes: number): Promise<void> {
+  for (let at = content.receivedBytes; at < total; at += chunkBytes) {
+    content.append(chunkAt(at, Math.min(chunkBytes, total - at)));
+    await content.ready();
+  }
+}
+
+describe("UploadContent", () => {
+  it("keeps a small file in memory, and gives it back whole", () =>
+    withContent(64 * mib, async (content, spool, _failures, folder) => {
+      await appendAll(content, 400_000, 100_000);
+      content.finish(undefined);
+      assert.equal(spool.memoryBytes, 400_000);
+      assert.deepEqual(await readdir(folder), []);
+      assert.deepEqual(await readOut(content.read()), { sizeBytes: 400_000, end: "end" });
+      const whole = await content.whole(400_000);
+      assert.ok(whole && patterned(0, 400_000).equals(whole.data) && whole.crc32c === crc32c(whole.data));
+    }));
+
+  it("puts a large file on disk, and little of it stays in memory", () =>
+    withContent(64 * mib, async (content, spool) => {
+      await appendAll(content, 20 * mib, 256 * 1024);
+      content.finish(undefined);
+      await eventually("the bytes to be on disk", () => spool.memoryBytes < mib);
+      assert.deepEqual(await readOut(content.read()), { sizeBytes: 20 * mib, end: "end" });
+      assert.ok(spool.memoryBytes < mib, `${spool.memoryBytes}`);
+    }));
+
+  it("puts also small files on disk when memory is crowded", () =>
+    withContent(100_000, async (content, spool) => {
+      await appendAll(content, 90_000, 30_000);
+      content.finish(undefined);
+      await eventually("the bytes to be on disk", () => spool.memoryBytes === 0);
+      assert.deepEqual(await readOut(content.read()), { sizeBytes: 90_000, end: "end" });
+      const whole = await content.whole(100_000);
+      assert.ok(whole && patterned(0, 90_000).equals(whole.data));
+    }));
+
+  it("lets a reader follow the writer, and a second reader begin anew", () =>
+    withContent(64 * mib, async (content) => {
+      const reading = readOut(content.read());
+      await appendAll(content, 3 * mib, 200_000);
+      const again = content.read();
+      assert.equal((await reading).end, "broken");
+      const rereading = readOut(again);
+      await appendAll(content, 5 * mib, 100_000);
+      content.finish(undefined);
+      assert.deepEqual(await rereading, { sizeBytes: 5 * mib, end: "end" });
+    }));
+
+  it("tells the digest at the end", () =>
+    withContent(mib, async (content) => {
+      const sha256 = new Uint8Array(32).fill(7);
+      content.finish(sha256);
+      assert.deepEqual(await content.read().next(), { kind: "end", sizeBytes: 0, sha256 });
+    }));
+
+  it("gathers tiny chunks: a file sent byte by byte is not an object for every byte", () =>
+    withContent(64 * mib, async (content) => {
+      await appendAll(content, 50_000, 1);
+      content.finish(undefined);
+      const reader = content.read();
+      let chunkCount = 0;
+      for (let next = await reader.next(); next.kind === "chunk"; next = await reader.next()) chunkCount++;
+      assert.ok(chunkCount < 10, `${chunkCount} chunks`);
+      assert.deepEqual(await readOut(content.read()), { sizeBytes: 50_000, end: "end" });
+    }));
+
+  it("finds damage of its file, and says so instead of passing it on", () =>
+    withContent(64 * mib, async (content, spool, failures, folder) => {
+      await appendAll(content, 4 * mib, 256 * 1024);
+      content.finish(undefined);
+      await eventually("the bytes to be on disk", () => spool.memoryBytes < mib);
+      const file = await open(path.join(folder, "1.part"), "r+");
+      await file.write(Buffer.from([1, 2, 3]), 0, 3, 300_000);
+      await file.close();
+      await assert.rejects(readOut(content.read()), /the spooled bytes 262144-524288 are damaged on disk/);
+      assert.equal(failures.length, 1);
+    }));
+
+  it("finds that its file has been cut short", () =>
+    withContent(64 * mib, async (content, spool, failures, folder) => {
+      await appendAll(content, 4 * mib, 256 * 1024);
+      content.finish(undefined);
+      await eventually("the bytes to be on disk", () => spool.memoryBytes < mib);
+      const file = await open(path.join(folder, "1.part"), "r+");
+      await file.truncate(2 * mib + 5);
+      await file.close();
+      await assert.rejects(readOut(content.read()), /are damaged on disk/);
+      assert.equal(failures.length, 1);
+    }));
+
+  it("makes its client wait while too much waits for the disk, and lets it go on", () =>
+    withContent(1024 * mib, async (content) => {
+      content.append(chunkAt(0, 4 * mib));
+      assert.equal(content.ready(), undefined);
+      content.append(chunkAt(4 * mib, mib));
+      const wait = content.ready();
+      assert.ok(wait);
+      await wait;
+      assert.equal(content.ready(), undefined);
+    }));
+
+  it("makes its client wait while all uploads together take too much memory", () =>
+    withContent(mib, async (content, spool) => {
+      spool.account(10 * mib);
+      content.append(chunkAt(0, 1_000));
+      const wait = content.ready();
+      assert.ok(wait);
+      await wait;
+      spool.account(-10 * mib);
+    }));
+
+  it("lets everybody go who waits when it is dropped", () =>
+    withContent(mib, async (content) => {
+      content.append(chunkAt(0, 6 * mib));
+      const waiting = [content.ready(), content.ready()];
+      const reading = readOut(content.read()).catch(() => ({ end: "failed" }));
+      await content.drop();
+      await Promise.all(waiting);
+      assert.notEqual((await reading).end, "end");
+      content.append(chunkAt(6 * mib, 5));
+    }));
+
+  it("reports a disk that fails, once, and lets its client go", () =>
+    withTempFolder(async (folder) => {
+      const spool = new Spool(path.join(folder, "missing"), { maxMemoryBytes: mib });
+      const failures: unknown[] = [];
+      const content = new UploadContent(spool, 1n, (error) => {
+        failures.push(error);
+        void content.drop();
+      });
+      content.append(chunkAt(0, 6 * mib));
+      await content.ready();
+      await eventually("the failure", () => failures.length > 0);
+      await content.drop();
+      assert.equal(failures.length, 1);
+      assert.equal(spool.memoryBytes, 0);
+    }));
+
+  it("gives back what it took under any chunk sizes and any interleaving with readers (property)", async () => {
+    const sizes = fc.oneof(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 10_000, max: 300_000 }));
+    const step = fc.record({
+      bytes: sizes,
+      action: fc.constantFrom("nothing", "wait", "turn", "new reader", "close reader", "read one", "interrupt"),
+    });
+    const run = fc.asyncProperty(
+      fc.array(step, { maxLength: 40 }),
+      fc.constantFrom(100_000, 64 * mib),
+      (steps, memory) =>
+        withContent(memory, async (content) => {
+          let reader = content.read();
+          let pending: Promise<unknown> | undefined;
+          for (const { bytes, action } of steps) {
+            content.append(chunkAt(content.receivedBytes, bytes));
+            if (action === "wait") await content.ready();
+            else if (action === "turn") await new Promise((resolve) => setImmediate(resolve));
+            else if (action === "read one" && !pending) {
+              pending = Promise.resolve(reader.next()).finally(() => (pending = undefined));
+            } else if (action === "interrupt") content.interrupt("test");
+            else if (action === "close reader") reader.close();
+            else if (action === "new reader") reader = content.read();
+          }
+          content.finish(undefined);
+          await pending;
+          const sizeBytes = steps.reduce((sum, { bytes }) => sum + bytes, 0);
+          assert.equal(content.receivedBytes, sizeBytes);
+          assert.deepEqual(await readOut(content.read()), { sizeBytes, end: "end" });
+        }),
+    );
+    await fc.assert(run, { numRuns: 60 });
+  });
+});
+
+describe("PieceList", () => {
+  for (const length of [1, 2_000, 100_000]) {
+    it(`does not keep a whole message alive for ${length} bytes of it`, () => {
+      const message = Buffer.alloc(mib);
+      const pieces = new PieceList();
+      pieces.append({ offset: 0, data: message.subarray(500, 500 + length), crc32c: 0 });
+      const kept = pieces.get(0)?.data?.buffer.byteLength ?? 0;
+      assert.ok(kept <= Math.max(2 * length, 8 * 1024), `${kept} bytes are kept`);
+    });
+  }
+});

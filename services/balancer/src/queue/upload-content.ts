@@ -1,0 +1,268 @@
+import { crc32c } from "@node-rs/crc32";
+import type { Chunk, Content, ContentReader } from "../ports.js";
+import { FollowingReader } from "./following-reader.js";
+import { type Piece, PieceList, toChunk } from "./piece.js";
+import type { Spool } from "./spool.js";
+import { SpoolFile } from "./spool-file.js";
+
+/** Content beyond this is written to disk as it comes, in bytes. Below, only when memory is crowded. */
+const memoryShareBytes = 512 * 1024;
+/** Bytes of one upload that may wait for the disk before its client has to wait. */
+const maxUnwrittenBytes = 4 * 1024 * 1024;
+/** Bytes that stay in memory for a reader close behind, although they are on disk; unless memory is crowded. */
+const maxKeptBytes = 8 * 1024 * 1024;
+/** Most bytes of one write to disk. */
+const writeBytes = 1024 * 1024;
+
+/**
+ * The bytes of one upload: taken in order, read in order by one reader at a time, from memory where they still are and else from the
+ * spool's file. The CRC-32C of each piece is checked when it comes back from disk.
+ */
+export class UploadContent {
+  readonly #spool: Spool;
+  readonly #file: SpoolFile;
+  readonly #onFailure: (error: unknown) => void;
+  readonly #pieces = new PieceList();
+  #receivedBytes = 0;
+  #unwrittenBytes = 0;
+  #memoryBytes = 0;
+  #nextToWrite = 0;
+  #spilling = false;
+  #writing: Promise<void> | undefined;
+  #end: { readonly sha256: Uint8Array | undefined } | undefined;
+  #dropped = false;
+  #reader: FollowingReader | undefined;
+  #stopWaiting: (() => void) | undefined;
+  #waiting: (() => void)[] = [];
+
+  /**
+   * @param onFailure told once when the disk fails; the content is of no use then
+   * @param left what an earlier run left of it on disk
+   */
+  constructor(spool: Spool, requestNumber: bigint, onFailure: (error: unknown) => void, left: readonly Piece[] = []) {
+    this.#spool = spool;
+    this.#file = new SpoolFile(spool.pathOf(requestNumber), left.length);
+    this.#onFailure = onFailure;
+    for (const piece of left) this.#pieces.add(piece);
+    this.#nextToWrite = left.length;
+    this.#spilling = left.length > 0;
+    const last = left.at(-1);
+    this.#receivedBytes = last ? last.offset + last.length : 0;
+  }
+
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  append(chunk: Chunk): void {
+    const { length } = chunk.data;
+    if (length === 0 || this.#dropped) return;
+    this.#receivedBytes += length;
+    this.#unwrittenBytes += length;
+    this.#account(length);
+    this.#pieces.append(chunk);
+    if (this.#receivedBytes > memoryShareBytes || this.#spool.crowded) this.#spill();
+    this.#reader?.wake();
+  }
+
+  /** Says that nothing more comes. */
+  finish(sha256: Uint8Array | undefined): void {
+    this.#pieces.settle();
+    this.#end = { sha256 };
+    this.#reader?.wake();
+  }
+
+  /** Tells the reader that it cannot go on: the client left, or the upload is cancelled. A later reader begins anew. */
+  interrupt(message: string): void {
+    this.#reader?.interrupt(message);
+  }
+
+  /** Resolves when more may come; `undefined` when that is now. */
+  ready(): Promise<void> | undefined {
+    if (!this.#mustWait()) return undefined;
+    this.#pieces.settle();
+    this.#spill();
+    this.#stopWaiting ??= this.#spool.onRoom(() => this.#letGo());
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  read(): ContentReader {
+    this.#reader?.close();
+    const reader = new FollowingReader({
+      at: (position, from) => this.#at(position, from),
+      passed: (index) => this.#passed(index),
+      closed: () => this.#detach(reader),
+    });
+    this.#reader = reader;
+    return reader;
+  }
+
+  /** All of it as one chunk, where it is complete and not larger than `maxBytes`; a promise where it must be gathered. */
+  whole(maxBytes: number): Chunk | Promise<Chunk> | undefined {
+    if (!this.#end || this.#receivedBytes > maxBytes) return undefined;
+    const only = this.#pieces.get(0);
+    if (!only) return { offset: 0, data: new Uint8Array(0), crc32c: 0 };
+    if (this.#pieces.length === 1 && only.data) return toChunk(only, only.data);
+    return this.#join();
+  }
+
+  /** Whether any of it is, or is about to be, in the spool's file. */
+  get spilled(): boolean {
+    return this.#spilling;
+  }
+
+  /** Makes everything that has come durable in the spool's file; small content that is kept elsewhere need not be. */
+  async flush(): Promise<void> {
+    this.#pieces.settle();
+    this.#spill();
+    while (this.#writing) await this.#writing;
+    await this.#file.flush();
+    await this.#spool.flush();
+  }
+
+  /** Lets go of memory and file, and leaves on disk what is there. */
+  async release(): Promise<void> {
+    if (this.#dropped) return;
+    this.#letGoOfMemory();
+    await this.#writing;
+    await this.#file.close();
+  }
+
+  /** Forgets everything, on disk too. */
+  async drop(): Promise<void> {
+    if (this.#dropped) return;
+    this.#letGoOfMemory();
+    await this.#writing;
+    if (this.#spilling) await this.#file.remove();
+  }
+
+  #letGoOfMemory(): void {
+    this.#dropped = true;
+    this.#account(-this.#memoryBytes);
+    this.#reader?.interrupt("the upload has ended");
+    this.#letGo();
+  }
+
+  #mustWait(): boolean {
+    return !this.#dropped && this.#unwrittenBytes > 0 && (this.#unwrittenBytes > maxUnwrittenBytes || this.#spool.full);
+  }
+
+  #at(position: number, from: number): { content: Content | Promise<Content>; index: number } | undefined {
+    let index = this.#pieces.indexOf(position, from);
+    if (index === this.#pieces.length) {
+      this.#pieces.settle();
+      index = this.#pieces.indexOf(position, index);
+    }
+    const piece = this.#pieces.get(index);
+    if (piece) return { content: this.#contentOf(piece), index };
+    if (!this.#end) return undefined;
+    return { content: { kind: "end", sizeBytes: this.#receivedBytes, sha256: this.#end.sha256 }, index };
+  }
+
+  #contentOf(piece: Piece): Content | Promise<Content> {
+    if (piece.data) return { kind: "chunk", chunk: toChunk(piece, piece.data) };
+    return this.#fetch(piece).then((data) => ({ kind: "chunk", chunk: toChunk(piece, data) }));
+  }
+
+  async #fetch(piece: Piece): Promise<Uint8Array> {
+    if (piece.data) return piece.data;
+    if (this.#dropped) throw new Error("the upload has ended");
+    try {
+      return await this.#file.read(piece);
+    } catch (error) {
+      if (!this.#dropped) this.#onFailure(error);
+      throw error;
+    }
+  }
+
+  async #join(): Promise<Chunk> {
+    const data = Buffer.allocUnsafe(this.#receivedBytes);
+    for (let index = 0; index < this.#pieces.length; index++) {
+      const piece = this.#pieces.get(index) as Piece;
+      data.set(await this.#fetch(piece), piece.offset);
+    }
+    return { offset: 0, data, crc32c: crc32c(data) };
+  }
+
+  /** Whether the reader will soon want a piece that is on disk. */
+  #isAwaited(piece: Piece): boolean {
+    if (!this.#reader || this.#spool.crowded || this.#memoryBytes > maxKeptBytes) return false;
+    return piece.offset >= this.#reader.position;
+  }
+
+  /** The reader has taken this piece: it need not stay in memory if it is on disk. */
+  #passed(index: number): void {
+    const piece = this.#pieces.get(index);
+    if (piece?.written) this.#forget(piece);
+  }
+
+  #detach(reader: FollowingReader): void {
+    if (this.#reader !== reader) return;
+    this.#reader = undefined;
+    for (let index = this.#nextToWrite - 1; index >= 0; index--) {
+      const piece = this.#pieces.get(index) as Piece;
+      if (!piece.data) break;
+      this.#forget(piece);
+    }
+  }
+
+  #forget(piece: Piece): void {
+    if (!piece.data) return;
+    piece.data = undefined;
+    piece.raw = undefined;
+    if (!this.#dropped) this.#account(-piece.length);
+  }
+
+  #account(bytes: number): void {
+    this.#memoryBytes += bytes;
+    this.#spool.account(bytes);
+  }
+
+  #spill(): void {
+    this.#spilling = true;
+    this.#writing ??= this.#writeOut().then(
+      () => {
+        this.#writing = undefined;
+        // What came after the last look, and before it was known that the writing had ended.
+        if (!this.#dropped && this.#nextToWrite < this.#pieces.length) this.#spill();
+        this.#letGo();
+      },
+      (error: unknown) => {
+        this.#writing = undefined;
+        if (!this.#dropped) this.#onFailure(error);
+        this.#letGo();
+      },
+    );
+  }
+
+  async #writeOut(): Promise<void> {
+    while (!this.#dropped && this.#spilling) {
+      const first = this.#nextToWrite;
+      const batch: Piece[] = [];
+      for (let bytes = 0; bytes < writeBytes; ) {
+        const piece = this.#pieces.get(first + batch.length);
+        if (!piece) break;
+        batch.push(piece);
+        bytes += piece.length;
+      }
+      if (batch.length === 0) return;
+      await this.#file.append(batch);
+      this.#nextToWrite += batch.length;
+      for (const piece of batch) {
+        piece.written = true;
+        this.#unwrittenBytes -= piece.length;
+        if (!this.#isAwaited(piece)) this.#forget(piece);
+      }
+      this.#letGo();
+    }
+  }
+
+  #letGo(): void {
+    if (this.#mustWait()) return;
+    this.#stopWaiting?.();
+    this.#stopWaiting = undefined;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+}

@@ -1,0 +1,186 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import fc from "fast-check";
+import type { QueueLimits } from "../domain/admission.js";
+import type { Delivery } from "../ports.js";
+import { eventually } from "../test-support/eventually.js";
+import { queueContract } from "../test-support/queue-contract.js";
+import { chunkAt, describeFile, openUpload, RecordingListener, sendFile } from "../test-support/queue-fixtures.js";
+import { type Ledger, memoryLedger } from "./ledger.js";
+import { LmdbLedger } from "./lmdb-ledger.js";
+import { Numbering } from "./numbering.js";
+import { Spool } from "./spool.js";
+import { UploadQueue } from "./upload-queue.js";
+
+const memoryQueue = (limits: QueueLimits) => makeQueue(limits, () => ({ ledger: memoryLedger, close: async () => {} }));
+
+const embeddedQueue = (limits: QueueLimits) =>
+  makeQueue(limits, (folder) => {
+    const ledger = new LmdbLedger(path.join(folder, "ledger"), (_, problem) => assert.fail(problem));
+    return { ledger, close: () => ledger.close() };
+  });
+
+async function makeQueue(
+  limits: QueueLimits,
+  makeLedger: (folder: string) => { ledger: Ledger; close: () => Promise<void> },
+) {
+  const folder = await mkdtemp(path.join(tmpdir(), "bilancia-queue-"));
+  const numbering = await Numbering.open(folder);
+  const spool = new Spool(path.join(folder, "spool"), { maxMemoryBytes: 8 * 1024 * 1024 });
+  await spool.open();
+  const { ledger, close } = makeLedger(folder);
+  const queue = new UploadQueue({
+    numbering,
+    spool,
+    ledger,
+    limits,
+    clock: { nowMs: Date.now, random: Math.random },
+    observer: { note: () => {} },
+    retentionMs: 60_000,
+    unfinishedExpiryMs: 60_000,
+    maxFinishedInMemory: 100_000,
+  });
+  const spooled = () => readdir(path.join(folder, "spool"));
+  const stop = async () => {
+    queue.stop();
+    // Spool files are removed in the background.
+    await numbering.close();
+    await close();
+    await eventually("the folder to be removed", () =>
+      rm(folder, { recursive: true, force: true }).then(
+        () => true,
+        () => false,
+      ),
+    );
+  };
+  return { queue, spool, spooled, stop };
+}
+
+const roomy: QueueLimits = { maxFiles: 10_000, maxBytes: 1e9, maxFileBytes: 1e8 };
+const saved = { storedName: "1_a.bin", sizeBytes: 5, sha256: new Uint8Array(32) };
+
+describe("the queue that survives restarts", () => {
+  queueContract(embeddedQueue);
+});
+
+describe("the queue in memory", () => {
+  queueContract(memoryQueue);
+
+  it("holds nothing any more of uploads that have ended: no memory, no file", async () => {
+    const { queue, spool, spooled, stop } = await memoryQueue(roomy);
+    try {
+      const description = describeFile();
+      sendFile(queue, describeFile(), new RecordingListener(), 3_000_000);
+      sendFile(queue, description, new RecordingListener(), 1_000);
+      openUpload(queue, describeFile(), new RecordingListener()).reject({ reason: "INTERNAL", message: "test" });
+      const delivery = queue.take();
+      delivery?.begin("storage-1");
+      delivery?.stored(saved);
+      queue.cancel({ uploadId: description.uploadId });
+      await eventually("no spool file", async () => (await spooled()).length === 0);
+      assert.equal(spool.memoryBytes, 0);
+      assert.equal(queue.counts().queuedBytes, 0);
+    } finally {
+      await stop();
+    }
+  });
+
+  // Every step is one thing that a client, dispatch or an operator can do to one of five uploads.
+  const step = fc.record({
+    upload: fc.nat(4),
+    action: fc.constantFrom(
+      "append",
+      "append large",
+      "complete",
+      "leave",
+      "reopen",
+      "cancel",
+      "take",
+      "save",
+      "requeue",
+      "release",
+    ),
+  });
+
+  it("agrees with a simple model under any order of events, and ends empty (property)", async () => {
+    const run = fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
+      const { queue, spool, stop } = await memoryQueue(roomy);
+      try {
+        const uploads = Array.from({ length: 5 }, () => ({
+          description: describeFile(),
+          listener: new RecordingListener(),
+          bytes: 0,
+          state: "none" as "none" | "open" | "left" | "complete" | "stored" | "cancelled",
+          incoming: undefined as ReturnType<typeof openUpload> | undefined,
+          delivery: undefined as Delivery | undefined,
+        }));
+        for (const { upload: index, action } of steps) {
+          const model = uploads[index] as (typeof uploads)[number];
+          const { description, listener } = model;
+          const arriving = model.state === "open";
+          if (action.startsWith("append") && arriving) {
+            const length = action === "append" ? 1_000 : 200_000;
+            model.incoming?.append(chunkAt(model.bytes, length));
+            model.bytes += length;
+          } else if (action === "complete" && arriving) {
+            model.incoming?.complete({ sizeBytes: model.bytes });
+            model.state = "complete";
+          } else if (action === "leave" && arriving && model.incoming) {
+            queue.leave(model.incoming.requestNumber, listener);
+            model.state = "left";
+          } else if (action === "reopen" && (model.state === "none" || model.state === "left")) {
+            model.incoming = openUpload(queue, description, listener);
+            assert.equal(model.incoming.receivedBytes, model.bytes);
+            model.state = "open";
+          } else if (action === "cancel" && ["open", "left", "complete"].includes(model.state)) {
+            queue.cancel({ uploadId: description.uploadId });
+            model.state = "cancelled";
+          } else if (action === "take") {
+            const delivery = queue.take();
+            if (!delivery) continue;
+            const mine = uploads.find(({ incoming }) => incoming?.requestNumber === delivery.requestNumber);
+            assert.ok(mine && (mine.state === "complete" || (mine.state === "open" && mine.bytes > 256 * 1024)));
+            assert.equal(mine.delivery, undefined, "given out twice");
+            delivery.begin("storage-1");
+            mine.delivery = delivery;
+          } else if (model.delivery) {
+            const { delivery } = model;
+            if (action === "save" && model.state === "complete") {
+              delivery.stored(saved);
+              model.state = "stored";
+            } else if (action === "requeue") delivery.requeue("busy", "busy", 0);
+            else if (action === "release") delivery.release(0);
+            else continue;
+            model.delivery = undefined;
+          }
+        }
+        // Whatever happened, everybody can finish, and everybody hears of it exactly once.
+        for (const model of uploads) {
+          model.delivery?.release(0);
+          if (model.state === "none" || model.state === "left") {
+            model.incoming = openUpload(queue, model.description, model.listener);
+            model.state = "open";
+          }
+          if (model.state === "open") model.incoming?.complete({ sizeBytes: model.bytes });
+        }
+        for (let delivery = queue.take(); delivery; delivery = queue.take()) {
+          delivery.begin("storage-1");
+          delivery.stored(saved);
+        }
+        for (const { state, listener } of uploads) {
+          assert.deepEqual(listener.told.slice(-1), [state === "cancelled" ? "rejected CANCELLED" : "stored"]);
+          assert.ok(listener.news.length <= 1);
+        }
+        const counts = queue.counts();
+        assert.equal(counts.receivingFiles + counts.queuedFiles + counts.dispatchingFiles + counts.queuedBytes, 0);
+        assert.equal(counts.storedFiles + counts.rejectedFiles, 5);
+        assert.equal(spool.memoryBytes, 0);
+      } finally {
+        await stop();
+      }
+    });
+    await fc.assert(run, { numRuns: 60 });
+  });
+});

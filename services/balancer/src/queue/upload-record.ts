@@ -1,0 +1,196 @@
+import type { Rejection } from "../domain/errors.js";
+import {
+  type AttemptOutcome,
+  type AttemptRecord,
+  isFinal,
+  nextUploadState,
+  type Receipt,
+  type UploadChange,
+  type UploadDescription,
+  type UploadState,
+} from "../domain/upload.js";
+import type { SavedFile, UploadListener, UploadName, UploadProgress, UploadView } from "../ports.js";
+import { type BytesAt, type Intent, keptState, type LedgerEntry } from "./ledger-entry.js";
+import type { UploadContent } from "./upload-content.js";
+
+/** How many attempts of one upload are remembered. */
+const maxRememberedAttempts = 32;
+
+/** Everything the queue knows of one upload. */
+export class UploadRecord implements UploadView {
+  readonly requestNumber: bigint;
+  readonly description: UploadDescription;
+  readonly receivedAtMs: number;
+  readonly client: string;
+  readonly content: UploadContent;
+  /** Whether all bytes have come. */
+  complete = false;
+  /** SHA-256 that came with the end of the file. */
+  finishSha256: Uint8Array | undefined;
+  /** Whether the queue has it safe, so that `queued` may be said. */
+  safe = false;
+  /** Where its bytes are that survive a restart. */
+  bytesAt: BytesAt = "nowhere";
+  /** Attempts whose answer is not known. */
+  intents: readonly Intent[] = [];
+  /** Whether it stands in a line of the queue, or is in dispatch's hands. */
+  offered = false;
+  /** Whether dispatch holds it. */
+  taken = false;
+  /** Whether a server may hold the whole file: the finish frame of the running attempt may have gone out. */
+  intended = false;
+  /** The stream whose bytes are taken; another one may take over. */
+  sender: UploadListener | undefined;
+  /** When it became final, or was last written to; for forgetting it in time. */
+  touchedAtMs: number;
+  failures = 0;
+  #attemptCount = 0;
+  #attempts: AttemptRecord[] = [];
+  #state: UploadState = { kind: "receiving" };
+  readonly #listeners = new Set<UploadListener>();
+
+  constructor(
+    requestNumber: bigint,
+    description: UploadDescription,
+    client: string,
+    content: UploadContent,
+    nowMs: number,
+  ) {
+    this.requestNumber = requestNumber;
+    this.description = description;
+    this.client = client;
+    this.content = content;
+    this.receivedAtMs = nowMs;
+    this.touchedAtMs = nowMs;
+  }
+
+  /** The record as it was when its entry was written. Whatever was under way then is not any more. */
+  static restore(entry: LedgerEntry, content: UploadContent): UploadRecord {
+    const { requestNumber, description, client, receivedAtMs } = entry;
+    const record = new UploadRecord(requestNumber, description, client, content, receivedAtMs);
+    record.touchedAtMs = entry.touchedAtMs;
+    record.finishSha256 = entry.finishSha256;
+    record.bytesAt = entry.bytesAt;
+    record.intents = entry.intents;
+    record.failures = entry.failures;
+    record.#attemptCount = entry.attemptCount;
+    record.#attempts = [...entry.attempts];
+    record.complete = entry.complete && content.receivedBytes === entry.receivedBytes;
+    record.safe = record.complete && entry.bytesAt !== "nowhere";
+    if (record.complete) content.finish(entry.finishSha256 ?? description.sha256);
+    record.#state = keptState(entry, record.complete);
+    return record;
+  }
+
+  /** What the ledger is to keep of it. */
+  toEntry(): LedgerEntry {
+    const { requestNumber, description, client, receivedAtMs, touchedAtMs, complete, finishSha256, bytesAt } = this;
+    const state = this.#state;
+    return {
+      requestNumber,
+      description,
+      client,
+      receivedAtMs,
+      touchedAtMs,
+      state: state.kind === "dispatching" ? "queued" : state.kind,
+      complete,
+      receivedBytes: this.content.receivedBytes,
+      finishSha256,
+      bytesAt,
+      intents: this.intents,
+      attemptCount: this.#attemptCount,
+      failures: this.failures,
+      attempts: this.#attempts,
+      receipt: state.kind === "stored" ? state.receipt : undefined,
+      rejection: state.kind === "dead" ? state.rejection : undefined,
+    };
+  }
+
+  get state(): UploadState {
+    return this.#state;
+  }
+
+  get final(): boolean {
+    return isFinal(this.#state);
+  }
+
+  get persistedBytes(): number {
+    return this.content.receivedBytes;
+  }
+
+  get attempts(): readonly AttemptRecord[] {
+    return this.#attempts;
+  }
+
+  get naming(): UploadName {
+    return { requestNumber: this.requestNumber, uploadId: this.description.uploadId, name: this.description.name };
+  }
+
+  /** @throws Error on a change that its state does not allow */
+  change(change: UploadChange): void {
+    this.#state = nextUploadState(this.#state, change);
+  }
+
+  /** The number of the attempt that runs or ran last. */
+  get attemptCount(): number {
+    return this.#attemptCount;
+  }
+
+  beginAttempt(server: string, nowMs: number): number {
+    this.#attemptCount += 1;
+    this.#attempts.push({ number: this.#attemptCount, server, startedAtMs: nowMs });
+    if (this.#attempts.length > maxRememberedAttempts) this.#attempts.shift();
+    return this.#attemptCount;
+  }
+
+  endAttempt(outcome: AttemptOutcome, message?: string): AttemptRecord | undefined {
+    const running = this.voidAttempt();
+    if (!running) return undefined;
+    const ended: AttemptRecord = { ...running, outcome, ...(message === undefined ? {} : { message }) };
+    this.#attempts.push(ended);
+    if (outcome === "refused" || outcome === "lost") this.failures += 1;
+    return ended;
+  }
+
+  /** Forgets the running attempt, if there is one. Its number is not used again. */
+  voidAttempt(): AttemptRecord | undefined {
+    return this.#attempts.at(-1)?.outcome === undefined ? this.#attempts.pop() : undefined;
+  }
+
+  listen(listener: UploadListener): void {
+    this.#listeners.add(listener);
+  }
+
+  unlisten(listener: UploadListener): void {
+    this.#listeners.delete(listener);
+  }
+
+  /** What a client is to be told of the state as it is, if anything. */
+  get progress(): UploadProgress | undefined {
+    if (this.#state.kind === "stored") return { kind: "stored", receipt: this.#state.receipt };
+    if (this.#state.kind === "dead") return { kind: "rejected", rejection: this.#state.rejection };
+    return this.safe && this.description.ack === "queued" ? { kind: "queued" } : undefined;
+  }
+
+  /** Tells every listener of the state as it is; lets go of them when it is final. */
+  tell(): void {
+    const { progress } = this;
+    if (!progress) return;
+    const { uploadId } = this.description;
+    for (const listener of [...this.#listeners]) listener.uploadProgress(uploadId, this.requestNumber, progress);
+    if (this.final) this.#listeners.clear();
+  }
+
+  /** Tells one listener alone that this upload is none of its business any more. */
+  dismiss(listener: UploadListener, rejection: Rejection): void {
+    this.#listeners.delete(listener);
+    listener.uploadProgress(this.description.uploadId, this.requestNumber, { kind: "rejected", rejection });
+  }
+
+  receipt(saved: SavedFile, nowMs: number): Receipt {
+    const { uploadId, name } = this.description;
+    const server = this.#attempts.at(-1)?.server ?? "";
+    const attempts = this.failures + 1;
+    return { requestNumber: this.requestNumber, uploadId, name, server, attempts, storedAtMs: nowMs, ...saved };
+  }
+}

@@ -1,0 +1,131 @@
+import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { flowControlWindowBytes, serverOptions } from "@bilancia/proto/channel-options";
+import { widenReceiveWindow } from "@bilancia/proto/flow-control";
+import { listen, stopGracefully } from "@bilancia/proto/grpc-server";
+import { addReflection } from "@bilancia/proto/reflection";
+import { storageService } from "@bilancia/proto/services";
+import { Server } from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
+import type { Logger } from "pino";
+import type { StorageConfig } from "./config.js";
+import { type Disk, nodeDisk } from "./disk.js";
+import { FileRegistry } from "./file-registry.js";
+import { InFlight } from "./in-flight.js";
+import { LoadMonitor } from "./load-monitor.js";
+import { ByteBudget, Slots } from "./pressure.js";
+import type { SaveDesk } from "./save-desk.js";
+import { openStorageDirectory } from "./storage-directory.js";
+import { StorageService } from "./storage-service.js";
+
+const serviceName = "bilancia.v1.Storage";
+const maxBufferedBytes = 64 * 1024 * 1024;
+const maxWritesCount = 64;
+const maxDocumentsCount = 4;
+const maxFencesCount = 65_536;
+/** What streams that are not ours (health watches) get to end, once everything else has, in milliseconds. */
+const lastStreamsMs = 100;
+/** What connections get to close, once their streams are cut, in milliseconds. */
+const lastConnectionsMs = 500;
+/** What files that are whole get to reach the disk, once the streams are cut, in milliseconds. */
+const lastWritesMs = 1_500;
+
+/** A storage server that serves. */
+export interface StorageServer {
+  /** `host:port`, with the real port. */
+  readonly address: string;
+  /** Resolves when a flush to disk has failed: nothing is acknowledged any more, and only a new process can go on. */
+  readonly broken: Promise<Error>;
+  /** Lets files in progress end within the grace time, then closes everything. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a storage server: the composition root.
+ *
+ * @param disk the file system; tests hand in one that fails
+ * @throws DirectoryError, ListenError
+ */
+export async function startStorageServer(
+  config: StorageConfig,
+  log: Logger,
+  disk: Disk = nodeDisk,
+): Promise<StorageServer> {
+  const health = new HealthImplementation({ "": "SERVING", [serviceName]: "SERVING" });
+  const setNotServing = () => {
+    health.setStatus("", "NOT_SERVING");
+    health.setStatus(serviceName, "NOT_SERVING");
+  };
+  let reportBroken: (error: Error) => void = () => {};
+  const broken = new Promise<Error>((resolve) => {
+    reportBroken = resolve;
+  });
+  const { name, dir, wipe, overload: limits } = config;
+  const onBroken = (error: Error) => {
+    log.error({ err: error.cause ?? error }, "flush to disk failed, nothing is acknowledged any more");
+    setNotServing();
+    service.abort("the disk of this server failed");
+    reportBroken(error);
+  };
+  const directory = await openStorageDirectory({ dir, wipe, disk, log, onBroken });
+  const { store } = directory;
+  const inFlight = new InFlight(config.maxFilesInProgress);
+  const storedFilesCount = () => store.storedFilesCount;
+  const version = readVersion();
+  const monitor = new LoadMonitor({ serverName: name, version, dir, limits, inFlight, storedFilesCount, log });
+  const desk: SaveDesk = {
+    ...{ store, inFlight, log, limits: config },
+    registry: new FileRegistry(maxFencesCount),
+    buffered: new ByteBudget(maxBufferedBytes),
+    writes: new Slots(maxWritesCount),
+    documents: new Slots(maxDocumentsCount),
+    simulateWorkMsPerChar: config.simulateWorkMsPerChar,
+  };
+  const service = new StorageService(desk, monitor);
+  const server = new Server(serverOptions);
+  widenReceiveWindow(server, flowControlWindowBytes);
+  server.addService(storageService, service.handlers());
+  health.addToServer(server);
+  addReflection(server, [serviceName]);
+  let address: string;
+  try {
+    await monitor.start();
+    address = await listen(server, config.listen);
+  } catch (error) {
+    monitor.stop();
+    await directory.close();
+    throw error;
+  }
+  log.info({ address, server: name, dir }, "listening");
+  return {
+    address,
+    broken,
+    async stop() {
+      log.info({ inFlightFiles: inFlight.filesCount, graceMs: config.graceMs }, "stopping");
+      setNotServing();
+      const untilMs = Date.now() + config.graceMs;
+      await within(config.graceMs, service.stop());
+      // The balancer's streams are ended by now; where they are not, the grace time is over.
+      const restMs = Math.min(lastStreamsMs, Math.max(0, untilMs - Date.now()));
+      // grpc-js does not cut a connection that its client has begun to close; nothing is waiting for it any more.
+      await within(restMs + lastConnectionsMs, stopGracefully(server, address, health, restMs));
+      await within(lastWritesMs, inFlight.idle());
+      monitor.stop();
+      await directory.close();
+      log.info("stopped");
+    },
+  };
+}
+
+/** Waits for something, but no longer than `limitMs`. */
+async function within(limitMs: number, something: Promise<void>): Promise<void> {
+  const timer = new AbortController();
+  // The timer's only way to fail is to be aborted, when nobody waits for it any more.
+  await Promise.race([something, delay(limitMs, undefined, { signal: timer.signal }).catch(() => {})]);
+  timer.abort();
+}
+
+function readVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  return typeof manifest === "object" && manifest && "version" in manifest ? String(manifest.version) : "";
+}

@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { basename } from "node:path";
+import { HealthClient } from "@bilancia/proto/health";
+import { callUnary } from "@bilancia/proto/unary";
+import { credentials, status } from "@grpc/grpc-js";
+import { type Disk, type DiskFile, nodeDisk } from "./disk.js";
+import { startTestServer, storedNames, type TestServer, tempNames, withFolder } from "./testing/test-server.js";
+import { header, TestStream, wholeFile } from "./testing/test-stream.js";
+
+type Operation = "create" | "write" | "sync" | "close" | "link" | "unlink" | "syncDirectory";
+
+/** The real disk, with a hook before each operation that changes something. */
+function watchedDisk(before: (operation: Operation, path: string) => void): Disk {
+  const watch = <T>(operation: Operation, path: string, run: () => Promise<T>): Promise<T> => {
+    try {
+      before(operation, basename(path));
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return run();
+  };
+  const watchFile = (path: string, file: DiskFile): DiskFile => ({
+    write: (chunks) => watch("write", path, () => file.write(chunks)),
+    sync: () => watch("sync", path, () => file.sync()),
+    close: () => watch("close", path, () => file.close()),
+    mark: () => file.mark(),
+  });
+  return {
+    ...nodeDisk,
+    create: (path) => watch("create", path, async () => watchFile(path, await nodeDisk.create(path))),
+    link: (from, to) => watch("link", to, () => nodeDisk.link(from, to)),
+    unlink: (path) => watch("unlink", path, () => nodeDisk.unlink(path)),
+    syncDirectory: (path) => watch("syncDirectory", path, () => nodeDisk.syncDirectory(path)),
+  };
+}
+
+function systemError(code: string): Error {
+  return Object.assign(new Error(`${code}: it failed, /secret/path`), { code });
+}
+
+/** Starts a server whose disk fails as often as told, and runs a test on it. */
+async function withFailingDisk(
+  failing: Operation,
+  code: string,
+  test: (server: TestServer, dir: string, repair: () => void) => Promise<void>,
+): Promise<void> {
+  await withFolder(async (dir) => {
+    let broken = false;
+    const disk = watchedDisk((operation) => {
+      if (broken && operation === failing) throw systemError(code);
+    });
+    const server = await startTestServer(dir, {}, disk);
+    broken = true;
+    try {
+      await test(server, dir, () => {
+        broken = false;
+      });
+    } finally {
+      await server.stop();
+    }
+  });
+}
+
+describe("directory store", () => {
+  it("flushes bytes, then gives the name, then flushes the name, and only then answers", () =>
+    withFolder(async (dir) => {
+      const operations: string[] = [];
+      const disk = watchedDisk((operation, path) => operations.push(`${operation} ${path}`));
+      const server = await startTestServer(dir, {}, disk);
+      operations.length = 0;
+      const stream = new TestStream(server.client);
+      await stream.send(wholeFile(header(1), "abc"));
+      await stream.saved(1);
+      assert.deepEqual(operations, [
+        ...["create 1", "write 1", "sync 1", "close 1", "link 1_a.bin", "unlink 1"],
+        `syncDirectory ${basename(dir)}`,
+      ]);
+      await stream.close();
+      await server.stop();
+    }));
+
+  it("flushes the directory once for files that end together", () =>
+    withFolder(async (dir) => {
+      let flushes = 0;
+      const disk = watchedDisk((operation) => {
+        if (operation === "syncDirectory") flushes++;
+      });
+      const server = await startTestServer(dir, {}, disk);
+      const stream = new TestStream(server.client);
+      await stream.send(...Array.from({ length: 64 }, (_, at) => wholeFile(header(at + 1), "abc")));
+      for (let number = 1; number <= 64; number++) await stream.saved(number);
+      assert.ok(flushes < 60, `${flushes} flushes for 64 files`);
+      await stream.close();
+      await server.stop();
+    }));
+
+  for (const [operation, code, reason] of [
+    ["write", "ENOSPC", "REFUSE_REASON_NO_SPACE"],
+    ["write", "EDQUOT", "REFUSE_REASON_NO_SPACE"],
+    ["create", "ENOSPC", "REFUSE_REASON_NO_SPACE"],
+    ["link", "ENOSPC", "REFUSE_REASON_NO_SPACE"],
+    ["write", "EIO", "REFUSE_REASON_INTERNAL"],
+    ["close", "EIO", "REFUSE_REASON_INTERNAL"],
+    ["link", "EIO", "REFUSE_REASON_INTERNAL"],
+  ] as const)
+    it(`refuses a file with ${reason} when ${operation} fails with ${code}, and goes on`, () =>
+      withFailingDisk(operation, code, async ({ client }, dir, repair) => {
+        const stream = new TestStream(client);
+        const begin = { header: header(2), offset: 0, data: Buffer.from("abc") };
+        await stream.send(wholeFile(header(1), "abc"), begin);
+        const message = await stream.refused(1, reason);
+        assert.doesNotMatch(message, /secret|tmp/);
+        await stream.send({ offset: 3, data: Buffer.from("d"), finish: { sizeBytes: 4n, sha256: undefined } });
+        await stream.refused(2, reason);
+        repair();
+        const again = new TestStream(client);
+        await again.send(wholeFile(header(1, { attempt: 2 }), "abc"));
+        assert.equal((await again.saved(1)).duplicate, false);
+        await Promise.all([stream.close(), again.close()]);
+        assert.deepEqual(await storedNames(dir), ["1_a.bin"]);
+        assert.deepEqual(await tempNames(dir), []);
+      }));
+
+  for (const operation of ["sync", "syncDirectory"] as const)
+    it(`acknowledges nothing more after ${operation} has failed`, () =>
+      withFailingDisk(operation, "EIO", async ({ client, address, broken, logged }, _dir, repair) => {
+        const health = new HealthClient(address, credentials.createInsecure());
+        const check = () => callUnary(health.check.bind(health), { service: "" }, 5_000);
+        assert.equal((await check()).status, "SERVING");
+        const stream = new TestStream(client);
+        await stream.send(wholeFile(header(1), "abc"));
+        assert.equal((await stream.ended).code, status.UNAVAILABLE);
+        assert.deepEqual(stream.results, []);
+        await broken;
+        assert.equal((await check()).status, "NOT_SERVING");
+        health.close();
+        assert.ok(logged.some(({ level, msg }) => level === 50 && String(msg).startsWith("flush to disk failed")));
+        // Also not when it would work again: what failed is never tried a second time.
+        repair();
+        const again = new TestStream(client);
+        await again.send(wholeFile(header(1, { attempt: 2 }), "abc"));
+        await again.ended;
+        assert.deepEqual(again.results, []);
+      }));
+
+  it("is not troubled by a temp file that cannot be removed", () =>
+    withFailingDisk("unlink", "EIO", async ({ client, logged }, dir) => {
+      const stream = new TestStream(client);
+      await stream.send(wholeFile(header(1), "abc"));
+      await stream.saved(1);
+      await stream.close();
+      assert.deepEqual(await storedNames(dir), ["1_a.bin"]);
+      assert.ok(logged.some(({ msg }) => msg === "temp file could not be removed"));
+    }));
+});

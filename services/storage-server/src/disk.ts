@@ -1,0 +1,99 @@
+import { constants } from "node:fs";
+import { type FileHandle, link, lstat, open, readFile, unlink } from "node:fs/promises";
+
+/** What tells one file on disk from another that later took its name. */
+export interface FileMark {
+  readonly sizeBytes: number;
+  /** When its content was last written, in nanoseconds since 1970. Survives `link` and a restored backup. */
+  readonly modifiedNs: bigint;
+}
+
+/** The file system operations of the store. A port: tests let them fail and watch their order. Errors are Node's, with `code`. */
+export interface Disk {
+  /** Makes a new file. Fails if the name is taken, even by a dangling symbolic link. */
+  create(path: string): Promise<DiskFile>;
+  read(path: string): Promise<Buffer>;
+  /** Gives a file a second name. Fails with EEXIST if that is taken; never overwrites. */
+  link(existingPath: string, newPath: string): Promise<void>;
+  unlink(path: string): Promise<void>;
+  /** The mark of a regular file; `undefined` where there is none. */
+  mark(path: string): Promise<FileMark | undefined>;
+  /** Flushes the entries of a directory. */
+  syncDirectory(path: string): Promise<void>;
+}
+
+/** A file open for writing. Whoever created it closes it. */
+export interface DiskFile {
+  /** Appends all of the bytes. */
+  write(chunks: readonly Uint8Array[]): Promise<void>;
+  /** Flushes content and length. */
+  sync(): Promise<void>;
+  mark(): Promise<FileMark>;
+  close(): Promise<void>;
+}
+
+/** The real file system. */
+export const nodeDisk: Disk = {
+  async create(path) {
+    const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+    return diskFile(await open(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o644));
+  },
+  read: (path) => readFile(path),
+  link,
+  unlink,
+  async mark(path) {
+    try {
+      const stats = await lstat(path, { bigint: true });
+      return stats.isFile() ? { sizeBytes: Number(stats.size), modifiedNs: stats.mtimeNs } : undefined;
+    } catch (error) {
+      if (errorCode(error) === "ENOENT") return undefined;
+      throw error;
+    }
+  },
+  async syncDirectory(path) {
+    const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
+  },
+};
+
+function diskFile(handle: FileHandle): DiskFile {
+  return {
+    async write(chunks) {
+      let rest = chunks;
+      while (rest.length > 0) {
+        const { bytesWritten } = await handle.writev(rest);
+        rest = unwritten(rest, bytesWritten);
+      }
+    },
+    sync: () => handle.sync(),
+    async mark() {
+      const stats = await handle.stat({ bigint: true });
+      return { sizeBytes: Number(stats.size), modifiedNs: stats.mtimeNs };
+    },
+    close: () => handle.close(),
+  };
+}
+
+/** What is left of the chunks after a write that may have been cut short, as it is when the disk fills up. */
+function unwritten(chunks: readonly Uint8Array[], writtenBytes: number): Uint8Array[] {
+  let skipBytes = writtenBytes;
+  const rest: Uint8Array[] = [];
+  for (const chunk of chunks) {
+    if (skipBytes >= chunk.length) {
+      skipBytes -= chunk.length;
+    } else {
+      rest.push(chunk.subarray(skipBytes));
+      skipBytes = 0;
+    }
+  }
+  return rest;
+}
+
+/** The `code` of a system error, for example `ENOSPC`; empty for anything else. */
+export function errorCode(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}

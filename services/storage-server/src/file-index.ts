@@ -1,0 +1,98 @@
+import { crc32c } from "@node-rs/crc32";
+import type { Database, RootDatabase } from "lmdb";
+import { z } from "zod";
+import type { FileId } from "./file-id.js";
+
+const fence = z.object({ term: z.coerce.bigint(), attempt: z.number() });
+
+/** What is on record about a file. */
+const fileRecord = z.discriminatedUnion("state", [
+  z.object({
+    state: z.literal("stored"),
+    uploadId: z.string(),
+    /** The attempt that stored it. */
+    storedBy: fence,
+    /** The highest attempt that has been answered with it. */
+    fence,
+    storedName: z.string(),
+    sizeBytes: z.number(),
+    /** Tells the file from another that took its name; see `FileMark`. */
+    modifiedNs: z.coerce.bigint(),
+    /** Hexadecimal. */
+    sha256: z.string(),
+    storedAtMs: z.number(),
+    stats: z.object({ lettersA: z.number(), characters: z.number() }).optional(),
+  }),
+  /** A tombstone: attempts up to the fence are refused. */
+  z.object({ state: z.literal("discarded"), uploadId: z.string(), fence }),
+]);
+
+export type FileRecord = z.infer<typeof fileRecord>;
+/** The record of a stored file. It counts only together with the file itself: it is written before the file gets its name. */
+export type StoredRecord = Extract<FileRecord, { state: "stored" }>;
+/**
+ * The durable records of the files, in LMDB, by origin and request number. Reads are synchronous; a write resolves once it is flushed, and
+ * writes that come together share one flush. LMDB keeps no checksums, so each record carries a CRC-32C over its key and content.
+ */
+export class FileIndex {
+  readonly #records: Database<Buffer, Buffer>;
+  readonly #onCorrupt: (id: FileId, problem: string) => void;
+
+  /** @param onCorrupt hears of each damaged record that was met; it is then treated as absent */
+  constructor(environment: RootDatabase, onCorrupt: (id: FileId, problem: string) => void) {
+    this.#records = environment.openDB<Buffer, Buffer>({ name: "files", encoding: "binary", keyEncoding: "binary" });
+    this.#onCorrupt = onCorrupt;
+  }
+
+  get(id: FileId): FileRecord | undefined {
+    const key = recordKey(id);
+    const bytes = this.#records.get(key);
+    if (bytes === undefined) return undefined;
+    try {
+      return decode(key, bytes);
+    } catch (error) {
+      this.#onCorrupt(id, error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+  }
+
+  /** Resolves once the record is flushed. @throws LMDB's error when it could not be written */
+  async put(id: FileId, record: FileRecord): Promise<void> {
+    const key = recordKey(id);
+    await this.#records.put(key, encode(key, record));
+  }
+
+  /** Resolves once the removal is flushed. */
+  async remove(id: FileId): Promise<void> {
+    await this.#records.remove(recordKey(id));
+  }
+
+  /** Removes all records, and returns how many there were. */
+  clear(): number {
+    const count = this.#records.getCount();
+    this.#records.clearSync();
+    return count;
+  }
+}
+
+function recordKey({ origin, requestNumber }: FileId): Buffer {
+  const key = Buffer.alloc(24);
+  key.write(origin, "hex");
+  key.writeBigUInt64BE(requestNumber, 16);
+  return key;
+}
+
+function encode(key: Buffer, record: FileRecord): Buffer {
+  const text = JSON.stringify(record, (_name, value: unknown) => (typeof value === "bigint" ? String(value) : value));
+  const bytes = Buffer.alloc(4 + Buffer.byteLength(text));
+  bytes.write(text, 4);
+  bytes.writeUInt32LE(crc32c(bytes.subarray(4), crc32c(key)));
+  return bytes;
+}
+
+function decode(key: Buffer, bytes: Buffer): FileRecord {
+  if (bytes.length < 4) throw new Error(`the record has ${bytes.length} bytes`);
+  const content = bytes.subarray(4);
+  if (bytes.readUInt32LE() !== crc32c(content, crc32c(key))) throw new Error("the checksum of the record differs");
+  return fileRecord.parse(JSON.parse(content.toString()));
+}

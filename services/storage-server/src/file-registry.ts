@@ -1,0 +1,105 @@
+import { RefuseReason } from "@bilancia/proto/gen/storage";
+import { compareFences, describeFence, type Fence, Fences } from "./fences.js";
+import { type AttemptedFile, type FileId, fileKey } from "./file-id.js";
+import { Refusal } from "./refusal.js";
+
+/**
+ * How far a file in progress is: `checking` what is known of it, `receiving` its bytes, `committing` it to disk, or `done` on disk with the
+ * answer still due. Only a file that is receiving can be taken over; for the others their outcome is waited for.
+ */
+export type Phase = "checking" | "receiving" | "committing" | "done";
+
+/** The right to work on a file, held by one attempt at a time. Whoever got it releases it. */
+export interface Claim {
+  phase: Phase;
+  release(): void;
+}
+
+interface ActiveFile {
+  readonly attempted: AttemptedFile;
+  readonly claim: Claim;
+  /** Asks the holder to give up. */
+  readonly supersede: () => void;
+  readonly released: Promise<void>;
+}
+
+/**
+ * The files in progress: sees to it that one attempt at a time works on a file, and that a later attempt wins over an earlier one.
+ * Of two equal attempts at once, the second takes over if the first is still receiving (its sender has lost the first stream), and
+ * otherwise waits for the first one's outcome.
+ */
+export class FileRegistry {
+  readonly #active = new Map<string, ActiveFile>();
+  readonly #fences: Fences;
+
+  /** @param fencesLimitCount how many files without a record are remembered, for their fence */
+  constructor(fencesLimitCount: number) {
+    this.#fences = new Fences(fencesLimitCount);
+  }
+
+  /**
+   * Takes the right to work on a file, once nobody else has it.
+   *
+   * @param onSuperseded called when a later attempt wants the file while the claim is `receiving`: stop, then release
+   * @throws Refusal STALE_ATTEMPT when a later attempt has been seen, NUMBER_TAKEN when another upload is in progress under the number
+   */
+  async claim(attempted: AttemptedFile, onSuperseded: () => void): Promise<Claim> {
+    const key = fileKey(attempted.id);
+    for (let active = this.#active.get(key); active; active = this.#active.get(key)) {
+      if (active.attempted.uploadId !== attempted.uploadId) throw numberTaken(attempted.id);
+      throwIfStale(attempted.fence, active.attempted.fence);
+      if (active.claim.phase === "receiving") active.supersede();
+      await active.released;
+    }
+    throwIfStale(attempted.fence, this.#fences.get(key));
+    this.#fences.raise(key, attempted.fence);
+    let resolve = () => {};
+    const released = new Promise<void>((done) => {
+      resolve = done;
+    });
+    const claim: Claim = {
+      phase: "checking",
+      release: () => {
+        this.#active.delete(key);
+        resolve();
+      },
+    };
+    this.#active.set(key, { attempted, claim, supersede: onSuperseded, released });
+    return claim;
+  }
+
+  /** How far a file in progress is; `undefined` when there is none. */
+  phaseOf(id: FileId): Phase | undefined {
+    return this.#active.get(fileKey(id))?.claim.phase;
+  }
+
+  /** Notes an attempt that was refused before it claimed its file; lower ones are out of date all the same. */
+  saw({ id, fence }: AttemptedFile): void {
+    this.#fences.raise(fileKey(id), fence);
+  }
+
+  /** The file's record holds this fence from now on. */
+  recorded({ id, fence }: AttemptedFile): void {
+    const seen = this.#fences.get(fileKey(id));
+    if (seen && compareFences(seen, fence) <= 0) this.#fences.forget(fileKey(id));
+  }
+}
+
+/** @throws Refusal STALE_ATTEMPT when a later attempt has been seen */
+export function throwIfStale(fence: Fence, seen: Fence | undefined): void {
+  if (seen && compareFences(fence, seen) < 0)
+    throw staleAttempt(`${describeFence(fence)} came after ${describeFence(seen)}`);
+}
+
+/** The refusal of an attempt that is out of date. */
+export function staleAttempt(why: string): Refusal {
+  return new Refusal(RefuseReason.REFUSE_REASON_STALE_ATTEMPT, `a later attempt has been seen: ${why}`);
+}
+
+/** The refusal of another upload under a known request number. */
+export function numberTaken({ requestNumber }: FileId): Refusal {
+  return new Refusal(
+    RefuseReason.REFUSE_REASON_NUMBER_TAKEN,
+    `request number ${requestNumber} belongs to another upload of this origin`,
+  );
+}

@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes, randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { StorageClient } from "@bilancia/proto/services";
+import { credentials } from "@grpc/grpc-js";
+import { eventually, storedNames, tempNames, withFolder } from "./testing/test-server.js";
+import { header, sha256, TestStream, wholeFile } from "./testing/test-stream.js";
+
+const program = fileURLToPath(new URL("../bin/bilancia-storage.js", import.meta.url));
+
+/** Runs the program to its end. */
+async function run(args: string[], env: NodeJS.ProcessEnv = {}) {
+  const child = spawn(process.execPath, [program, ...args], { env: { ...process.env, ...env } });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (text) => {
+    stdout += text;
+  });
+  child.stderr.on("data", (text) => {
+    stderr += text;
+  });
+  const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  return { code, stdout, stderr };
+}
+
+/** Starts the program and waits until it serves. */
+async function start(dir: string): Promise<{ child: ChildProcess; address: string; exited: Promise<number | string> }> {
+  const child = spawn(process.execPath, [program, "--listen", "127.0.0.1:0", "--dir", dir, "--name", "storage-1"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = new Promise<number | string>((resolve) =>
+    child.once("exit", (code, signal) => resolve(code ?? signal ?? "")),
+  );
+  const address = await new Promise<string>((resolve, reject) => {
+    void exited.then(() => reject(new Error("it ended before it served")));
+    createInterface({ input: child.stdout ?? assert.fail() }).on("line", (line) => {
+      const entry = JSON.parse(line);
+      if (entry.msg !== "listening") return;
+      assert.deepEqual([entry.server, entry.dir, entry.level], ["storage-1", dir, 30]);
+      resolve(entry.address);
+    });
+  });
+  return { child, address, exited };
+}
+
+describe("bilancia-storage", () => {
+  it("loses and doubles nothing that it acknowledged when it is killed in the middle of saves", () =>
+    withFolder(async (dir) => {
+      const files = Array.from({ length: 300 }, (_, at) => ({
+        header: header(at + 1, { uploadId: randomUUID(), name: `f${at}` }),
+        data: randomBytes(at % 10 === 0 ? 200_000 : 500),
+      }));
+      const acknowledged = new Set<bigint>();
+      let duplicates = 0;
+      // Killed earlier and later in its work; the last life may finish.
+      for (const killAfterCount of [1, 20, 90, 200, undefined]) {
+        const { child, address, exited } = await start(dir);
+        assert.deepEqual(await tempNames(dir), []);
+        const client = new StorageClient(address, credentials.createInsecure());
+        const stream = new TestStream(client);
+        const sending = (async () => {
+          for (const { header: fileHeader, data } of files) await stream.send(wholeFile(fileHeader, data));
+        })();
+        await eventually(
+          () => stream.results.length >= (killAfterCount ?? files.length),
+          `${killAfterCount ?? files.length} answers`,
+        );
+        child.kill(killAfterCount === undefined ? "SIGTERM" : "SIGKILL");
+        await Promise.race([sending, stream.ended]);
+        await stream.ended;
+        client.close();
+        assert.equal(await exited, killAfterCount === undefined ? 0 : "SIGKILL");
+        const lost = new Set(acknowledged);
+        for (const { requestNumber, outcome } of stream.results) {
+          assert.equal(outcome?.$case, "saved");
+          if (outcome?.$case === "saved" && outcome.value.duplicate) {
+            duplicates++;
+            lost.delete(requestNumber);
+          }
+          acknowledged.add(requestNumber);
+        }
+        // What an earlier life acknowledged is a duplicate in the last, never new.
+        if (killAfterCount === undefined) assert.deepEqual([...lost], []);
+      }
+      assert.ok(duplicates > 0);
+      assert.deepEqual(
+        await storedNames(dir),
+        files.map(({ header: { requestNumber, name } }) => `${requestNumber}_${name}`).sort(),
+      );
+      for (const { header: fileHeader, data } of files) {
+        const stored = await readFile(join(dir, `${fileHeader.requestNumber}_${fileHeader.name}`));
+        assert.deepEqual(sha256(stored), sha256(data));
+      }
+      assert.deepEqual(await tempNames(dir), []);
+    })).timeout(40_000);
+
+  it("ends with 130 on a second signal", () =>
+    withFolder(async (dir) => {
+      const { child, address, exited } = await start(dir);
+      const client = new StorageClient(address, credentials.createInsecure());
+      const stream = new TestStream(client);
+      await stream.send({ header: header(1), offset: 0, data: Buffer.from("a") });
+      await stream.accepted(1);
+      child.kill("SIGINT");
+      // New files are put off once it is stopping; until then they are taken.
+      let number = 2;
+      await eventually(async () => {
+        const probe = new TestStream(client);
+        await probe.send(wholeFile(header(number), "x"));
+        const outcome = await Promise.race([probe.final(number++).catch(() => undefined), probe.ended]);
+        return !outcome || "code" in outcome || outcome.$case === "busy";
+      }, "the stop");
+      child.kill("SIGINT");
+      assert.equal(await exited, 130);
+      await stream.ended;
+      client.close();
+    }));
+
+  for (const [args, env, message] of [
+    [["--colour", "red"], {}, /^bilancia-storage: unknown option '--colour'; see --help\n$/],
+    [["--listen", "x"], {}, /^bilancia-storage: --listen: expected host:port.*, got "x"\n$/],
+    [["--grace"], {}, /^bilancia-storage: option '--grace <duration>' argument missing; see --help\n$/],
+    [
+      [],
+      { BILANCIA_STORAGE_OVERLOAD_FILES: "many" },
+      /^bilancia-storage: BILANCIA_STORAGE_OVERLOAD_FILES: expected HIGH.*, got "many"\n$/,
+    ],
+    [["surplus"], {}, /^bilancia-storage: too many arguments.*\n$/],
+  ] as const)
+    it(`ends with 2 and one line for ${JSON.stringify([...args, env])}`, async () => {
+      const { code, stdout, stderr } = await run([...args], env);
+      assert.deepEqual([code, stdout], [2, ""]);
+      assert.match(stderr, message);
+    });
+
+  it("ends with 1 and one line when the directory is in use", () =>
+    withFolder(async (dir) => {
+      const { child, exited } = await start(dir);
+      const { code, stderr } = await run(["--listen", "127.0.0.1:0", "--dir", dir]);
+      assert.equal(code, 1);
+      assert.equal(stderr, `bilancia-storage: cannot use the directory ${dir}: it is in use by process ${child.pid}\n`);
+      child.kill("SIGTERM");
+      assert.equal(await exited, 0);
+    }));
+
+  it("has help with examples", async () => {
+    const { code, stdout } = await run(["--help"]);
+    assert.equal(code, 0);
+    assert.match(stdout, /Examples:\n {2}bilancia-storage --name storage-1/);
+  });
+});

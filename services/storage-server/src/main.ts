@@ -1,0 +1,107 @@
+import { ListenError } from "@bilancia/proto/grpc-server";
+import { Command, CommanderError, Option } from "commander";
+import { startStorageServer } from "./app.js";
+import { ConfigError, defaultOptions, resolveConfig } from "./config.js";
+import { createLog } from "./log.js";
+import { DirectoryError } from "./storage-directory.js";
+
+const exitUsage = 2;
+const exitFailure = 1;
+/** What a shell reports for a process that Ctrl-C ended. */
+const exitInterrupted = 130;
+
+function option(flags: string, description: string, key: keyof typeof defaultOptions): Option {
+  const made = new Option(flags, description).default(defaultOptions[key]);
+  return made.env(environmentName(key));
+}
+
+function environmentName(key: string): string {
+  return `BILANCIA_STORAGE_${key.replace(/[A-Z]/g, "_$&").toUpperCase()}`;
+}
+
+const program = new Command("bilancia-storage")
+  .description("A storage server of Bilancia: keeps files that a balancer sends on its disk.")
+  .addOption(option("--name <name>", "its name, for logs and reports", "name"))
+  .addOption(option("--listen <host:port>", "where to serve; port 0 takes a free one", "listen"))
+  .addOption(option("--dir <path>", "where files come to lie; made if it is missing", "dir"))
+  .addOption(option("--wipe [true|false]", "remove all stored files at the start", "wipe"))
+  .addOption(option("--grace <duration>", "time for files in progress when it stops", "grace"))
+  .addOption(
+    option(
+      "--simulate-work-ms-per-char <ms>",
+      "let text documents take long, to try overload",
+      "simulateWorkMsPerChar",
+    ),
+  )
+  .addOption(option("--max-file-bytes <bytes>", "largest file", "maxFileBytes"))
+  .addOption(option("--max-document-bytes <bytes>", "largest text document", "maxDocumentBytes"))
+  .addOption(option("--max-files-in-progress <files>", "more are answered with 'busy'", "maxFilesInProgress"))
+  .addOption(
+    option("--overload-memory-percent <marks>", "growth of memory, percentage points of all", "overloadMemoryPercent"),
+  )
+  .addOption(option("--overload-event-loop-ms <marks>", "how late timers fire", "overloadEventLoopMs"))
+  .addOption(option("--overload-files <marks>", "files in progress", "overloadFiles"))
+  .addOption(option("--overload-free-disk-percent <marks>", "less free disk than this", "overloadFreeDiskPercent"))
+  .addOption(option("--log-level <level>", "trace, debug, info, warn, error, fatal or silent", "logLevel"))
+  .allowExcessArguments(false)
+  .addHelpText(
+    "after",
+    `
+Overload marks are HIGH, HIGH:LOW or off: overloaded from HIGH on, until the figure is back at LOW.
+
+Examples:
+  bilancia-storage --name storage-1 --listen 127.0.0.1:50061 --dir data/json_files_1
+  bilancia-storage --listen 0.0.0.0:50062 --dir /srv/files --overload-files 2000:1500 --overload-memory-percent off
+  BILANCIA_STORAGE_DIR=/srv/files bilancia-storage --grace 30s`,
+  )
+  .exitOverride()
+  // Errors are said once, below.
+  .configureOutput({ writeErr: () => {} });
+
+/** Ends the process with one line for the user. */
+function fail(message: string, exitCode: number): never {
+  process.stderr.write(`bilancia-storage: ${message.replaceAll("\n", " ")}\n`);
+  process.exit(exitCode);
+}
+
+function configFromCommandLine() {
+  try {
+    program.parse();
+    return resolveConfig(program.opts(), (key) => {
+      if (program.getOptionValueSource(key) === "env") return environmentName(key);
+      return program.options.find((candidate) => candidate.attributeName() === key)?.long ?? key;
+    });
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) process.exit(0);
+      fail(`${error.message.replace(/^error: /, "")}; see --help`, exitUsage);
+    }
+    if (error instanceof ConfigError) fail(error.message, exitUsage);
+    throw error;
+  }
+}
+
+const config = configFromCommandLine();
+const log = createLog(config.logLevel);
+
+process.on("uncaughtException", (error) => {
+  log.fatal({ err: error }, "unexpected error");
+  process.exit(exitFailure);
+});
+
+try {
+  const server = await startStorageServer(config, log);
+  let stopping = false;
+  const stop = async () => {
+    if (stopping) process.exit(exitInterrupted);
+    stopping = true;
+    await server.stop();
+    process.exit(0);
+  };
+  process.on("SIGTERM", () => void stop());
+  process.on("SIGINT", () => void stop());
+  void server.broken.then(() => process.exit(exitFailure));
+} catch (error) {
+  if (error instanceof ListenError || error instanceof DirectoryError) fail(error.message, exitFailure);
+  throw error;
+}

@@ -1,0 +1,109 @@
+import type { Dirent } from "node:fs";
+import { constants } from "node:fs";
+import { access, mkdir, readdir, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { open, type RootDatabase } from "lmdb";
+import type { Logger } from "pino";
+import { lockDirectory } from "./directory-lock.js";
+import { DirectoryStore } from "./directory-store.js";
+import type { Disk } from "./disk.js";
+import { errorCode } from "./disk.js";
+import { FileIndex } from "./file-index.js";
+
+/** A directory cannot be used. The message is for people. */
+export class DirectoryError extends Error {}
+
+/** What to do with a directory when it is opened. */
+export interface StorageDirectoryOptions {
+  readonly dir: string;
+  /** Remove all stored files and the index first. */
+  readonly wipe: boolean;
+  readonly disk: Disk;
+  readonly log: Logger;
+  /** Called once, when a flush has failed; see `StoreBroken`. */
+  readonly onBroken: (error: Error) => void;
+}
+
+/** A directory in use by this process. */
+export interface StorageDirectory {
+  readonly store: DirectoryStore;
+  /** Closes the index and gives the directory back. Nothing may use the store any more. */
+  close(): Promise<void>;
+}
+
+const maxLoggedNames = 20;
+
+/**
+ * Opens a directory: makes it if it is missing, takes it for this process, sweeps what a crash left, and wipes it if asked to.
+ * Stored files lie directly in it; temp files and the index under `.bilancia`.
+ *
+ * @throws DirectoryError when it cannot be used or another process uses it
+ */
+export async function openStorageDirectory(options: StorageDirectoryOptions): Promise<StorageDirectory> {
+  const { dir, disk, log } = options;
+  const tempDir = join(dir, ".bilancia", "tmp");
+  const indexDir = join(dir, ".bilancia", "index");
+  let environment: RootDatabase | undefined;
+  try {
+    await mkdir(tempDir, { recursive: true });
+    await mkdir(indexDir, { recursive: true });
+    await access(dir, constants.W_OK | constants.X_OK);
+    // Without `overlappingSync: false`, a write would resolve before it is flushed.
+    environment = open({ path: indexDir, overlappingSync: false, encoding: "binary", keyEncoding: "binary" });
+    const unlock = lockDirectory(environment);
+    const index = new FileIndex(environment, ({ origin, requestNumber }, problem) =>
+      log.error({ origin, requestNumber, problem }, "index record is damaged"),
+    );
+    await sweep(tempDir, log);
+    if (options.wipe) await wipe(dir, index, log);
+    // A process that was killed may have left names that are not flushed yet; from here on they count.
+    await disk.syncDirectory(dir);
+    const storedFilesCount = (await storedFiles(dir)).length;
+    const { onBroken } = options;
+    const opened = environment;
+    return {
+      store: new DirectoryStore({ dir, tempDir, disk, index, log, storedFilesCount, onBroken }),
+      close: async () => {
+        unlock();
+        await opened.close();
+      },
+    };
+  } catch (error) {
+    await environment?.close();
+    throw new DirectoryError(`cannot use the directory ${dir}: ${describe(error)}`, { cause: error });
+  }
+}
+
+async function sweep(tempDir: string, log: Logger): Promise<void> {
+  const names = await readdir(tempDir);
+  for (const name of names) await unlink(join(tempDir, name));
+  if (names.length > 0) log.info({ removed: names.length, names: names.slice(0, maxLoggedNames) }, "swept temp files");
+}
+
+async function wipe(dir: string, index: FileIndex, log: Logger): Promise<void> {
+  const names = (await storedFiles(dir)).map(({ name }) => name);
+  for (const name of names) await unlink(join(dir, name));
+  const records = index.clear();
+  log.warn({ removed: names.length, names: names.slice(0, maxLoggedNames), records }, "wiped stored files");
+}
+
+/** The regular files whose names begin as those of stored files do; whatever else lies there is not ours. */
+async function storedFiles(dir: string): Promise<Dirent[]> {
+  const entries = await readdir(dir, { withFileTypes: true });
+  return entries.filter((entry) => entry.isFile() && /^[0-9]+_/.test(entry.name));
+}
+
+function describe(error: unknown): string {
+  switch (errorCode(error)) {
+    case "EACCES":
+    case "EPERM":
+      return "no permission to write there";
+    case "ENOTDIR":
+    case "EEXIST":
+      return "it, or something above it, is not a directory";
+    case "EROFS":
+      return "the file system is read-only";
+    default:
+      return error instanceof Error ? error.message : String(error);
+  }
+}
