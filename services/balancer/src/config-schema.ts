@@ -120,7 +120,7 @@ export const configSchema = z.strictObject({
     .strictObject({
       finishedMs: milliseconds()
         .default(7 * 24 * 3_600_000)
-        .describe("How long finished uploads are remembered (the last 100,000 of them)."),
+        .describe("How long finished uploads are remembered (with `queue: memory`, the last 100,000)."),
       unfinishedMs: milliseconds()
         .default(24 * 3_600_000)
         .describe("How long an upload whose client left can be resumed."),
