@@ -57,7 +57,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
     numbering,
     spool,
     ledger: ledger ?? memoryLedger,
-    limits: { maxFiles: limits.maxQueuedFiles, maxBytes: limits.maxQueuedBytes, maxFileBytes: limits.maxFileBytes },
+    limits: { ...limits, maxFiles: limits.maxQueuedFiles, maxBytes: limits.maxQueuedBytes },
     clock,
     observer,
     retentionMs: retention.finishedMs,
@@ -119,6 +119,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
     await dispatcher.stop(0);
     pool.stop();
     queue.stop();
+    spool.close();
     await ledger?.close();
     await numbering.close();
     throw error;
@@ -140,6 +141,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
       await stopGracefully(adminServer, adminAddress, undefined, 500);
       pool.stop();
       queue.stop();
+      spool.close();
       await ledger?.close();
       await numbering.close();
       const { receivingFiles, queuedFiles, dispatchingFiles } = queue.counts();

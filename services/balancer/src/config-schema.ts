@@ -92,6 +92,9 @@ export const configSchema = z.strictObject({
       maxQueuedBytes: bytes()
         .default(100 * 1024 ** 3)
         .describe("Bytes of these."),
+      minFreeDiskBytes: bytes(0)
+        .default(256 * 1024 ** 2)
+        .describe("What must stay free on the disk of `stateDir`; below it new files are rejected."),
       maxMemoryBytes: bytes(1024 * 1024)
         .default(64 * 1024 ** 2)
         .describe("Bytes of waiting files kept in memory; the rest is on disk."),

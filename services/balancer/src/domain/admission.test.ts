@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { admissionProblem, sizeProblem } from "./admission.js";
 import type { UploadDescription } from "./upload.js";
 
-const limits = { maxFiles: 10, maxBytes: 1_000, maxFileBytes: 500 };
+const limits = { maxFiles: 10, maxBytes: 1_000, maxFileBytes: 500, minFreeDiskBytes: 100 };
 const file = (sizeBytes?: number): UploadDescription => ({
   uploadId: "6f1c2a90-3f1e-4f6e-9c0a-1b2c3d4e5f60",
   name: "a.bin",
@@ -19,6 +19,7 @@ describe("admission", () => {
     ["the last place", 500, { files: 9, bytes: 500 }],
     ["a file of unknown size while there is room", undefined, { files: 9, bytes: 1_000 }],
     ["an empty file in a queue full of bytes", 0, { files: 1, bytes: 1_000 }],
+    ["a file that leaves the reserve of the disk untouched", 50, { files: 0, bytes: 0, freeDiskBytes: 150 }],
   ] as const) {
     it(`lets in: ${what}`, () => assert.equal(admissionProblem(file(sizeBytes), usage, limits), undefined));
   }
@@ -40,6 +41,14 @@ describe("admission", () => {
       reason: "QUEUE_FULL",
       message: "the queue is full: 999 bytes are waiting and 2 would come; at most 1000 may wait",
       retryAfterMs: 1_000,
+    });
+  });
+
+  it("refuses for want of disk, with a time to come back", () => {
+    assert.deepEqual(admissionProblem(file(51), { files: 0, bytes: 0, freeDiskBytes: 150 }, limits), {
+      reason: "QUEUE_FULL",
+      message: "the balancer's disk is full: 150 bytes are free and 51 would come; at least 100 must stay free",
+      retryAfterMs: 5_000,
     });
   });
 

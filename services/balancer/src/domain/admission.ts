@@ -9,16 +9,22 @@ export interface QueueLimits {
   readonly maxBytes: number;
   /** Size of one file. */
   readonly maxFileBytes: number;
+  /** What must stay free on the queue's disk. */
+  readonly minFreeDiskBytes: number;
 }
 
 /** What the queue holds. */
 export interface QueueUsage {
   readonly files: number;
   readonly bytes: number;
+  /** Free space on the queue's disk, as last looked at; absent while it is not known. */
+  readonly freeDiskBytes?: number | undefined;
 }
 
 /** How long a client should wait when the queue is full, in milliseconds. */
 const queueFullRetryMs = 1_000;
+/** Disks do not empty as fast as queues do. */
+const diskFullRetryMs = 5_000;
 
 /**
  * Decides whether a new upload is let in, before any byte of it is taken. Returns the reason against it, or `undefined`.
@@ -38,6 +44,11 @@ export function admissionProblem(
     return queueFull(
       `${usage.bytes} bytes are waiting and ${sizeBytes} would come; at most ${limits.maxBytes} may wait`,
     );
+  }
+  const { freeDiskBytes } = usage;
+  if (freeDiskBytes !== undefined && freeDiskBytes - sizeBytes < limits.minFreeDiskBytes) {
+    const message = `the balancer's disk is full: ${freeDiskBytes} bytes are free and ${sizeBytes} would come; at least ${limits.minFreeDiskBytes} must stay free`;
+    return { reason: "QUEUE_FULL", message, retryAfterMs: diskFullRetryMs };
   }
   return undefined;
 }

@@ -52,7 +52,7 @@ export class PieceList {
     if (!this.#gathered) return;
     const { buffer, offset, length, crc32c: crc } = this.#gathered;
     // A copy of the right size: the gathering buffer is mostly empty when chunks are few.
-    const data = length * 2 < gatherBytes ? Buffer.from(buffer.subarray(0, length)) : buffer.subarray(0, length);
+    const data = length * 2 < gatherBytes ? ownCopy(buffer.subarray(0, length)) : buffer.subarray(0, length);
     this.#pieces.push({ offset, length, crc32c: crc, data, raw: undefined, written: false });
     this.#gathered = undefined;
   }
@@ -77,5 +77,10 @@ function fromChunk(chunk: Chunk): Piece {
   const { offset, crc32c: crc, data, raw } = chunk;
   // A view into a message that many files share would keep the whole message alive.
   const shared = data.buffer.byteLength > 2 * data.length;
-  return { offset, length: data.length, crc32c: crc, data: shared ? Buffer.from(data) : data, raw, written: false };
+  return { offset, length: data.length, crc32c: crc, data: shared ? ownCopy(data) : data, raw, written: false };
+}
+
+/** A copy with memory of its own; `Buffer.from` would share a pool, and keep all of that alive. */
+function ownCopy(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
 }

@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm, statfs } from "node:fs/promises";
 import path from "node:path";
 
 /** How much memory the bytes of waiting uploads may take. */
@@ -6,6 +6,8 @@ export interface SpoolLimits {
   /** Of all uploads together, in bytes. Beyond it, what arrives is written to disk first. */
   readonly maxMemoryBytes: number;
 }
+
+const diskLookIntervalMs = 500;
 
 /**
  * The owner of bytes at rest: keeps count of the memory that all uploads take, and of the folder that takes what does not fit. The bytes of one
@@ -16,15 +18,28 @@ export class Spool {
   readonly #limits: SpoolLimits;
   readonly #waiting = new Set<() => void>();
   #memoryBytes = 0;
+  #freeDiskBytes: number | undefined;
+  #diskLook: NodeJS.Timeout | undefined;
 
   constructor(dir: string, limits: SpoolLimits) {
     this.#dir = dir;
     this.#limits = limits;
   }
 
-  /** Makes the folder. */
+  /** Makes the folder, and begins to look at how much room its disk has. */
   async open(): Promise<void> {
     await mkdir(this.#dir, { recursive: true });
+    await this.#lookAtDisk();
+    this.#diskLook = setInterval(() => void this.#lookAtDisk(), diskLookIntervalMs).unref();
+  }
+
+  close(): void {
+    clearInterval(this.#diskLook);
+  }
+
+  /** Free space of the folder's disk, at most half a second old; `undefined` where it cannot be told. */
+  get freeDiskBytes(): number | undefined {
+    return this.#freeDiskBytes;
   }
 
   /**
@@ -91,6 +106,16 @@ export class Spool {
   onRoom(callback: () => void): () => void {
     this.#waiting.add(callback);
     return () => this.#waiting.delete(callback);
+  }
+
+  async #lookAtDisk(): Promise<void> {
+    try {
+      const { bavail, bsize } = await statfs(this.#dir);
+      this.#freeDiskBytes = bavail * bsize;
+    } catch {
+      // A folder that cannot be asked will fail louder where it is written to.
+      this.#freeDiskBytes = undefined;
+    }
   }
 
   /** Where the file of one upload is, without its ending; see `SpoolFile`. */

@@ -45,6 +45,7 @@ async function makeQueue(
   const spooled = () => readdir(path.join(folder, "spool"));
   const stop = async () => {
     queue.stop();
+    spool.close();
     // Spool files are removed in the background.
     await numbering.close();
     await close();
@@ -58,7 +59,7 @@ async function makeQueue(
   return { queue, spool, spooled, stop };
 }
 
-const roomy: QueueLimits = { maxFiles: 10_000, maxBytes: 1e9, maxFileBytes: 1e8 };
+const roomy: QueueLimits = { maxFiles: 10_000, maxBytes: 1e9, maxFileBytes: 1e8, minFreeDiskBytes: 0 };
 const saved = { storedName: "1_a.bin", sizeBytes: 5, sha256: new Uint8Array(32) };
 
 describe("the queue that survives restarts", () => {

@@ -107,8 +107,9 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     if (known) return this.#reopen(known, description, listener);
     const kept = this.#parts.ledger.find({ uploadId: description.uploadId });
     if (kept) return this.#reopenKept(kept, description, listener);
-    const { limits, numbering, clock, observer } = this.#parts;
-    const problem = admissionProblem(description, this.#counters.usage, limits);
+    const { limits, numbering, spool, clock, observer } = this.#parts;
+    const usage = { ...this.#counters.usage, freeDiskBytes: spool.freeDiskBytes };
+    const problem = admissionProblem(description, usage, limits);
     if (problem) return { kind: "rejected", rejection: problem };
     const requestNumber = numbering.next();
     const content = this.#content(requestNumber, () => record);

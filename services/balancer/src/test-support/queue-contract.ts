@@ -20,7 +20,7 @@ export interface QueueUnderTest {
 }
 
 const saved = { storedName: "1_a.bin", sizeBytes: 5, sha256: new Uint8Array(32) };
-const roomy: QueueLimits = { maxFiles: 10_000, maxBytes: 1e9, maxFileBytes: 1e8 };
+const roomy: QueueLimits = { maxFiles: 10_000, maxBytes: 1e9, maxFileBytes: 1e8, minFreeDiskBytes: 0 };
 const large = 300 * 1024;
 
 /** What every implementation of `Inbox`, `Outbox` and `UploadDirectory` must do, whatever it is made of. */
