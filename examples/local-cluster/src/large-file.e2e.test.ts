@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
-import { open, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import path from "node:path";
 import { storedFiles } from "./folder-listing.js";
+import { writeLargeFile } from "./test-support/large-file.js";
 import { peakMemoryBytes } from "./test-support/process-memory.js";
 import { jsonLines, runLbCli } from "./test-support/run-script.js";
 import { sha256OfFile } from "./test-support/sha256.js";
@@ -25,7 +25,7 @@ describe("a file of 1 GiB", function () {
 
   it("arrives whole, while balancer and server stay under 250 MiB", async () => {
     const source = path.join(test.folder, "large.bin");
-    await writeLargeFile(source);
+    await writeLargeFile(source, sizeBytes);
     const digest = await sha256OfFile(source);
 
     const { code, stdout, stderr } = await runLbCli(test.cluster.balancer, ["upload", source, "--json"], {
@@ -51,14 +51,3 @@ describe("a file of 1 GiB", function () {
     assert.ok(peaks.balancer * mib < memoryLimitBytes && peaks.server * mib < memoryLimitBytes, shown);
   });
 });
-
-/** A sparse file with a random block at the start of every 4 MiB: cheap to write, and no two of its pieces are alike. */
-async function writeLargeFile(filePath: string): Promise<void> {
-  const file = await open(filePath, "wx");
-  try {
-    await file.truncate(sizeBytes);
-    for (let at = 0; at < sizeBytes; at += 4 * mib) await file.write(randomBytes(64 * 1024), 0, 64 * 1024, at);
-  } finally {
-    await file.close();
-  }
-}

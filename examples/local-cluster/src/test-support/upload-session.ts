@@ -40,6 +40,13 @@ export class UploadSession {
     this.#call.write({ parts });
   }
 
+  /** Sends one message, and resolves when the stream takes more: false when it has ended instead. */
+  async sendSlowly(...parts: Part<UploadHeader>[]): Promise<boolean> {
+    if (this.#call.write({ parts })) return true;
+    const drained = new Promise<boolean>((resolve) => this.#call.once("drain", () => resolve(true)));
+    return Promise.race([drained, this.status.then(() => false)]);
+  }
+
   /** Sends a small file in one part and waits for its last event. */
   upload(header: UploadHeader, data: Uint8Array): Promise<Outcome> {
     const outcome = this.outcome(header.uploadId);
