@@ -86,6 +86,8 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
   const admin = new AdminService({
     servers: pool,
     uploads: queue,
+    deadLetters: queue.deadLetters,
+    observer,
     ledger: numbering,
     queue: config.queue,
     version,

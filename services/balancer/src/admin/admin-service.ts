@@ -9,12 +9,15 @@ import {
 import { toTimestamp } from "@bilancia/proto/time";
 import type { handleUnaryCall } from "@grpc/grpc-js";
 import type { Health } from "../domain/health.js";
-import type { LedgerIdentity, ServerDirectory, ServerView, UploadDirectory } from "../ports.js";
+import type { DeadLetters, LedgerIdentity, Observer, ServerDirectory, ServerView, UploadDirectory } from "../ports.js";
+import { DeadLetterService } from "./dead-letter-service.js";
 
 /** What the admin service reports on. */
 export interface AdminServiceParts {
   readonly servers: ServerDirectory;
   readonly uploads: UploadDirectory;
+  readonly deadLetters: DeadLetters;
+  readonly observer: Observer;
   readonly ledger: LedgerIdentity;
   readonly queue: "memory" | "embedded";
   readonly version: string;
@@ -23,21 +26,26 @@ export interface AdminServiceParts {
   readonly uploadStreams: () => number;
 }
 
-/** The `Admin` service: looks, and changes nothing. */
+/** The rpcs of the `Admin` service. */
+type AdminHandlers = DeadLetterService["handlers"] & {
+  listServers: handleUnaryCall<ListServersRequest, ListServersResponse>;
+  getStatus: handleUnaryCall<GetStatusRequest, GetStatusResponse>;
+};
+
+/** The `Admin` service: what it tells of servers and balancer; the dead letters are a `DeadLetterService`. */
 export class AdminService {
   readonly #parts: AdminServiceParts;
 
+  readonly handlers: AdminHandlers;
+
   constructor(parts: AdminServiceParts) {
     this.#parts = parts;
+    this.handlers = {
+      listServers: (_call, callback) => callback(null, { servers: this.#parts.servers.servers().map(toServer) }),
+      getStatus: (_call, callback) => callback(null, this.#status()),
+      ...new DeadLetterService(parts.deadLetters, parts.observer).handlers,
+    };
   }
-
-  readonly handlers: {
-    listServers: handleUnaryCall<ListServersRequest, ListServersResponse>;
-    getStatus: handleUnaryCall<GetStatusRequest, GetStatusResponse>;
-  } = {
-    listServers: (_call, callback) => callback(null, { servers: this.#parts.servers.servers().map(toServer) }),
-    getStatus: (_call, callback) => callback(null, this.#status()),
-  };
 
   #status(): GetStatusResponse {
     const { servers, uploads, ledger, queue, version, startedAtMs, uploadStreams } = this.#parts;

@@ -94,7 +94,10 @@ export class Dispatcher {
   /** The servers that have refused this upload; none once all have. */
   #refusedBy(delivery: Delivery): ReadonlySet<string> {
     const refused = new Set<string>();
-    for (const { server, outcome } of delivery.attempts) if (outcome === "refused") refused.add(server);
+    for (const { server, outcome, startedAtMs } of delivery.attempts) {
+      // What was refused before the upload was revived may be taken now.
+      if (outcome === "refused" && startedAtMs >= delivery.dueSinceMs) refused.add(server);
+    }
     return this.#parts.pool.names.every((name) => refused.has(name)) ? noServers : refused;
   }
 
@@ -163,7 +166,7 @@ export class Dispatcher {
     const outcome = failure.kind === "unacceptable" ? "refused" : failure.kind;
     if (outcome !== "busy") server.failedAttempts += 1;
     const failures = delivery.failures + (outcome === "busy" ? 0 : 1);
-    const ageMs = clock.nowMs() - delivery.receivedAtMs;
+    const ageMs = clock.nowMs() - delivery.dueSinceMs;
     const decision = decideRetry(failure, failures, ageMs, retry, () => clock.random());
     if (decision.kind === "give-up") delivery.reject(outcome, decision.rejection);
     else delivery.requeue(outcome, describe(failure), decision.delayMs);

@@ -22,6 +22,7 @@ export const rejectReasons = {
   PROTOCOL_VIOLATION: { code: "INVALID_ARGUMENT", retryable: false },
   UNKNOWN_UPLOAD: { code: "NOT_FOUND", retryable: false },
   NOT_CANCELLABLE: { code: "FAILED_PRECONDITION", retryable: false },
+  NOT_A_DEAD_LETTER: { code: "FAILED_PRECONDITION", retryable: false },
 } as const;
 
 export type RejectReason = keyof typeof rejectReasons;

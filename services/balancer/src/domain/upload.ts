@@ -75,7 +75,9 @@ export type UploadChange =
   | { readonly kind: "saved"; readonly receipt: Receipt }
   | { readonly kind: "rejected"; readonly rejection: Rejection }
   /** A dead letter, whose bytes have been kept, is tried anew. */
-  | { readonly kind: "revived" };
+  | { readonly kind: "revived" }
+  /** The bytes of a dead letter are kept no longer. */
+  | { readonly kind: "discarded" };
 
 /**
  * The state after a change.
@@ -101,6 +103,12 @@ export function nextUploadState(state: UploadState, change: UploadChange): Uploa
       break;
     case "revived":
       if (state.kind === "dead") return { kind: "queued" };
+      break;
+    case "discarded":
+      if (state.kind === "dead") {
+        const message = `${state.rejection.message}; discarded by an operator`;
+        return { kind: "dead", rejection: { ...state.rejection, message } };
+      }
       break;
   }
   throw new Error(`an upload that is ${state.kind} cannot be ${change.kind}`);

@@ -1,14 +1,14 @@
 import {
-  AttemptOutcome as OutcomeCode,
   type QueryUploadResponse,
   type Receipt as ReceiptMessage,
   UploadState as StateCode,
   type UploadEvent,
 } from "@bilancia/proto/gen/balancer";
 import { toTimestamp } from "@bilancia/proto/time";
-import type { AttemptOutcome, AttemptRecord, Receipt, UploadState } from "../domain/upload.js";
+import type { Receipt, UploadState } from "../domain/upload.js";
 import type { UploadProgress, UploadView } from "../ports.js";
-import { toUploadRejected } from "./wire-errors.js";
+import { toAttempt } from "../wire/attempt-message.js";
+import { toUploadRejected } from "../wire/wire-errors.js";
 
 /** News of an upload as the event that a client gets. */
 export function toUploadEvent(uploadId: string, requestNumber: bigint, progress: UploadProgress): UploadEvent {
@@ -48,31 +48,8 @@ const stateCodes: Record<UploadState["kind"], StateCode> = {
   dead: StateCode.UPLOAD_STATE_DEAD,
 };
 
-const outcomeCodes: Record<AttemptOutcome, OutcomeCode> = {
-  saved: OutcomeCode.ATTEMPT_OUTCOME_SAVED,
-  busy: OutcomeCode.ATTEMPT_OUTCOME_BUSY,
-  refused: OutcomeCode.ATTEMPT_OUTCOME_REFUSED,
-  lost: OutcomeCode.ATTEMPT_OUTCOME_LOST,
-};
-
 function sizeOf({ state, persistedBytes }: UploadView): number {
   return state.kind === "stored" ? state.receipt.sizeBytes : persistedBytes;
-}
-
-function toAttempt({
-  number,
-  server,
-  outcome,
-  message,
-  startedAtMs,
-}: AttemptRecord): QueryUploadResponse["attempts"][number] {
-  return {
-    number,
-    server,
-    outcome: outcome ? outcomeCodes[outcome] : OutcomeCode.ATTEMPT_OUTCOME_UNSPECIFIED,
-    message: message ?? "",
-    startedAt: toTimestamp(startedAtMs),
-  };
 }
 
 function toReceipt(receipt: Receipt): ReceiptMessage {

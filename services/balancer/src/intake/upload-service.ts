@@ -8,9 +8,9 @@ import { isUuid } from "@bilancia/proto/header-rules";
 import type { handleUnaryCall, sendUnaryData } from "@grpc/grpc-js";
 import { BilanciaError } from "../domain/errors.js";
 import type { Inbox, Observer, UploadDirectory, UploadKey } from "../ports.js";
+import { toStatus } from "../wire/wire-errors.js";
 import { toQueryResponse } from "./upload-messages.js";
 import { type UploadCall, UploadSession } from "./upload-session.js";
-import { toStatus } from "./wire-errors.js";
 
 /** The `Balancer` service: the handlers, and the streams that are open. */
 export class UploadService {

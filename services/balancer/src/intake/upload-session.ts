@@ -8,9 +8,9 @@ import { crc32c } from "@node-rs/crc32";
 import { BilanciaError, type Rejection } from "../domain/errors.js";
 import type { UploadDescription } from "../domain/upload.js";
 import type { Inbox, IncomingUpload, Observer, UploadListener, UploadProgress } from "../ports.js";
+import { toStatus } from "../wire/wire-errors.js";
 import { readHeader } from "./header-reader.js";
 import { toUploadEvent } from "./upload-messages.js";
-import { toStatus } from "./wire-errors.js";
 
 export type UploadCall = ServerDuplexStream<UploadBatch, UploadFileResponse>;
 

@@ -41,6 +41,9 @@ export class LogObserver implements Observer {
         log.warn({ ...names(upload), reason: rejection.reason, detail: rejection.message }, "file rejected");
         break;
       }
+      case "dead-letter":
+        log.info({ ...names(occurrence.upload), action: occurrence.action }, "dead letter settled");
+        break;
       case "not-admitted": {
         const { uploadId, name, client, rejection } = occurrence;
         log.warn({ uploadId, name, client, reason: rejection.reason, detail: rejection.message }, "file not admitted");

@@ -19,6 +19,8 @@ export interface LedgerEntry {
   readonly client: string;
   readonly receivedAtMs: number;
   readonly touchedAtMs: number;
+  /** When it was last taken up again after it had been given up. */
+  readonly revivedAtMs?: number | undefined;
   readonly state: "receiving" | "queued" | "stored" | "dead";
   readonly complete: boolean;
   readonly receivedBytes: number;

@@ -28,6 +28,8 @@ export interface Ledger {
   freeId(uploadId: string): void;
   /** Everything that needs looking after, oldest first. */
   open(): Iterable<OpenUpload>;
+  /** Dead letters with numbers beyond `after`, in order; fewer than `limit` only where no more follow. */
+  deadLetters(after: bigint, limit: number): readonly LedgerEntry[];
   /** Forgets final entries that were last touched before a time; at most some thousands in one call. */
   prune(beforeMs: number): void;
 }
@@ -39,5 +41,6 @@ export const memoryLedger: Ledger = {
   bytes: () => undefined,
   freeId: () => undefined,
   open: () => [],
+  deadLetters: () => [],
   prune: () => undefined,
 };

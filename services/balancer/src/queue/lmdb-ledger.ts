@@ -1,7 +1,7 @@
 import { type Database, open, type RootDatabase } from "lmdb";
 import type { UploadKey } from "../ports.js";
 import type { Ledger, OpenUpload } from "./ledger.js";
-import { decodeEntry, encodeEntry, type LedgerEntry } from "./ledger-entry.js";
+import { decodeEntry, encodeEntry, isDeadLetter, type LedgerEntry } from "./ledger-entry.js";
 
 /** Told of an entry that cannot be read. Its bytes are kept aside, and the upload is treated as unknown. */
 export type OnDamage = (requestNumber: bigint, problem: string) => void;
@@ -9,10 +9,14 @@ export type OnDamage = (requestNumber: bigint, problem: string) => void;
 const stateCodes: readonly OpenUpload["state"][] = ["receiving", "queued", "intended", "suspected"];
 /** Entries looked at by one call of `prune`. */
 const pruneBatch = 5_000;
+/** The largest number that a key can hold. */
+const lastNumber = 2n ** 64n - 1n;
+/** The value of a table whose keys say all. */
+const present = Buffer.from([1]);
 
 /**
- * The ledger in LMDB: one table of entries by request number, one that finds the number of an upload id, one of the small files' bytes, and a
- * short one of what is not final, so that a start need not read everything. Writes of one turn of the event loop are one transaction, off the event loop,
+ * The ledger in LMDB: one table of entries by request number, one that finds the number of an upload id, one of the small files' bytes, and two
+ * short ones: of what is not final, so that a start need not read everything, and of the dead letters. Writes of one turn of the event loop are one transaction, off the event loop,
  * and resolve after the flush.
  */
 export class LmdbLedger implements Ledger {
@@ -21,6 +25,7 @@ export class LmdbLedger implements Ledger {
   readonly #ids: Database<Buffer, Buffer>;
   readonly #bytes: Database<Buffer, Buffer>;
   readonly #open: Database<Buffer, Buffer>;
+  readonly #dead: Database<Buffer, Buffer>;
   readonly #quarantine: Database<Buffer, Buffer>;
   readonly #onDamage: OnDamage;
   #closed = false;
@@ -35,6 +40,7 @@ export class LmdbLedger implements Ledger {
     this.#ids = table("ids");
     this.#bytes = table("bytes");
     this.#open = table("open");
+    this.#dead = table("dead");
     this.#quarantine = table("quarantine");
   }
 
@@ -49,6 +55,9 @@ export class LmdbLedger implements Ledger {
         ? this.#open.remove(key)
         : this.#open.put(key, openValue(entry)),
     );
+    if (isDeadLetter(entry)) writes.push(this.#dead.put(key, present));
+    // Only these can have been a dead letter before: the others are spared the write.
+    else if (entry.state === "dead" || entry.revivedAtMs !== undefined) writes.push(this.#dead.remove(key));
     return Promise.all(writes).then(() => undefined);
   }
 
@@ -71,6 +80,17 @@ export class LmdbLedger implements Ledger {
       const state = stateCodes[value.readUInt8(0)];
       if (state) yield { requestNumber: key.readBigUInt64BE(0), state, bytes: value.readDoubleBE(1) };
     }
+  }
+
+  deadLetters(after: bigint, limit: number): readonly LedgerEntry[] {
+    const found: LedgerEntry[] = [];
+    if (after >= lastNumber) return found;
+    for (const { key } of this.#dead.getRange({ start: numberKey(after + 1n) })) {
+      if (found.length === limit) break;
+      const entry = this.#read(key);
+      if (entry) found.push(entry);
+    }
+    return found;
   }
 
   prune(beforeMs: number): void {
@@ -106,9 +126,12 @@ export class LmdbLedger implements Ledger {
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       // Kept aside whole, and out of the way: nothing is deleted, and it is reported once.
-      Promise.all([this.#quarantine.put(key, value), this.#entries.remove(key), this.#open.remove(key)]).catch(
-        () => undefined,
-      );
+      Promise.all([
+        this.#quarantine.put(key, value),
+        this.#entries.remove(key),
+        this.#open.remove(key),
+        this.#dead.remove(key),
+      ]).catch(() => undefined);
       this.#onDamage(key.readBigUInt64BE(0), problem);
       return undefined;
     }

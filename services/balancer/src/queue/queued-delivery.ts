@@ -37,6 +37,10 @@ export class QueuedDelivery implements Delivery {
     return this.#record.receivedAtMs;
   }
 
+  get dueSinceMs(): number {
+    return this.#record.revivedAtMs ?? this.#record.receivedAtMs;
+  }
+
   get client(): string {
     return this.#record.client;
   }

@@ -73,6 +73,7 @@ export class RecordIndex {
     // One that was revived is in use again; it comes back here when it ends.
     if (!record || this.#unfinished.has(record)) return;
     this.freeId(record);
-    this.#byNumber.delete(record.requestNumber);
+    // One that was evicted and loaded anew is another record with the same number.
+    if (this.byNumber(record.requestNumber) === record) this.#byNumber.delete(record.requestNumber);
   }
 }

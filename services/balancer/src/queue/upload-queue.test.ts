@@ -88,6 +88,20 @@ describe("the queue in memory", () => {
     }
   });
 
+  it("gives out every small upload, however many are waiting", async () => {
+    const { queue, stop } = await memoryQueue(roomy);
+    try {
+      const files = 2_100;
+      for (let file = 0; file < files; file++)
+        sendFile(queue, describeFile({ ack: "queued" }), new RecordingListener());
+      let taken = 0;
+      while (queue.take()) taken++;
+      assert.equal(taken, files);
+    } finally {
+      await stop();
+    }
+  });
+
   // Every step is one thing that a client, dispatch or an operator can do to one of five uploads.
   const step = fc.record({
     upload: fc.nat(4),

@@ -5,6 +5,7 @@ import { descriptionConflict, type Receipt, sameBytes, type UploadDescription } 
 import type {
   Chunk,
   Clock,
+  DeadLetters,
   Delivery,
   Inbox,
   IncomingUpload,
@@ -21,6 +22,7 @@ import type {
   UploadProgress,
   UploadView,
 } from "../ports.js";
+import { DeadLetterBox } from "./dead-letter-box.js";
 import { Fifo } from "./fifo.js";
 import { type Ledger, memoryLedger } from "./ledger.js";
 import { isDeadLetter, type LedgerEntry, viewOf } from "./ledger-entry.js";
@@ -75,6 +77,10 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   #onSettled: (settled: SettledUpload) => void = () => {};
 
   readonly #host: DeliveryHost;
+  /** Outcomes of dead letters that are being written down. */
+  readonly #settling = new Set<Promise<void>>();
+  /** What was given up and is still here. */
+  readonly deadLetters: DeadLetters;
 
   constructor(parts: UploadQueueParts) {
     this.#parts = parts;
@@ -87,6 +93,15 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
       reject: (record, rejection) => this.#reject(record, rejection),
     };
     this.#records = new RecordIndex(parts.retentionMs, parts.maxFinishedInMemory);
+    this.deadLetters = new DeadLetterBox({
+      ledger: parts.ledger,
+      spool: parts.spool,
+      settled: () => Promise.all(this.#settling).then(() => undefined),
+      find: (requestNumber) => this.#records.byNumber(requestNumber)?.toEntry() ?? parts.ledger.find({ requestNumber }),
+      revive: (entry) => this.#reviveKept(entry),
+      discard: (entry) => this.#discard(entry),
+      onDamage: (error) => parts.observer.note({ kind: "fault", where: "reading a dead letter", error }),
+    });
   }
 
   /** Begins to forget what is old. */
@@ -106,7 +121,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     const known = this.#records.byId(description.uploadId);
     if (known) return this.#reopen(known, description, listener);
     const kept = this.#parts.ledger.find({ uploadId: description.uploadId });
-    if (kept) return this.#reopenKept(kept, description, listener);
+    if (kept && !isForgotten(kept)) return this.#reopenKept(kept, description, listener);
     const { limits, numbering, spool, clock, observer } = this.#parts;
     const usage = { ...this.#counters.usage, freeDiskBytes: spool.freeDiskBytes };
     const problem = admissionProblem(description, usage, limits);
@@ -296,7 +311,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     if (conflict) return conflict;
     if (rejection && isDeadLetter(entry) && rejectReasons[rejection.reason].retryable) {
       const record = this.#load(entry);
-      this.#revive(record);
+      this.#background("recording a retry", this.#revive(record));
       return this.#reopen(record, description, listener);
     }
     if (!entry.complete) return this.#reopen(this.#load(entry), description, listener);
@@ -310,13 +325,46 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   }
 
   /** Tries a dead letter anew. */
-  #revive(record: UploadRecord): void {
+  #revive(record: UploadRecord): Promise<void> | undefined {
+    const { clock, ledger, observer } = this.#parts;
     this.#change(record, { kind: "revived" });
     this.#records.unfinish(record);
     record.failures = 0;
+    record.revivedAtMs = clock.nowMs();
+    record.touchedAtMs = record.revivedAtMs;
     this.#counters.addBytes(record.content.receivedBytes);
-    this.#background("recording a retry", this.#parts.ledger.put(record.toEntry()));
+    observer.note({ kind: "dead-letter", upload: record.naming, action: "revived" });
+    const recorded = ledger.put(record.toEntry());
     this.#offer(record, this.#fresh);
+    return recorded;
+  }
+
+  async #reviveKept(entry: LedgerEntry): Promise<void> {
+    const record = this.#records.byNumber(entry.requestNumber) ?? this.#load(entry);
+    if (!record.complete) {
+      this.#records.evict(record);
+      const message = `only ${record.content.receivedBytes} of ${entry.receivedBytes} bytes are left on disk`;
+      throw new BilanciaError("NOT_A_DEAD_LETTER", `the upload cannot be tried again: ${message}`);
+    }
+    const { attemptCount } = record;
+    await this.#revive(record);
+    // Where many are waiting, the ledger alone knows the rest of them, as with new uploads.
+    if (record.final || record.taken || record.attemptCount !== attemptCount) return;
+    if (this.#fresh.length <= maxWaitingInMemory) return;
+    this.#records.evict(record);
+    await record.content.release();
+  }
+
+  async #discard(entry: LedgerEntry): Promise<void> {
+    const { clock, ledger, observer } = this.#parts;
+    const record = this.#records.byNumber(entry.requestNumber) ?? this.#load(entry);
+    this.#change(record, { kind: "discarded" });
+    record.bytesAt = "nowhere";
+    record.touchedAtMs = clock.nowMs();
+    observer.note({ kind: "dead-letter", upload: record.naming, action: "discarded" });
+    await ledger.put({ ...record.toEntry(), complete: true, receivedBytes: entry.receivedBytes });
+    await record.content.drop();
+    this.#records.evict(record);
   }
 
   #incoming(record: UploadRecord, sender: UploadListener): IncomingUpload {
@@ -399,12 +447,12 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   /** Makes an upload durable, bytes and record. `undefined` where the ledger keeps nothing. */
   #keep(record: UploadRecord): Promise<void> | undefined {
     const { ledger } = this.#parts;
+    if (ledger === memoryLedger) return undefined;
     const small = record.content.whole(ledgerBytes);
     if (small && !(small instanceof Promise)) {
       record.bytesAt = "ledger";
       return ledger.put(record.toEntry(), small.data);
     }
-    if (ledger === memoryLedger) return undefined;
     record.bytesAt = "file";
     return record.content.flush().then(() => ledger.put(record.toEntry()));
   }
@@ -488,17 +536,36 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     const entry = record.toEntry();
     const { content, requestNumber } = record;
     // Not waited for: should a crash undo it, the intent is still there and is settled anew.
-    const recorded = ledger.put(entry);
-    record.tell();
     if (isDeadLetter(entry)) {
-      // Whoever wants it again gets it from the ledger, with its bytes.
-      const forget = () => this.#records.evict(record);
-      this.#background("keeping a dead letter", Promise.all([recorded, content.release()]).then(forget));
+      record.tell();
+      const settling = this.#layDown(record).catch((error: unknown) =>
+        this.#parts.observer.note({ kind: "fault", where: "keeping a dead letter", error }),
+      );
+      this.#settling.add(settling);
+      void settling.then(() => this.#settling.delete(settling));
     } else {
+      const recorded = ledger.put(entry);
+      record.tell();
       this.#background("recording an outcome", recorded);
       this.#background("letting go of an upload's bytes", content.drop());
     }
     this.#onSettled(server === undefined ? { requestNumber } : { requestNumber, server });
+  }
+
+  /** Keeps a dead letter. Whoever wants it again gets it from the ledger, with its bytes. */
+  async #layDown(record: UploadRecord): Promise<void> {
+    const { content } = record;
+    try {
+      // A file that was passed on while it arrived need not be on disk in full yet.
+      if (record.bytesAt === "file") await content.flush();
+    } catch (error) {
+      record.bytesAt = "nowhere";
+      await this.#parts.ledger.put(record.toEntry());
+      throw error;
+    }
+    await this.#parts.ledger.put(record.toEntry());
+    await content.release();
+    this.#records.evict(record);
   }
 
   #change(record: UploadRecord, change: Parameters<UploadRecord["change"]>[0]): void {
@@ -562,6 +629,14 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
       this.#reject(record, { reason: "DEADLINE_EXCEEDED", message });
     }
   }
+}
+
+/** Whether an upload ended in a way that lets its client send it again, and nothing is left to go on with: it begins anew then. */
+function isForgotten(entry: LedgerEntry): boolean {
+  const { state, rejection } = entry;
+  return (
+    state === "dead" && rejection !== undefined && rejectReasons[rejection.reason].retryable && !isDeadLetter(entry)
+  );
 }
 
 function idConflict(first: UploadDescription, again: UploadDescription): Opened | undefined {

@@ -43,6 +43,8 @@ export class UploadRecord implements UploadView {
   sender: UploadListener | undefined;
   /** When it became final, or was last written to; for forgetting it in time. */
   touchedAtMs: number;
+  /** When it was last taken up again after it had been given up. */
+  revivedAtMs: number | undefined;
   failures = 0;
   #attemptCount = 0;
   #attempts: AttemptRecord[] = [];
@@ -69,6 +71,7 @@ export class UploadRecord implements UploadView {
     const { requestNumber, description, client, receivedAtMs } = entry;
     const record = new UploadRecord(requestNumber, description, client, content, receivedAtMs);
     record.touchedAtMs = entry.touchedAtMs;
+    record.revivedAtMs = entry.revivedAtMs;
     record.finishSha256 = entry.finishSha256;
     record.bytesAt = entry.bytesAt;
     record.intents = entry.intents;
@@ -92,6 +95,7 @@ export class UploadRecord implements UploadView {
       client,
       receivedAtMs,
       touchedAtMs,
+      revivedAtMs: this.revivedAtMs,
       state: state.kind === "dispatching" ? "queued" : state.kind,
       complete,
       receivedBytes: this.content.receivedBytes,

@@ -8,7 +8,9 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -16,6 +18,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
+import { Attempt, UploadRejected } from "./balancer.js";
 import { LoadResponse } from "./storage.js";
 
 export const protobufPackage = "bilancia.v1";
@@ -162,6 +165,110 @@ export interface GetStatusResponse {
   servers: number;
   /** Resident memory of the balancer, in bytes. */
   memoryBytes: bigint;
+}
+
+/** Asks for a page of dead letters. */
+export interface ListDeadLettersRequest {
+  /** How many at most, 1-1000; 0 means 100. */
+  pageSize: number;
+  /** `next_page_token` of the page before; empty for the first page. */
+  pageToken: string;
+  /**
+   * Only the dead letter with this number, 0 for all. Then there is one page with one letter, NOT_FOUND for an unknown
+   * number, FAILED_PRECONDITION for an upload that is no dead letter, and INVALID_ARGUMENT together with a page token.
+   */
+  requestNumber: bigint;
+}
+
+/** A page of dead letters. */
+export interface ListDeadLettersResponse {
+  /** The letters, by ascending request number. May be fewer than asked for, also none, although more follow. */
+  deadLetters: DeadLetter[];
+  /** What to ask the next page with; empty when there is none. */
+  nextPageToken: string;
+}
+
+/** An upload that was given up although the balancer still has all its bytes. */
+export interface DeadLetter {
+  /** The balancer's number for the upload. */
+  requestNumber: bigint;
+  /** The client's id for the upload. */
+  uploadId: string;
+  /** The file's name as the client gave it. */
+  name: string;
+  /** Length in bytes. */
+  sizeBytes: bigint;
+  /** SHA-256 of the file as the client said, 32 bytes; absent where it did not. */
+  sha256?:
+    | Uint8Array
+    | undefined;
+  /** Who sent it: the peer address of the client's connection. */
+  client: string;
+  /** When it was first seen, by the balancer's clock. */
+  receivedAt:
+    | Timestamp
+    | undefined;
+  /** When it was given up, by the balancer's clock. */
+  givenUpAt:
+    | Timestamp
+    | undefined;
+  /** Why it was given up. */
+  rejection:
+    | UploadRejected
+    | undefined;
+  /** How many attempts were made in all. The next one has the number after it. */
+  attemptCount: number;
+  /** The attempts, oldest first; at most the last 32. */
+  attempts: Attempt[];
+}
+
+/** Names the dead letter to try again. */
+export interface RetryUploadRequest {
+  /** The balancer's number for the upload, from 1. */
+  requestNumber: bigint;
+}
+
+/** The upload is back in the queue. */
+export interface RetryUploadResponse {
+}
+
+/** Names the dead letter whose bytes are to be forgotten. */
+export interface DiscardUploadRequest {
+  /** The balancer's number for the upload, from 1. */
+  requestNumber: bigint;
+}
+
+/** The bytes are gone. */
+export interface DiscardUploadResponse {
+}
+
+/** Names the dead letter whose bytes are wanted. */
+export interface ExportUploadRequest {
+  /** The balancer's number for the upload, from 1. */
+  requestNumber: bigint;
+}
+
+/** One message of an export. */
+export interface ExportUploadResponse {
+  /** The description first, then the bytes. */
+  part:
+    | //
+    /** What comes; the first message, and no other. */
+    { $case: "deadLetter"; value: DeadLetter }
+    | //
+    /** The next bytes; there is none for an empty file. */
+    { $case: "chunk"; value: ExportChunk }
+    | undefined;
+}
+
+/** A piece of a file on its way out. */
+export interface ExportChunk {
+  /** Position of `data` in the file, in bytes. Begins at 0 and goes on without gaps. */
+  offset: bigint;
+  /** The bytes, 1 byte to 256 KiB. */
+  data: Uint8Array;
+  /** CRC-32C (Castagnoli) of `data`. */
+  crc32c: number;
 }
 
 function createBaseListServersRequest(): ListServersRequest {
@@ -1139,10 +1246,1056 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
   },
 };
 
-/** Looks into a running balancer. Every rpc answers at once from memory and is safe to repeat. */
+function createBaseListDeadLettersRequest(): ListDeadLettersRequest {
+  return { pageSize: 0, pageToken: "", requestNumber: 0n };
+}
+
+export const ListDeadLettersRequest: MessageFns<ListDeadLettersRequest> = {
+  encode(message: ListDeadLettersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    if (message.requestNumber !== 0n) {
+      if (BigInt.asUintN(64, message.requestNumber) !== message.requestNumber) {
+        throw new globalThis.Error("value provided for field message.requestNumber of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.requestNumber);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDeadLettersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDeadLettersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.requestNumber = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListDeadLettersRequest {
+    return {
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+      requestNumber: isSet(object.requestNumber)
+        ? BigInt(object.requestNumber)
+        : isSet(object.request_number)
+        ? BigInt(object.request_number)
+        : 0n,
+    };
+  },
+
+  toJSON(message: ListDeadLettersRequest): unknown {
+    const obj: any = {};
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    if (message.requestNumber !== 0n) {
+      obj.requestNumber = message.requestNumber.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListDeadLettersRequest>): ListDeadLettersRequest {
+    return ListDeadLettersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDeadLettersRequest>): ListDeadLettersRequest {
+    const message = createBaseListDeadLettersRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    message.requestNumber = (object.requestNumber !== undefined && object.requestNumber !== null)
+      ? BigInt(object.requestNumber)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseListDeadLettersResponse(): ListDeadLettersResponse {
+  return { deadLetters: [], nextPageToken: "" };
+}
+
+export const ListDeadLettersResponse: MessageFns<ListDeadLettersResponse> = {
+  encode(message: ListDeadLettersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.deadLetters) {
+      DeadLetter.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDeadLettersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDeadLettersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.deadLetters.push(DeadLetter.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListDeadLettersResponse {
+    return {
+      deadLetters: globalThis.Array.isArray(object?.deadLetters)
+        ? object.deadLetters.map((e: any) => DeadLetter.fromJSON(e))
+        : globalThis.Array.isArray(object?.dead_letters)
+        ? object.dead_letters.map((e: any) => DeadLetter.fromJSON(e))
+        : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListDeadLettersResponse): unknown {
+    const obj: any = {};
+    if (message.deadLetters?.length) {
+      obj.deadLetters = message.deadLetters.map((e) => DeadLetter.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListDeadLettersResponse>): ListDeadLettersResponse {
+    return ListDeadLettersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDeadLettersResponse>): ListDeadLettersResponse {
+    const message = createBaseListDeadLettersResponse();
+    message.deadLetters = object.deadLetters?.map((e) => DeadLetter.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseDeadLetter(): DeadLetter {
+  return {
+    requestNumber: 0n,
+    uploadId: "",
+    name: "",
+    sizeBytes: 0n,
+    sha256: undefined,
+    client: "",
+    receivedAt: undefined,
+    givenUpAt: undefined,
+    rejection: undefined,
+    attemptCount: 0,
+    attempts: [],
+  };
+}
+
+export const DeadLetter: MessageFns<DeadLetter> = {
+  encode(message: DeadLetter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestNumber !== 0n) {
+      if (BigInt.asUintN(64, message.requestNumber) !== message.requestNumber) {
+        throw new globalThis.Error("value provided for field message.requestNumber of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.requestNumber);
+    }
+    if (message.uploadId !== "") {
+      writer.uint32(18).string(message.uploadId);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.sizeBytes !== 0n) {
+      if (BigInt.asUintN(64, message.sizeBytes) !== message.sizeBytes) {
+        throw new globalThis.Error("value provided for field message.sizeBytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.sizeBytes);
+    }
+    if (message.sha256 !== undefined) {
+      writer.uint32(42).bytes(message.sha256);
+    }
+    if (message.client !== "") {
+      writer.uint32(50).string(message.client);
+    }
+    if (message.receivedAt !== undefined) {
+      Timestamp.encode(message.receivedAt, writer.uint32(58).fork()).join();
+    }
+    if (message.givenUpAt !== undefined) {
+      Timestamp.encode(message.givenUpAt, writer.uint32(66).fork()).join();
+    }
+    if (message.rejection !== undefined) {
+      UploadRejected.encode(message.rejection, writer.uint32(74).fork()).join();
+    }
+    if (message.attemptCount !== 0) {
+      writer.uint32(80).uint32(message.attemptCount);
+    }
+    for (const v of message.attempts) {
+      Attempt.encode(v!, writer.uint32(90).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeadLetter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeadLetter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.requestNumber = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.uploadId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.sizeBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.sha256 = reader.bytes();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.client = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.receivedAt = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.givenUpAt = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.rejection = UploadRejected.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.attemptCount = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.attempts.push(Attempt.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeadLetter {
+    return {
+      requestNumber: isSet(object.requestNumber)
+        ? BigInt(object.requestNumber)
+        : isSet(object.request_number)
+        ? BigInt(object.request_number)
+        : 0n,
+      uploadId: isSet(object.uploadId)
+        ? globalThis.String(object.uploadId)
+        : isSet(object.upload_id)
+        ? globalThis.String(object.upload_id)
+        : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      sizeBytes: isSet(object.sizeBytes)
+        ? BigInt(object.sizeBytes)
+        : isSet(object.size_bytes)
+        ? BigInt(object.size_bytes)
+        : 0n,
+      sha256: isSet(object.sha256) ? bytesFromBase64(object.sha256) : undefined,
+      client: isSet(object.client) ? globalThis.String(object.client) : "",
+      receivedAt: isSet(object.receivedAt)
+        ? fromJsonTimestamp(object.receivedAt)
+        : isSet(object.received_at)
+        ? fromJsonTimestamp(object.received_at)
+        : undefined,
+      givenUpAt: isSet(object.givenUpAt)
+        ? fromJsonTimestamp(object.givenUpAt)
+        : isSet(object.given_up_at)
+        ? fromJsonTimestamp(object.given_up_at)
+        : undefined,
+      rejection: isSet(object.rejection) ? UploadRejected.fromJSON(object.rejection) : undefined,
+      attemptCount: isSet(object.attemptCount)
+        ? globalThis.Number(object.attemptCount)
+        : isSet(object.attempt_count)
+        ? globalThis.Number(object.attempt_count)
+        : 0,
+      attempts: globalThis.Array.isArray(object?.attempts)
+        ? object.attempts.map((e: any) => Attempt.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: DeadLetter): unknown {
+    const obj: any = {};
+    if (message.requestNumber !== 0n) {
+      obj.requestNumber = message.requestNumber.toString();
+    }
+    if (message.uploadId !== "") {
+      obj.uploadId = message.uploadId;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.sizeBytes !== 0n) {
+      obj.sizeBytes = message.sizeBytes.toString();
+    }
+    if (message.sha256 !== undefined) {
+      obj.sha256 = base64FromBytes(message.sha256);
+    }
+    if (message.client !== "") {
+      obj.client = message.client;
+    }
+    if (message.receivedAt !== undefined) {
+      obj.receivedAt = fromTimestamp(message.receivedAt).toISOString();
+    }
+    if (message.givenUpAt !== undefined) {
+      obj.givenUpAt = fromTimestamp(message.givenUpAt).toISOString();
+    }
+    if (message.rejection !== undefined) {
+      obj.rejection = UploadRejected.toJSON(message.rejection);
+    }
+    if (message.attemptCount !== 0) {
+      obj.attemptCount = Math.round(message.attemptCount);
+    }
+    if (message.attempts?.length) {
+      obj.attempts = message.attempts.map((e) => Attempt.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeadLetter>): DeadLetter {
+    return DeadLetter.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeadLetter>): DeadLetter {
+    const message = createBaseDeadLetter();
+    message.requestNumber = (object.requestNumber !== undefined && object.requestNumber !== null)
+      ? BigInt(object.requestNumber)
+      : 0n;
+    message.uploadId = object.uploadId ?? "";
+    message.name = object.name ?? "";
+    message.sizeBytes = (object.sizeBytes !== undefined && object.sizeBytes !== null) ? BigInt(object.sizeBytes) : 0n;
+    message.sha256 = object.sha256 ?? undefined;
+    message.client = object.client ?? "";
+    message.receivedAt = (object.receivedAt !== undefined && object.receivedAt !== null)
+      ? Timestamp.fromPartial(object.receivedAt)
+      : undefined;
+    message.givenUpAt = (object.givenUpAt !== undefined && object.givenUpAt !== null)
+      ? Timestamp.fromPartial(object.givenUpAt)
+      : undefined;
+    message.rejection = (object.rejection !== undefined && object.rejection !== null)
+      ? UploadRejected.fromPartial(object.rejection)
+      : undefined;
+    message.attemptCount = object.attemptCount ?? 0;
+    message.attempts = object.attempts?.map((e) => Attempt.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRetryUploadRequest(): RetryUploadRequest {
+  return { requestNumber: 0n };
+}
+
+export const RetryUploadRequest: MessageFns<RetryUploadRequest> = {
+  encode(message: RetryUploadRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestNumber !== 0n) {
+      if (BigInt.asUintN(64, message.requestNumber) !== message.requestNumber) {
+        throw new globalThis.Error("value provided for field message.requestNumber of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.requestNumber);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetryUploadRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetryUploadRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.requestNumber = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RetryUploadRequest {
+    return {
+      requestNumber: isSet(object.requestNumber)
+        ? BigInt(object.requestNumber)
+        : isSet(object.request_number)
+        ? BigInt(object.request_number)
+        : 0n,
+    };
+  },
+
+  toJSON(message: RetryUploadRequest): unknown {
+    const obj: any = {};
+    if (message.requestNumber !== 0n) {
+      obj.requestNumber = message.requestNumber.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RetryUploadRequest>): RetryUploadRequest {
+    return RetryUploadRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RetryUploadRequest>): RetryUploadRequest {
+    const message = createBaseRetryUploadRequest();
+    message.requestNumber = (object.requestNumber !== undefined && object.requestNumber !== null)
+      ? BigInt(object.requestNumber)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseRetryUploadResponse(): RetryUploadResponse {
+  return {};
+}
+
+export const RetryUploadResponse: MessageFns<RetryUploadResponse> = {
+  encode(_: RetryUploadResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetryUploadResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetryUploadResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): RetryUploadResponse {
+    return {};
+  },
+
+  toJSON(_: RetryUploadResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<RetryUploadResponse>): RetryUploadResponse {
+    return RetryUploadResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RetryUploadResponse>): RetryUploadResponse {
+    const message = createBaseRetryUploadResponse();
+    return message;
+  },
+};
+
+function createBaseDiscardUploadRequest(): DiscardUploadRequest {
+  return { requestNumber: 0n };
+}
+
+export const DiscardUploadRequest: MessageFns<DiscardUploadRequest> = {
+  encode(message: DiscardUploadRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestNumber !== 0n) {
+      if (BigInt.asUintN(64, message.requestNumber) !== message.requestNumber) {
+        throw new globalThis.Error("value provided for field message.requestNumber of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.requestNumber);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DiscardUploadRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDiscardUploadRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.requestNumber = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DiscardUploadRequest {
+    return {
+      requestNumber: isSet(object.requestNumber)
+        ? BigInt(object.requestNumber)
+        : isSet(object.request_number)
+        ? BigInt(object.request_number)
+        : 0n,
+    };
+  },
+
+  toJSON(message: DiscardUploadRequest): unknown {
+    const obj: any = {};
+    if (message.requestNumber !== 0n) {
+      obj.requestNumber = message.requestNumber.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DiscardUploadRequest>): DiscardUploadRequest {
+    return DiscardUploadRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DiscardUploadRequest>): DiscardUploadRequest {
+    const message = createBaseDiscardUploadRequest();
+    message.requestNumber = (object.requestNumber !== undefined && object.requestNumber !== null)
+      ? BigInt(object.requestNumber)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseDiscardUploadResponse(): DiscardUploadResponse {
+  return {};
+}
+
+export const DiscardUploadResponse: MessageFns<DiscardUploadResponse> = {
+  encode(_: DiscardUploadResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DiscardUploadResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDiscardUploadResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): DiscardUploadResponse {
+    return {};
+  },
+
+  toJSON(_: DiscardUploadResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<DiscardUploadResponse>): DiscardUploadResponse {
+    return DiscardUploadResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<DiscardUploadResponse>): DiscardUploadResponse {
+    const message = createBaseDiscardUploadResponse();
+    return message;
+  },
+};
+
+function createBaseExportUploadRequest(): ExportUploadRequest {
+  return { requestNumber: 0n };
+}
+
+export const ExportUploadRequest: MessageFns<ExportUploadRequest> = {
+  encode(message: ExportUploadRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestNumber !== 0n) {
+      if (BigInt.asUintN(64, message.requestNumber) !== message.requestNumber) {
+        throw new globalThis.Error("value provided for field message.requestNumber of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.requestNumber);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportUploadRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportUploadRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.requestNumber = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExportUploadRequest {
+    return {
+      requestNumber: isSet(object.requestNumber)
+        ? BigInt(object.requestNumber)
+        : isSet(object.request_number)
+        ? BigInt(object.request_number)
+        : 0n,
+    };
+  },
+
+  toJSON(message: ExportUploadRequest): unknown {
+    const obj: any = {};
+    if (message.requestNumber !== 0n) {
+      obj.requestNumber = message.requestNumber.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExportUploadRequest>): ExportUploadRequest {
+    return ExportUploadRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExportUploadRequest>): ExportUploadRequest {
+    const message = createBaseExportUploadRequest();
+    message.requestNumber = (object.requestNumber !== undefined && object.requestNumber !== null)
+      ? BigInt(object.requestNumber)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseExportUploadResponse(): ExportUploadResponse {
+  return { part: undefined };
+}
+
+export const ExportUploadResponse: MessageFns<ExportUploadResponse> = {
+  encode(message: ExportUploadResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.part?.$case) {
+      case "deadLetter":
+        DeadLetter.encode(message.part.value, writer.uint32(10).fork()).join();
+        break;
+      case "chunk":
+        ExportChunk.encode(message.part.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportUploadResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportUploadResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.part = { $case: "deadLetter", value: DeadLetter.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.part = { $case: "chunk", value: ExportChunk.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExportUploadResponse {
+    return {
+      part: isSet(object.deadLetter)
+        ? { $case: "deadLetter", value: DeadLetter.fromJSON(object.deadLetter) }
+        : isSet(object.dead_letter)
+        ? { $case: "deadLetter", value: DeadLetter.fromJSON(object.dead_letter) }
+        : isSet(object.chunk)
+        ? { $case: "chunk", value: ExportChunk.fromJSON(object.chunk) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: ExportUploadResponse): unknown {
+    const obj: any = {};
+    if (message.part?.$case === "deadLetter") {
+      obj.deadLetter = DeadLetter.toJSON(message.part.value);
+    } else if (message.part?.$case === "chunk") {
+      obj.chunk = ExportChunk.toJSON(message.part.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExportUploadResponse>): ExportUploadResponse {
+    return ExportUploadResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExportUploadResponse>): ExportUploadResponse {
+    const message = createBaseExportUploadResponse();
+    switch (object.part?.$case) {
+      case "deadLetter": {
+        if (object.part?.value !== undefined && object.part?.value !== null) {
+          message.part = { $case: "deadLetter", value: DeadLetter.fromPartial(object.part.value) };
+        }
+        break;
+      }
+      case "chunk": {
+        if (object.part?.value !== undefined && object.part?.value !== null) {
+          message.part = { $case: "chunk", value: ExportChunk.fromPartial(object.part.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseExportChunk(): ExportChunk {
+  return { offset: 0n, data: new Uint8Array(0), crc32c: 0 };
+}
+
+export const ExportChunk: MessageFns<ExportChunk> = {
+  encode(message: ExportChunk, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.offset !== 0n) {
+      if (BigInt.asUintN(64, message.offset) !== message.offset) {
+        throw new globalThis.Error("value provided for field message.offset of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.offset);
+    }
+    if (message.data.length !== 0) {
+      writer.uint32(18).bytes(message.data);
+    }
+    if (message.crc32c !== 0) {
+      writer.uint32(29).fixed32(message.crc32c);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportChunk {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportChunk();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.offset = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.data = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 29) {
+              break;
+            }
+
+            message.crc32c = reader.fixed32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExportChunk {
+    return {
+      offset: isSet(object.offset) ? BigInt(object.offset) : 0n,
+      data: isSet(object.data) ? bytesFromBase64(object.data) : new Uint8Array(0),
+      crc32c: isSet(object.crc32c) ? globalThis.Number(object.crc32c) : 0,
+    };
+  },
+
+  toJSON(message: ExportChunk): unknown {
+    const obj: any = {};
+    if (message.offset !== 0n) {
+      obj.offset = message.offset.toString();
+    }
+    if (message.data.length !== 0) {
+      obj.data = base64FromBytes(message.data);
+    }
+    if (message.crc32c !== 0) {
+      obj.crc32c = Math.round(message.crc32c);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExportChunk>): ExportChunk {
+    return ExportChunk.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExportChunk>): ExportChunk {
+    const message = createBaseExportChunk();
+    message.offset = (object.offset !== undefined && object.offset !== null) ? BigInt(object.offset) : 0n;
+    message.data = object.data ?? new Uint8Array(0);
+    message.crc32c = object.crc32c ?? 0;
+    return message;
+  },
+};
+
+/**
+ * Looks into a running balancer, and decides what becomes of dead letters.
+ *
+ * A dead letter is an upload that was given up although the balancer still has all its bytes: it was out of attempts
+ * or of time, or the servers refused it. Only `queue: embedded` keeps them, over restarts too, until someone retries or
+ * discards them; with `queue: memory` there are none.
+ */
 export type AdminService = typeof AdminService;
 export const AdminService = {
-  /** Lists the storage servers, in the order of the configuration. */
+  /**
+   * Lists the storage servers, in the order of the configuration.
+   * Answers at once, from memory. Safe to repeat.
+   */
   listServers: {
     path: "/bilancia.v1.Admin/ListServers" as const,
     requestStream: false as const,
@@ -1152,7 +2305,10 @@ export const AdminService = {
     responseSerialize: (value: ListServersResponse): Buffer => Buffer.from(ListServersResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListServersResponse => ListServersResponse.decode(value),
   },
-  /** Reports the balancer's own state: queue, counters, uptime. */
+  /**
+   * Reports the balancer's own state: queue, counters, uptime.
+   * Answers at once, from memory. Safe to repeat.
+   */
   getStatus: {
     path: "/bilancia.v1.Admin/GetStatus" as const,
     requestStream: false as const,
@@ -1162,17 +2318,114 @@ export const AdminService = {
     responseSerialize: (value: GetStatusResponse): Buffer => Buffer.from(GetStatusResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetStatusResponse => GetStatusResponse.decode(value),
   },
+  /**
+   * Lists the dead letters, in the order of their request numbers, a page at a time. INVALID_ARGUMENT for a page size
+   * over the limit or a page token that no answer gave. Safe to repeat; letters that come or go between two pages may be
+   * missing, the others are each listed once.
+   */
+  listDeadLetters: {
+    path: "/bilancia.v1.Admin/ListDeadLetters" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListDeadLettersRequest): Buffer =>
+      Buffer.from(ListDeadLettersRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListDeadLettersRequest => ListDeadLettersRequest.decode(value),
+    responseSerialize: (value: ListDeadLettersResponse): Buffer =>
+      Buffer.from(ListDeadLettersResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListDeadLettersResponse => ListDeadLettersResponse.decode(value),
+  },
+  /**
+   * Puts a dead letter back in the queue, under its own request number, with its failures forgotten and the time
+   * allowed for its delivery beginning anew. Answers once that is durable; the delivery itself goes on after it. NOT_FOUND
+   * for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter. Repeated after a lost answer, it does
+   * no harm: FAILED_PRECONDITION says that the upload is queued, on its way or stored.
+   */
+  retryUpload: {
+    path: "/bilancia.v1.Admin/RetryUpload" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RetryUploadRequest): Buffer => Buffer.from(RetryUploadRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RetryUploadRequest => RetryUploadRequest.decode(value),
+    responseSerialize: (value: RetryUploadResponse): Buffer => Buffer.from(RetryUploadResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RetryUploadResponse => RetryUploadResponse.decode(value),
+  },
+  /**
+   * Forgets the bytes of a dead letter for good. The upload itself is remembered as given up, with the reason. Answers
+   * once that is durable. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter.
+   * Repeated after a lost answer, it does no harm: FAILED_PRECONDITION says that the bytes are not kept any more.
+   */
+  discardUpload: {
+    path: "/bilancia.v1.Admin/DiscardUpload" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DiscardUploadRequest): Buffer => Buffer.from(DiscardUploadRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DiscardUploadRequest => DiscardUploadRequest.decode(value),
+    responseSerialize: (value: DiscardUploadResponse): Buffer =>
+      Buffer.from(DiscardUploadResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DiscardUploadResponse => DiscardUploadResponse.decode(value),
+  },
+  /**
+   * Sends the bytes of a dead letter: its description first, alone, then chunks in order and without gaps. The stream
+   * ends with OK after the last byte only. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no
+   * dead letter, INTERNAL when the bytes cannot be read or are damaged on disk. Changes nothing and is safe to repeat, from
+   * the beginning. Deadline: the client's.
+   */
+  exportUpload: {
+    path: "/bilancia.v1.Admin/ExportUpload" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ExportUploadRequest): Buffer => Buffer.from(ExportUploadRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExportUploadRequest => ExportUploadRequest.decode(value),
+    responseSerialize: (value: ExportUploadResponse): Buffer =>
+      Buffer.from(ExportUploadResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExportUploadResponse => ExportUploadResponse.decode(value),
+  },
 } as const;
 
 export interface AdminServer extends UntypedServiceImplementation {
-  /** Lists the storage servers, in the order of the configuration. */
+  /**
+   * Lists the storage servers, in the order of the configuration.
+   * Answers at once, from memory. Safe to repeat.
+   */
   listServers: handleUnaryCall<ListServersRequest, ListServersResponse>;
-  /** Reports the balancer's own state: queue, counters, uptime. */
+  /**
+   * Reports the balancer's own state: queue, counters, uptime.
+   * Answers at once, from memory. Safe to repeat.
+   */
   getStatus: handleUnaryCall<GetStatusRequest, GetStatusResponse>;
+  /**
+   * Lists the dead letters, in the order of their request numbers, a page at a time. INVALID_ARGUMENT for a page size
+   * over the limit or a page token that no answer gave. Safe to repeat; letters that come or go between two pages may be
+   * missing, the others are each listed once.
+   */
+  listDeadLetters: handleUnaryCall<ListDeadLettersRequest, ListDeadLettersResponse>;
+  /**
+   * Puts a dead letter back in the queue, under its own request number, with its failures forgotten and the time
+   * allowed for its delivery beginning anew. Answers once that is durable; the delivery itself goes on after it. NOT_FOUND
+   * for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter. Repeated after a lost answer, it does
+   * no harm: FAILED_PRECONDITION says that the upload is queued, on its way or stored.
+   */
+  retryUpload: handleUnaryCall<RetryUploadRequest, RetryUploadResponse>;
+  /**
+   * Forgets the bytes of a dead letter for good. The upload itself is remembered as given up, with the reason. Answers
+   * once that is durable. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter.
+   * Repeated after a lost answer, it does no harm: FAILED_PRECONDITION says that the bytes are not kept any more.
+   */
+  discardUpload: handleUnaryCall<DiscardUploadRequest, DiscardUploadResponse>;
+  /**
+   * Sends the bytes of a dead letter: its description first, alone, then chunks in order and without gaps. The stream
+   * ends with OK after the last byte only. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no
+   * dead letter, INTERNAL when the bytes cannot be read or are damaged on disk. Changes nothing and is safe to repeat, from
+   * the beginning. Deadline: the client's.
+   */
+  exportUpload: handleServerStreamingCall<ExportUploadRequest, ExportUploadResponse>;
 }
 
 export interface AdminClient extends Client {
-  /** Lists the storage servers, in the order of the configuration. */
+  /**
+   * Lists the storage servers, in the order of the configuration.
+   * Answers at once, from memory. Safe to repeat.
+   */
   listServers(
     request: ListServersRequest,
     callback: (error: ServiceError | null, response: ListServersResponse) => void,
@@ -1188,7 +2441,10 @@ export interface AdminClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListServersResponse) => void,
   ): ClientUnaryCall;
-  /** Reports the balancer's own state: queue, counters, uptime. */
+  /**
+   * Reports the balancer's own state: queue, counters, uptime.
+   * Answers at once, from memory. Safe to repeat.
+   */
   getStatus(
     request: GetStatusRequest,
     callback: (error: ServiceError | null, response: GetStatusResponse) => void,
@@ -1204,6 +2460,82 @@ export interface AdminClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetStatusResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Lists the dead letters, in the order of their request numbers, a page at a time. INVALID_ARGUMENT for a page size
+   * over the limit or a page token that no answer gave. Safe to repeat; letters that come or go between two pages may be
+   * missing, the others are each listed once.
+   */
+  listDeadLetters(
+    request: ListDeadLettersRequest,
+    callback: (error: ServiceError | null, response: ListDeadLettersResponse) => void,
+  ): ClientUnaryCall;
+  listDeadLetters(
+    request: ListDeadLettersRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListDeadLettersResponse) => void,
+  ): ClientUnaryCall;
+  listDeadLetters(
+    request: ListDeadLettersRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListDeadLettersResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Puts a dead letter back in the queue, under its own request number, with its failures forgotten and the time
+   * allowed for its delivery beginning anew. Answers once that is durable; the delivery itself goes on after it. NOT_FOUND
+   * for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter. Repeated after a lost answer, it does
+   * no harm: FAILED_PRECONDITION says that the upload is queued, on its way or stored.
+   */
+  retryUpload(
+    request: RetryUploadRequest,
+    callback: (error: ServiceError | null, response: RetryUploadResponse) => void,
+  ): ClientUnaryCall;
+  retryUpload(
+    request: RetryUploadRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RetryUploadResponse) => void,
+  ): ClientUnaryCall;
+  retryUpload(
+    request: RetryUploadRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RetryUploadResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Forgets the bytes of a dead letter for good. The upload itself is remembered as given up, with the reason. Answers
+   * once that is durable. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter.
+   * Repeated after a lost answer, it does no harm: FAILED_PRECONDITION says that the bytes are not kept any more.
+   */
+  discardUpload(
+    request: DiscardUploadRequest,
+    callback: (error: ServiceError | null, response: DiscardUploadResponse) => void,
+  ): ClientUnaryCall;
+  discardUpload(
+    request: DiscardUploadRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DiscardUploadResponse) => void,
+  ): ClientUnaryCall;
+  discardUpload(
+    request: DiscardUploadRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DiscardUploadResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Sends the bytes of a dead letter: its description first, alone, then chunks in order and without gaps. The stream
+   * ends with OK after the last byte only. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no
+   * dead letter, INTERNAL when the bytes cannot be read or are damaged on disk. Changes nothing and is safe to repeat, from
+   * the beginning. Deadline: the client's.
+   */
+  exportUpload(
+    request: ExportUploadRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ExportUploadResponse>;
+  exportUpload(
+    request: ExportUploadRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ExportUploadResponse>;
 }
 
 export const AdminClient = makeGenericClientConstructor(AdminService, "bilancia.v1.Admin") as unknown as {
@@ -1211,6 +2543,31 @@ export const AdminClient = makeGenericClientConstructor(AdminService, "bilancia.
   service: typeof AdminService;
   serviceName: string;
 };
+
+function bytesFromBase64(b64: string): Uint8Array {
+  if ((globalThis as any).Buffer) {
+    return Uint8Array.from((globalThis as any).Buffer.from(b64, "base64"));
+  } else {
+    const bin = globalThis.atob(b64);
+    const arr = new Uint8Array(bin.length);
+    for (let i = 0; i < bin.length; ++i) {
+      arr[i] = bin.charCodeAt(i);
+    }
+    return arr;
+  }
+}
+
+function base64FromBytes(arr: Uint8Array): string {
+  if ((globalThis as any).Buffer) {
+    return (globalThis as any).Buffer.from(arr).toString("base64");
+  } else {
+    const bin: string[] = [];
+    arr.forEach((byte) => {
+      bin.push(globalThis.String.fromCharCode(byte));
+    });
+    return globalThis.btoa(bin.join(""));
+  }
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 

@@ -115,6 +115,8 @@ export enum RejectReason {
   REJECT_REASON_UNKNOWN_UPLOAD = 18,
   /** REJECT_REASON_NOT_CANCELLABLE - The upload can no longer be cancelled; a status of `CancelUpload` (FAILED_PRECONDITION), never an event. */
   REJECT_REASON_NOT_CANCELLABLE = 19,
+  /** REJECT_REASON_NOT_A_DEAD_LETTER - The upload is no dead letter; a status of the `Admin` service (FAILED_PRECONDITION), never an event. */
+  REJECT_REASON_NOT_A_DEAD_LETTER = 20,
   UNRECOGNIZED = -1,
 }
 
@@ -180,6 +182,9 @@ export function rejectReasonFromJSON(object: any): RejectReason {
     case 19:
     case "REJECT_REASON_NOT_CANCELLABLE":
       return RejectReason.REJECT_REASON_NOT_CANCELLABLE;
+    case 20:
+    case "REJECT_REASON_NOT_A_DEAD_LETTER":
+      return RejectReason.REJECT_REASON_NOT_A_DEAD_LETTER;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -229,6 +234,8 @@ export function rejectReasonToJSON(object: RejectReason): string {
       return "REJECT_REASON_UNKNOWN_UPLOAD";
     case RejectReason.REJECT_REASON_NOT_CANCELLABLE:
       return "REJECT_REASON_NOT_CANCELLABLE";
+    case RejectReason.REJECT_REASON_NOT_A_DEAD_LETTER:
+      return "REJECT_REASON_NOT_A_DEAD_LETTER";
     case RejectReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

@@ -1,0 +1,154 @@
+import type {
+  DeadLetter as DeadLetterMessage,
+  DiscardUploadRequest,
+  DiscardUploadResponse,
+  ExportUploadRequest,
+  ExportUploadResponse,
+  ListDeadLettersRequest,
+  ListDeadLettersResponse,
+  RetryUploadRequest,
+  RetryUploadResponse,
+} from "@bilancia/proto/gen/admin";
+import { toTimestamp } from "@bilancia/proto/time";
+import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
+import { BilanciaError } from "../domain/errors.js";
+import type { Content, ContentReader, DeadLetter, DeadLetters, Observer } from "../ports.js";
+import { toAttempt } from "../wire/attempt-message.js";
+import { toStatus, toUploadRejected } from "../wire/wire-errors.js";
+
+const defaultPageSize = 100;
+const maxPageSize = 1_000;
+
+type ExportCall = ServerWritableStream<ExportUploadRequest, ExportUploadResponse>;
+
+/** The dead letters' part of the `Admin` service. */
+export class DeadLetterService {
+  readonly #letters: DeadLetters;
+  readonly #observer: Observer;
+
+  constructor(letters: DeadLetters, observer: Observer) {
+    this.#letters = letters;
+    this.#observer = observer;
+  }
+
+  readonly handlers: {
+    listDeadLetters: handleUnaryCall<ListDeadLettersRequest, ListDeadLettersResponse>;
+    retryUpload: handleUnaryCall<RetryUploadRequest, RetryUploadResponse>;
+    discardUpload: handleUnaryCall<DiscardUploadRequest, DiscardUploadResponse>;
+    exportUpload: handleServerStreamingCall<ExportUploadRequest, ExportUploadResponse>;
+  } = {
+    listDeadLetters: this.#unary((request) => this.#list(request)),
+    retryUpload: this.#unary(async (request) => {
+      await this.#letters.retry(numberOf(request));
+      return {};
+    }),
+    discardUpload: this.#unary(async (request) => {
+      await this.#letters.discard(numberOf(request));
+      return {};
+    }),
+    exportUpload: (call) => {
+      this.#export(call).then(
+        () => call.end(),
+        (error: unknown) =>
+          call.destroy(Object.assign(new Error("export failed"), this.#failure(call.getPath(), error))),
+      );
+    },
+  };
+
+  async #list({ pageSize, pageToken, requestNumber }: ListDeadLettersRequest): Promise<ListDeadLettersResponse> {
+    if (pageSize > maxPageSize) {
+      throw new BilanciaError("INVALID_HEADER", `expected a page_size of at most ${maxPageSize}; came ${pageSize}`);
+    }
+    if (requestNumber > 0n) {
+      if (pageToken !== "")
+        throw new BilanciaError("INVALID_HEADER", "expected a page_token or a request_number; came both");
+      return { deadLetters: [toMessage(await this.#letters.find(requestNumber))], nextPageToken: "" };
+    }
+    const limit = pageSize || defaultPageSize;
+    const letters = await this.#letters.list(readToken(pageToken), limit);
+    const last = letters.length < limit ? undefined : letters.at(-1);
+    return { deadLetters: letters.map(toMessage), nextPageToken: last ? String(last.requestNumber) : "" };
+  }
+
+  async #export(call: ExportCall): Promise<void> {
+    const { letter, content } = await this.#letters.read(numberOf(call.request));
+    try {
+      await send(call, { part: { $case: "deadLetter", value: toMessage(letter) } });
+      await sendContent(call, content);
+    } finally {
+      content.close();
+    }
+  }
+
+  #unary<Request, Response>(answer: (request: Request) => Promise<Response>): handleUnaryCall<Request, Response> {
+    return (call, callback) => {
+      answer(call.request).then(
+        (response) => callback(null, response),
+        (error: unknown) => callback(this.#failure(call.getPath(), error), null),
+      );
+    };
+  }
+
+  #failure(where: string, error: unknown): ReturnType<typeof toStatus> {
+    if (!(error instanceof BilanciaError)) this.#observer.note({ kind: "fault", where, error });
+    return toStatus(error);
+  }
+}
+
+async function sendContent(call: ExportCall, content: ContentReader): Promise<void> {
+  while (!call.cancelled) {
+    const next: Content = await content.next();
+    if (next.kind === "end") return;
+    if (next.kind === "broken") throw new BilanciaError("INTERNAL", `the bytes broke off: ${next.message}`);
+    const { offset, data, crc32c } = next.chunk;
+    await send(call, { part: { $case: "chunk", value: { offset: BigInt(offset), data: wireBytes(data), crc32c } } });
+  }
+}
+
+/** Writes one message; resolves when there is room for the next, or nobody reads any more. */
+function send(call: ExportCall, message: ExportUploadResponse): Promise<void> | undefined {
+  if (call.cancelled || call.write(message)) return undefined;
+  return new Promise((resolve) => {
+    const go = () => {
+      call.off("drain", go);
+      call.off("cancelled", go);
+      resolve();
+    };
+    call.on("drain", go);
+    call.on("cancelled", go);
+  });
+}
+
+function numberOf({ requestNumber }: { readonly requestNumber: bigint }): bigint {
+  if (requestNumber > 0n) return requestNumber;
+  throw new BilanciaError("INVALID_HEADER", `expected a request_number from 1; came ${requestNumber}`);
+}
+
+function readToken(token: string): bigint {
+  if (token === "") return 0n;
+  if (/^[1-9][0-9]{0,19}$/.test(token) && BigInt(token) < 2n ** 64n) return BigInt(token);
+  const came = JSON.stringify(token.slice(0, 60));
+  throw new BilanciaError("INVALID_HEADER", `expected a page_token from the answer before; came ${came}`);
+}
+
+function toMessage(letter: DeadLetter): DeadLetterMessage {
+  const { requestNumber, description, client, sizeBytes, sha256, receivedAtMs, givenUpAtMs, rejection } = letter;
+  return {
+    requestNumber,
+    uploadId: description.uploadId,
+    name: description.name,
+    sizeBytes: BigInt(sizeBytes),
+    sha256: sha256 && wireBytes(sha256),
+    client,
+    receivedAt: toTimestamp(receivedAtMs),
+    givenUpAt: toTimestamp(givenUpAtMs),
+    rejection: toUploadRejected(rejection),
+    attemptCount: letter.attemptCount,
+    attempts: letter.attempts.map(toAttempt),
+  };
+}
+
+/** Bytes as the generated code types them. */
+function wireBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return bytes as Uint8Array<ArrayBuffer>;
+}

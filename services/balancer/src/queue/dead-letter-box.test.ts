@@ -1,0 +1,273 @@
+import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
+import path from "node:path";
+import type { BilanciaError } from "../domain/errors.js";
+import type { Delivery } from "../ports.js";
+import { eventually } from "../test-support/eventually.js";
+import { describeFile, openUpload, RecordingListener, readOut, sendFile } from "../test-support/queue-fixtures.js";
+import { withTempFolder } from "../test-support/temp-folder.js";
+import { type Ledger, memoryLedger } from "./ledger.js";
+import { LmdbLedger } from "./lmdb-ledger.js";
+import { Numbering } from "./numbering.js";
+import { Spool } from "./spool.js";
+import { UploadQueue } from "./upload-queue.js";
+
+const givenUp = { reason: "ATTEMPTS_EXHAUSTED", message: "not delivered after 10 attempts" } as const;
+const saved = { storedName: "1_a.bin", sizeBytes: 5, sha256: new Uint8Array(32) };
+
+/** A queue over a folder; opened again over the same folder it is the balancer after a restart. */
+async function openQueue(folder: string, nowMs: () => number = Date.now, kept = true) {
+  const numbering = await Numbering.open(folder);
+  const spool = new Spool(path.join(folder, "spool"), { maxMemoryBytes: 8 * 1024 * 1024 });
+  await spool.open();
+  const lmdb = kept ? new LmdbLedger(path.join(folder, "ledger"), (_, problem) => assert.fail(problem)) : undefined;
+  const ledger: Ledger = lmdb ?? memoryLedger;
+  const queue = new UploadQueue({
+    numbering,
+    spool,
+    ledger,
+    limits: { maxFiles: 10_000, maxBytes: 1e9, maxFileBytes: 1e8, minFreeDiskBytes: 0 },
+    clock: { nowMs, random: Math.random },
+    observer: { note: () => {} },
+    retentionMs: 60_000,
+    unfinishedExpiryMs: 60_000,
+    maxFinishedInMemory: 10,
+  });
+  await queue.recover();
+  const stop = async () => {
+    queue.stop();
+    spool.close();
+    await numbering.close();
+    await lmdb?.close();
+  };
+  const spooled = () => readdir(path.join(folder, "spool"));
+  return { queue, letters: queue.deadLetters, spool, spooled, stop };
+}
+
+type Opened = Awaited<ReturnType<typeof openQueue>>;
+
+function take(queue: UploadQueue): Delivery {
+  const delivery = queue.take();
+  assert.ok(delivery, "expected something to deliver");
+  return delivery;
+}
+
+/** Sends a file, lets two attempts fail, and gives it up. */
+async function die({ queue }: Opened, sizeBytes = 5, description = describeFile({ ack: "queued" })): Promise<bigint> {
+  const listener = new RecordingListener();
+  const { requestNumber } = sendFile(queue, description, listener, sizeBytes);
+  if (description.ack === "queued") await eventually("the upload to be kept", () => listener.told.length === 1);
+  const first = take(queue);
+  first.begin("storage-1");
+  first.requeue("refused", "no", 0);
+  const second = take(queue);
+  second.begin("storage-2");
+  second.reject("refused", givenUp);
+  assert.equal(listener.rejection, "ATTEMPTS_EXHAUSTED");
+  return requestNumber;
+}
+
+const numbers = async ({ letters }: Opened, after = 0n, limit = 100) =>
+  (await letters.list(after, limit)).map(({ requestNumber }) => requestNumber);
+
+const fails = (work: Promise<unknown>, reason: string, words: RegExp) =>
+  assert.rejects(work, (error: BilanciaError) => {
+    assert.equal(error.reason, reason);
+    assert.match(error.message, words);
+    return true;
+  });
+
+async function withQueue(run: (opened: Opened, folder: string) => Promise<void>): Promise<void> {
+  await withTempFolder(async (folder) => {
+    const opened = await openQueue(folder);
+    try {
+      await run(opened, folder);
+    } finally {
+      await opened.stop();
+    }
+  });
+}
+
+const sizes: readonly (readonly [string, number])[] = [
+  ["empty", 0],
+  ["in the ledger", 5],
+  ["in the spool's file", 3_000_000],
+];
+
+describe("dead letters", () => {
+  it("are listed with what is known of them, in pages, in order", () =>
+    withQueue(async (opened) => {
+      const all = [await die(opened), await die(opened, 100_000), await die(opened)];
+      assert.deepEqual(await numbers(opened), all);
+      assert.deepEqual(await numbers(opened, 0n, 2), all.slice(0, 2));
+      assert.deepEqual(await numbers(opened, all[1], 2), all.slice(2));
+      assert.deepEqual(await numbers(opened, 2n ** 64n - 1n), []);
+      const letter = await opened.letters.find(all[1] ?? 0n);
+      assert.equal(letter.sizeBytes, 100_000);
+      assert.deepEqual(letter.rejection, givenUp);
+      assert.equal(letter.client, "test");
+      assert.equal(letter.attemptCount, 2);
+      assert.deepEqual(
+        letter.attempts.map(({ number, server }) => [number, server]),
+        [
+          [1, "storage-1"],
+          [2, "storage-2"],
+        ],
+      );
+    }));
+
+  for (const [where, sizeBytes] of sizes) {
+    it(`survive a restart, can be read, and are retried under their number: ${where}`, () =>
+      withTempFolder(async (folder) => {
+        const before = await openQueue(folder);
+        const requestNumber = await die(before, sizeBytes);
+        assert.deepEqual(await numbers(before), [requestNumber]);
+        await before.stop();
+        const opened = await openQueue(folder);
+        try {
+          assert.equal(opened.queue.take(), undefined);
+          assert.deepEqual(await numbers(opened), [requestNumber]);
+          const { content } = await opened.letters.read(requestNumber);
+          assert.deepEqual(await readOut(content), { sizeBytes, end: "end" });
+          content.close();
+          await opened.letters.retry(requestNumber);
+          assert.deepEqual(await numbers(opened), []);
+          const delivery = take(opened.queue);
+          assert.equal(delivery.requestNumber, requestNumber);
+          assert.equal(delivery.failures, 0);
+          assert.deepEqual(await readOut(delivery.read()), { sizeBytes, end: "end" });
+          assert.equal(delivery.begin("storage-3"), 3, "attempt numbers go on");
+          delivery.stored({ ...saved, sizeBytes });
+          assert.equal(opened.queue.find({ requestNumber })?.state.kind, "stored");
+          await eventually("no spool file", async () => (await opened.spooled()).length === 0);
+          assert.equal(opened.spool.memoryBytes, 0);
+          assert.equal(opened.queue.counts().queuedBytes, 0);
+        } finally {
+          await opened.stop();
+        }
+      }));
+
+    it(`are discarded for good, and stay known with the reason: ${where}`, () =>
+      withTempFolder(async (folder) => {
+        const description = describeFile({ ack: "queued" });
+        const before = await openQueue(folder);
+        const requestNumber = await die(before, sizeBytes, description);
+        await before.letters.discard(requestNumber);
+        assert.deepEqual(await numbers(before), []);
+        assert.deepEqual(await before.spooled(), []);
+        assert.equal(before.spool.memoryBytes, 0);
+        await before.stop();
+        const opened = await openQueue(folder);
+        try {
+          assert.deepEqual(await numbers(opened), []);
+          for (const key of [{ requestNumber }, { uploadId: description.uploadId }]) {
+            const state = opened.queue.find(key)?.state;
+            assert.ok(state?.kind === "dead");
+            assert.equal(state.rejection.reason, "ATTEMPTS_EXHAUSTED");
+            assert.match(state.rejection.message, /after 10 attempts; discarded by an operator$/);
+          }
+          await fails(opened.letters.retry(requestNumber), "NOT_A_DEAD_LETTER", /its bytes are not kept/);
+          const again = openUpload(opened.queue, description, new RecordingListener());
+          assert.equal(again.requestNumber, requestNumber + 1n, "sent again, it begins anew");
+          assert.equal(again.receivedBytes, 0);
+        } finally {
+          await opened.stop();
+        }
+      }));
+  }
+
+  it("have all bytes on disk, although the file was passed on while it arrived", () =>
+    withQueue(async (opened) => {
+      const requestNumber = await die(opened, 5_000_000, describeFile({ ack: "stored" }));
+      assert.deepEqual(await numbers(opened), [requestNumber]);
+      const { content } = await opened.letters.read(requestNumber);
+      assert.deepEqual(await readOut(content), { sizeBytes: 5_000_000, end: "end" });
+      content.close();
+    }));
+
+  it("survive a restart after a retry, as queued uploads", () =>
+    withTempFolder(async (folder) => {
+      const before = await openQueue(folder);
+      const requestNumber = await die(before, 100_000);
+      await before.letters.retry(requestNumber);
+      await before.stop();
+      const opened = await openQueue(folder);
+      try {
+        assert.deepEqual(await numbers(opened), []);
+        assert.equal(take(opened.queue).begin("storage-1"), 3);
+      } finally {
+        await opened.stop();
+      }
+    }));
+
+  it("get the whole time for their delivery anew, and can die again", () =>
+    withTempFolder(async (folder) => {
+      let nowMs = 1_000;
+      const opened = await openQueue(folder, () => nowMs);
+      try {
+        const requestNumber = await die(opened);
+        nowMs = 90_000_000;
+        await opened.letters.retry(requestNumber);
+        const delivery = take(opened.queue);
+        assert.equal(delivery.receivedAtMs, 1_000);
+        assert.equal(delivery.dueSinceMs, 90_000_000);
+        delivery.begin("storage-1");
+        delivery.reject("refused", givenUp);
+        const [letter] = await opened.letters.list(0n, 10);
+        assert.equal(letter?.requestNumber, requestNumber);
+        assert.equal(letter?.attemptCount, 3);
+        assert.equal(letter?.givenUpAtMs, 90_000_000);
+        await opened.letters.discard(requestNumber);
+        assert.deepEqual(await numbers(opened), []);
+      } finally {
+        await opened.stop();
+      }
+    }));
+
+  it("are retried once, and never discarded after that, however many ask at the same time", () =>
+    withQueue(async (opened) => {
+      const requestNumber = await die(opened, 100_000);
+      const { letters } = opened;
+      const asked = [letters.retry(requestNumber), letters.retry(requestNumber), letters.discard(requestNumber)];
+      const results = await Promise.allSettled(asked);
+      assert.deepEqual(
+        results.map(({ status }) => status),
+        ["fulfilled", "rejected", "rejected"],
+      );
+      assert.deepEqual(await readOut(take(opened.queue).read()), { sizeBytes: 100_000, end: "end" });
+    }));
+
+  it("are neither unknown uploads nor those that are queued, stored or cancelled", () =>
+    withQueue(async (opened) => {
+      const { queue, letters } = opened;
+      await fails(letters.retry(99n), "UNKNOWN_UPLOAD", /no upload has the number 99/);
+      const stored = sendFile(queue, describeFile(), new RecordingListener()).requestNumber;
+      const delivery = take(queue);
+      delivery.begin("storage-1");
+      delivery.stored(saved);
+      const queued = sendFile(queue, describeFile(), new RecordingListener()).requestNumber;
+      const cancelled = sendFile(queue, describeFile({ ack: "queued" }), new RecordingListener()).requestNumber;
+      queue.cancel({ requestNumber: cancelled });
+      for (const [requestNumber, words] of [
+        [stored, /expected a dead letter; upload \d+ is stored on storage-1/],
+        [queued, /is queued/],
+        [cancelled, /is dead \(CANCELLED: .*\), and its bytes are not kept/],
+      ] as const) {
+        for (const ask of ["find", "retry", "discard", "read"] as const)
+          await fails(letters[ask](requestNumber), "NOT_A_DEAD_LETTER", words);
+      }
+      assert.deepEqual(await numbers(opened), []);
+    }));
+
+  it("do not exist in a queue in memory", () =>
+    withTempFolder(async (folder) => {
+      const opened = await openQueue(folder, Date.now, false);
+      try {
+        const requestNumber = await die(opened);
+        assert.deepEqual(await numbers(opened), []);
+        await fails(opened.letters.retry(requestNumber), "NOT_A_DEAD_LETTER", /its bytes are not kept/);
+      } finally {
+        await opened.stop();
+      }
+    }));
+});
