@@ -15,8 +15,8 @@ const indexEntryBytes = 8;
  */
 export class SpoolFile {
   readonly #path: string;
-  #data: FileHandle | undefined;
-  #index: FileHandle | undefined;
+  /** One opening for all who use it: two at the same time would leave one pair of handles behind. */
+  #opening: Promise<Handles> | undefined;
   #pieces: number;
   #closed = false;
 
@@ -95,10 +95,11 @@ export class SpoolFile {
 
   async close(): Promise<void> {
     this.#closed = true;
-    const handles = [this.#data, this.#index];
-    this.#data = undefined;
-    this.#index = undefined;
-    await Promise.all(handles.map((handle) => handle?.close()));
+    const opening = this.#opening;
+    this.#opening = undefined;
+    // What could not be opened need not be closed.
+    const handles = await opening?.catch(() => undefined);
+    if (handles) await Promise.all([handles.data.close(), handles.index.close()]);
   }
 
   async remove(): Promise<void> {
@@ -106,12 +107,33 @@ export class SpoolFile {
     await Promise.all([rm(`${this.#path}.part`, { force: true }), rm(`${this.#path}.index`, { force: true })]);
   }
 
-  async #open(): Promise<{ data: FileHandle; index: FileHandle }> {
+  async #open(): Promise<Handles> {
     if (this.#closed) throw new Error("the spool file is closed");
-    // "r+" would refuse a new file, "w+" would empty an old one, "a+" would ignore positions.
-    this.#data ??= await openOrCreate(`${this.#path}.part`);
-    this.#index ??= await openOrCreate(`${this.#path}.index`);
-    return { data: this.#data, index: this.#index };
+    this.#opening ??= openBoth(this.#path);
+    const opening = this.#opening;
+    try {
+      return await opening;
+    } catch (error) {
+      // The next use tries again: a full disk or a lack of handles passes.
+      if (this.#opening === opening) this.#opening = undefined;
+      throw error;
+    }
+  }
+}
+
+interface Handles {
+  readonly data: FileHandle;
+  readonly index: FileHandle;
+}
+
+async function openBoth(path: string): Promise<Handles> {
+  // "r+" would refuse a new file, "w+" would empty an old one, "a+" would ignore positions.
+  const data = await openOrCreate(`${path}.part`);
+  try {
+    return { data, index: await openOrCreate(`${path}.index`) };
+  } catch (error) {
+    await data.close();
+    throw error;
   }
 }
 
