@@ -37,6 +37,8 @@ export interface BalancerOptions {
   readonly adminListen?: string;
   /** More arguments of `bilancia-balancer`. */
   readonly args?: readonly string[];
+  /** Where it is to find a server, when not at the server's own address: for a proxy in between. */
+  readonly serverAddress?: (name: string) => string;
 }
 
 /** What to start. */
@@ -159,14 +161,17 @@ export class LocalCluster {
 
   /** Starts the balancer if it is not running, on the same ports and state as before. */
   async startBalancer(): Promise<void> {
-    const { stateDir, logFile, listen = freePort, adminListen = freePort, args = [] } = this.#options.balancer;
+    const { stateDir, logFile, listen = freePort, adminListen = freePort, args = [], serverAddress } = this.#options.balancer;
     const before = this.#slots.get(balancerName)?.ready;
     mkdirSync(stateDir, { recursive: true });
     mkdirSync(path.dirname(logFile), { recursive: true });
     await this.#start(balancerName, balancerScript, [
       ...["--listen", before?.address ?? listen, "--admin-listen", before?.adminAddress ?? adminListen],
       ...["--state-dir", stateDir, "--log-file", logFile],
-      ...this.servers.flatMap((s) => ["--server", `name=${s.name},address=${s.address},weight=${s.weight}`]),
+      ...this.servers.flatMap(({ name, address, weight }) => [
+        "--server",
+        `name=${name},address=${serverAddress?.(name) ?? address},weight=${weight}`,
+      ]),
       ...args,
     ]);
   }

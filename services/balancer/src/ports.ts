@@ -86,10 +86,13 @@ export interface Outbox {
   onSettled(callback: (settled: SettledUpload) => void): void;
   /** What was with a server when the balancer last ended: whether it arrived there is not known. */
   suspicions(): readonly Suspicion[];
-  /** A server turns out to hold a file whose bytes the balancer has lost in a restart: the upload is stored after all. */
-  found(requestNumber: bigint, server: string, saved: SavedFile): void;
-  /** It is known now what a server holds of an upload: it need not be suspected after the next restart. */
-  cleared(requestNumber: bigint, server: string): void;
+  /**
+   * A server turns out to hold a file whose bytes the balancer has lost in a restart: the upload is stored after all. Returns false where it is not taken for that,
+   * because its client has come back and sends it again: the server stays suspected.
+   */
+  found(requestNumber: bigint, server: string, saved: SavedFile): boolean;
+  /** It is known now what attempts up to this one have left on a server: they need not be suspected after the next restart. */
+  cleared(requestNumber: bigint, server: string, upToAttempt: number): void;
 }
 
 /** What a server says of a file that it holds. */
@@ -139,8 +142,8 @@ export interface Delivery {
    * `undefined` when there is nothing to wait for.
    */
   intend(): Promise<void> | undefined;
-  /** The server has it. */
-  stored(saved: SavedFile): void;
+  /** The server has it. Returns false where that comes too late, because the upload has been given up meanwhile: the server's copy is one too many. */
+  stored(saved: SavedFile): boolean;
   /** The attempt failed: the upload goes back to the queue and is given out again after `delayMs`. */
   requeue(outcome: Exclude<AttemptOutcome, "saved">, message: string, delayMs: number): void;
   /**

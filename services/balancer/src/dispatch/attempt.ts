@@ -6,8 +6,8 @@ import type { StorageLink } from "./storage-link.js";
 
 /** What came of an attempt. */
 export interface AttemptResult {
-  /** `void`: the bytes stopped coming before the end, so nothing was asked of the server. */
-  readonly outcome: SaveOutcome | { readonly kind: "void" };
+  /** `void`: the bytes stopped coming before the end, or the intent could not be recorded, so nothing was asked of the server. */
+  readonly outcome: SaveOutcome | { readonly kind: "void"; readonly pauseMs: number };
   /** Whether the server may hold the file: the finish frame may have reached it. */
   readonly finishSent: boolean;
 }
@@ -30,7 +30,7 @@ export async function attemptDelivery(
     if (!whole) return await sendLarge(delivery, header(delivery, undefined, attempt, ledger), stream, clock);
     // The promise is only awaited where there is one: a small file costs no turn of the event loop here.
     const intent = delivery.intend();
-    if (intent) await intent;
+    if (intent && !(await isRecorded(intent))) return unrecorded;
     finishSent = true;
     const { data, crc32c } = whole;
     const outcome = stream.expect(delivery.requestNumber);
@@ -64,10 +64,11 @@ async function sendLarge(
       if (outcome) break;
       if (content.kind === "broken") {
         stream.cancel();
-        return { outcome: { kind: "void" }, finishSent };
+        return { outcome: { kind: "void", pauseMs: 0 }, finishSent };
       }
       if (content.kind === "end") {
-        await delivery.intend();
+        const intent = delivery.intend();
+        if (intent && !(await isRecorded(intent))) return unrecorded;
         finishSent = true;
         const { sizeBytes, sha256 } = content;
         stream.push({ offset: sizeBytes, data: noBytes, finish: { sizeBytes: BigInt(sizeBytes), sha256 } });
@@ -84,6 +85,17 @@ async function sendLarge(
     reader.close();
     if (!finishSent) stream.cancel();
   }
+}
+
+/** The disk may be full: the upload waits, and no attempt is counted. */
+const unrecorded: AttemptResult = { outcome: { kind: "void", pauseMs: 1_000 }, finishSent: false };
+
+/** Whether an intent has become durable. Why it has not is the queue's to report. */
+function isRecorded(intent: Promise<void>): Promise<boolean> {
+  return intent.then(
+    () => true,
+    () => false,
+  );
 }
 
 const noBytes = new Uint8Array(0);

@@ -122,7 +122,7 @@ export class Dispatcher {
     const { name } = server.backend;
     switch (outcome.kind) {
       case "void":
-        delivery.release(0);
+        delivery.release(outcome.pauseMs);
         return;
       case "saved": {
         const { saved } = outcome;
@@ -136,7 +136,10 @@ export class Dispatcher {
         server.storedFiles += 1;
         server.storedBytes += sizeBytes;
         const { storedName, sha256, textStats } = saved;
-        delivery.stored({ storedName, sizeBytes, sha256, textStats: toTextStats(textStats) });
+        if (delivery.stored({ storedName, sizeBytes, sha256, textStats: toTextStats(textStats) })) return;
+        const { requestNumber, description } = delivery;
+        this.#extraCopies.suspect({ server: name, requestNumber, uploadId: description.uploadId, attempt });
+        this.#extraCopies.settled({ requestNumber });
         return;
       }
       case "busy":

@@ -13,6 +13,8 @@ import type { ServerPool } from "./server-pool.js";
 import { toTextStats } from "./text-stats.js";
 
 const callTimeoutMs = 5_000;
+/** How soon a server is asked again that could not say, in milliseconds. */
+const againMs = 1_000;
 
 /**
  * Settles what lost answers leave open. A server that may hold a file is a suspect until the upload has come to rest: if on that server, all is well; if
@@ -83,14 +85,22 @@ export class ExtraCopies {
     const { name } = server.backend;
     for (let due = this.#nextDue(name); due; due = this.#nextDue(name)) {
       const { requestNumber } = due;
-      // When the server cannot be talked to now, all of this is tried again on its return.
+      // When the server cannot be talked to now, all of this is tried again on its return, or soon.
       if (server.backend.health.kind !== "healthy") return;
       const settled = this.#settled.has(requestNumber);
       const kept = settled && this.#settled.get(requestNumber) === name;
       const result = kept ? "kept" : await (settled ? this.#remove(server, due) : this.#adopt(server, due));
-      if (result === "unreachable") return;
+      if (result === "unreachable") {
+        setTimeout(() => this.#start(name), againMs).unref();
+        return;
+      }
+      if (result === "sent again") {
+        // Still a suspect, to be looked at once the upload has come to rest.
+        this.#replace(due, { ...due, bytesGone: false });
+        continue;
+      }
       if (result !== "kept") this.#observer.note({ kind: "extra-copy", requestNumber, server: name, result });
-      this.#clear(name, requestNumber);
+      this.#clear(name, due);
     }
   }
 
@@ -120,13 +130,13 @@ export class ExtraCopies {
       if (holding === Holding.HOLDING_RECEIVING) return "unreachable";
       if (holding !== Holding.HOLDING_STORED || file?.uploadId !== uploadId) return "none found";
       const { storedName, sha256, textStats } = file;
-      this.#outbox.found(requestNumber, backend.name, {
+      const taken = this.#outbox.found(requestNumber, backend.name, {
         storedName,
         sizeBytes: Number(file.sizeBytes),
         sha256,
         textStats: toTextStats(textStats),
       });
-      return "found stored";
+      return taken ? "found stored" : "sent again";
     } catch (error) {
       if ((error as ServiceError).code === status.UNIMPLEMENTED) return "the server has no Stat; a copy may remain";
       return "unreachable";
@@ -152,9 +162,19 @@ export class ExtraCopies {
     }
   }
 
-  #clear(name: string, requestNumber: bigint): void {
-    this.#outbox.cleared(requestNumber, name);
-    const left = this.#suspects.get(requestNumber)?.filter((suspect) => suspect.server !== name) ?? [];
+  #replace(suspicion: Suspicion, by: Suspicion): void {
+    const suspects = this.#suspects.get(suspicion.requestNumber) ?? [];
+    this.#suspects.set(
+      suspicion.requestNumber,
+      suspects.map((other) => (other === suspicion ? by : other)),
+    );
+  }
+
+  /** What a later attempt may have left there is not settled by this. */
+  #clear(name: string, { requestNumber, attempt }: Suspicion): void {
+    this.#outbox.cleared(requestNumber, name, attempt);
+    const isOpen = (suspect: Suspicion) => suspect.server !== name || suspect.attempt > attempt;
+    const left = this.#suspects.get(requestNumber)?.filter(isOpen) ?? [];
     if (left.length > 0) {
       this.#suspects.set(requestNumber, left);
       return;

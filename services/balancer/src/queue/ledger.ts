@@ -21,6 +21,8 @@ export interface Ledger {
    * @returns a promise of its being on disk, or `undefined` where nothing is kept
    */
   put(entry: LedgerEntry, bytes?: Uint8Array): Promise<void> | undefined;
+  /** Keeps a known entry anew, and leaves alone what its upload id names: that may be a later upload by now. */
+  amend(entry: LedgerEntry): Promise<void> | undefined;
   find(key: UploadKey): LedgerEntry | undefined;
   /** The bytes that were put with an entry, if they are still kept. */
   bytes(requestNumber: bigint): Uint8Array | undefined;
@@ -37,6 +39,7 @@ export interface Ledger {
 /** The ledger that keeps nothing: for `queue: memory`. */
 export const memoryLedger: Ledger = {
   put: () => undefined,
+  amend: () => undefined,
   find: () => undefined,
   bytes: () => undefined,
   freeId: () => undefined,

@@ -2,6 +2,7 @@ import { type Database, open, type RootDatabase } from "lmdb";
 import type { UploadKey } from "../ports.js";
 import type { Ledger, OpenUpload } from "./ledger.js";
 import { decodeEntry, encodeEntry, isDeadLetter, type LedgerEntry } from "./ledger-entry.js";
+import { LedgerRoom } from "./ledger-room.js";
 
 /** Told of an entry that cannot be read. Its bytes are kept aside, and the upload is treated as unknown. */
 export type OnDamage = (requestNumber: bigint, problem: string) => void;
@@ -27,15 +28,25 @@ export class LmdbLedger implements Ledger {
   readonly #open: Database<Buffer, Buffer>;
   readonly #dead: Database<Buffer, Buffer>;
   readonly #quarantine: Database<Buffer, Buffer>;
+  readonly #room: LedgerRoom;
   readonly #onDamage: OnDamage;
   #closed = false;
 
   constructor(dir: string, onDamage: OnDamage) {
     this.#onDamage = onDamage;
-    // Without `overlappingSync: false` a write would resolve before it is flushed.
-    this.#root = open({ path: dir, overlappingSync: false, encoding: "binary", keyEncoding: "binary", maxDbs: 8 });
+    this.#root = open({
+      path: dir,
+      // With it a write would resolve before it is flushed.
+      overlappingSync: false,
+      // It makes a promise of its own for each transaction that nobody can catch: a full disk would end the process. `#write` batches instead.
+      eventTurnBatching: false,
+      encoding: "binary",
+      keyEncoding: "binary",
+      maxDbs: 8,
+    });
     const table = (name: string) =>
       this.#root.openDB<Buffer, Buffer>({ name, encoding: "binary", keyEncoding: "binary" });
+    this.#room = new LedgerRoom(this.#root, dir);
     this.#entries = table("entries");
     this.#ids = table("ids");
     this.#bytes = table("bytes");
@@ -45,20 +56,21 @@ export class LmdbLedger implements Ledger {
   }
 
   put(entry: LedgerEntry, bytes?: Uint8Array): Promise<void> {
-    if (this.#closed) return Promise.reject(new Error("the ledger is closed"));
     const key = numberKey(entry.requestNumber);
-    const writes = [this.#entries.put(key, encodeEntry(entry)), this.#ids.put(idKey(entry.description.uploadId), key)];
-    if (bytes) writes.push(this.#bytes.put(key, asBuffer(bytes)));
-    else if (entry.bytesAt !== "ledger") writes.push(this.#bytes.remove(key));
-    writes.push(
-      entry.state === "stored" || entry.state === "dead"
-        ? this.#open.remove(key)
-        : this.#open.put(key, openValue(entry)),
+    return this.#write(
+      () => {
+        const writes: Promise<unknown>[] = [this.#ids.put(idKey(entry.description.uploadId), key)];
+        if (bytes) writes.push(this.#bytes.put(key, asBuffer(bytes)));
+        else if (entry.bytesAt !== "ledger") writes.push(this.#bytes.remove(key));
+        return [...writes, ...this.#putEntry(key, entry)];
+      },
+      bytes?.length,
+      isFinal(entry),
     );
-    if (isDeadLetter(entry)) writes.push(this.#dead.put(key, present));
-    // Only these can have been a dead letter before: the others are spared the write.
-    else if (entry.state === "dead" || entry.revivedAtMs !== undefined) writes.push(this.#dead.remove(key));
-    return Promise.all(writes).then(() => undefined);
+  }
+
+  amend(entry: LedgerEntry): Promise<void> {
+    return this.#write(() => this.#putEntry(numberKey(entry.requestNumber), entry));
   }
 
   find(key: UploadKey): LedgerEntry | undefined {
@@ -72,7 +84,7 @@ export class LmdbLedger implements Ledger {
 
   freeId(uploadId: string): void {
     // Not awaited: should a crash undo it, the id still names the old upload, which tells its client to retry.
-    this.#ids.remove(idKey(uploadId)).catch(() => undefined);
+    this.#write(() => [this.#ids.remove(idKey(uploadId))]).catch(() => undefined);
   }
 
   *open(): Iterable<OpenUpload> {
@@ -103,11 +115,13 @@ export class LmdbLedger implements Ledger {
     }
     for (const { requestNumber, description } of due) {
       const key = numberKey(requestNumber);
-      const removals = [this.#entries.remove(key), this.#bytes.remove(key)];
-      const named = this.#ids.get(idKey(description.uploadId));
-      if (named?.equals(key)) removals.push(this.#ids.remove(idKey(description.uploadId)));
-      // What a crash leaves is found again by the next call.
-      Promise.all(removals).catch(() => undefined);
+      this.#write(() => {
+        const removals = [this.#entries.remove(key), this.#bytes.remove(key)];
+        const named = this.#ids.get(idKey(description.uploadId));
+        if (named?.equals(key)) removals.push(this.#ids.remove(idKey(description.uploadId)));
+        return removals;
+        // What a crash leaves is found again by the next call.
+      }).catch(() => undefined);
     }
   }
 
@@ -118,6 +132,35 @@ export class LmdbLedger implements Ledger {
     await this.#root.close();
   }
 
+  #putEntry(key: Buffer, entry: LedgerEntry): Promise<unknown>[] {
+    // What is final stays listed while a server may hold an extra copy of it.
+    const listed = isSettled(entry) ? this.#open.remove(key) : this.#open.put(key, openValue(entry));
+    const writes = [this.#entries.put(key, encodeEntry(entry)), listed];
+    if (isDeadLetter(entry)) writes.push(this.#dead.put(key, present));
+    // Only these can have been a dead letter before: the others are spared the write.
+    else if (entry.state === "dead" || entry.revivedAtMs !== undefined) writes.push(this.#dead.remove(key));
+    return writes;
+  }
+
+  /** Makes writes that become durable together, or not at all. */
+  async #write(writes: () => Promise<unknown>[], bytes = 0, outcome = true): Promise<void> {
+    if (this.#closed) throw new Error("the ledger is closed");
+    const taken = this.#room.take(bytes, outcome);
+    const made: Promise<unknown>[] = [];
+    const batch = this.#root.batch(() => {
+      made.push(...writes());
+    });
+    try {
+      await Promise.all([batch, ...made]);
+    } catch (error) {
+      // Its cause is a promise that rejects by itself.
+      await (error as { commitError?: Promise<unknown> }).commitError?.catch(() => undefined);
+      throw error;
+    } finally {
+      taken();
+    }
+  }
+
   #read(key: Buffer): LedgerEntry | undefined {
     const value = this.#entries.get(key);
     if (!value) return undefined;
@@ -126,7 +169,7 @@ export class LmdbLedger implements Ledger {
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       // Kept aside whole, and out of the way: nothing is deleted, and it is reported once.
-      Promise.all([
+      this.#write(() => [
         this.#quarantine.put(key, value),
         this.#entries.remove(key),
         this.#open.remove(key),

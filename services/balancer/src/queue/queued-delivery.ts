@@ -80,12 +80,13 @@ export class QueuedDelivery implements Delivery {
     return this.#host.persist(record);
   }
 
-  stored(saved: SavedFile): void {
+  stored(saved: SavedFile): boolean {
     const record = this.#record;
     record.intended = false;
-    if (record.final) return;
+    if (record.final) return false;
     record.endAttempt("saved");
     this.#host.saved(record, record.receipt(saved, this.#host.clock.nowMs()));
+    return true;
   }
 
   requeue(outcome: Exclude<AttemptOutcome, "saved">, message: string, delayMs: number): void {

@@ -25,7 +25,7 @@ import type {
 import { DeadLetterBox } from "./dead-letter-box.js";
 import { Fifo } from "./fifo.js";
 import { type Ledger, memoryLedger } from "./ledger.js";
-import { isDeadLetter, type LedgerEntry, viewOf } from "./ledger-entry.js";
+import { type Intent, isDeadLetter, type LedgerEntry, viewOf } from "./ledger-entry.js";
 import type { Numbering } from "./numbering.js";
 import type { Piece } from "./piece.js";
 import { QueueCounters } from "./queue-counters.js";
@@ -87,7 +87,11 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     this.#host = {
       clock: parts.clock,
       observer: parts.observer,
-      persist: (record) => parts.ledger.put(record.toEntry()),
+      persist: (record) => {
+        const recorded = parts.ledger.put(record.toEntry());
+        this.#background("recording an attempt", recorded);
+        return recorded;
+      },
       saved: (record, receipt) => this.#saved(record, receipt),
       later: (record, delayMs) => this.#later(record, delayMs),
       reject: (record, rejection) => this.#reject(record, rejection),
@@ -227,23 +231,24 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     return this.#suspicions;
   }
 
-  found(requestNumber: bigint, server: string, saved: SavedFile): void {
+  found(requestNumber: bigint, server: string, saved: SavedFile): boolean {
     const record = this.#find({ requestNumber });
     // Its client may have come back and be sending it again.
-    if (!record || record.final || record.complete || record.sender) return;
+    if (!record || record.final || record.complete || record.sender) return false;
     record.complete = true;
     this.#change(record, { kind: "completed", underway: true });
     this.#saved(record, { ...record.receipt(saved, this.#parts.clock.nowMs()), server });
+    return true;
   }
 
-  cleared(requestNumber: bigint, server: string): void {
+  cleared(requestNumber: bigint, server: string, upToAttempt: number): void {
     const { ledger } = this.#parts;
+    const open = (intent: Intent) => intent.server !== server || intent.attempt > upToAttempt;
     const hot = this.#records.byNumber(requestNumber);
-    if (hot) hot.intents = hot.intents.filter((intent) => intent.server !== server);
+    if (hot) hot.intents = hot.intents.filter(open);
     const entry = hot?.toEntry() ?? ledger.find({ requestNumber });
     if (!entry) return;
-    const intents = entry.intents.filter((intent) => intent.server !== server);
-    this.#background("recording where an upload is", ledger.put({ ...entry, intents }));
+    this.#background("recording where an upload is", ledger.amend({ ...entry, intents: entry.intents.filter(open) }));
   }
 
   #suspect(entry: LedgerEntry, facts: Pick<Suspicion, "bytesGone" | "rests">): void {
@@ -314,7 +319,9 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
       this.#background("recording a retry", this.#revive(record));
       return this.#reopen(record, description, listener);
     }
-    if (!entry.complete) return this.#reopen(this.#load(entry), description, listener);
+    // Who waits for `stored` must be told of it; `queued` is all that others wait for.
+    const awaited = !receipt && !rejection && description.ack === "stored";
+    if (!entry.complete || awaited) return this.#reopen(this.#load(entry), description, listener);
     const progress: UploadProgress = receipt
       ? { kind: "stored", receipt }
       : rejection
@@ -575,6 +582,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   }
 
   #diskFailed(record: UploadRecord, where: string, error: unknown): void {
+    if (record.final) return;
     this.#parts.observer.note({ kind: "fault", where, error });
     const full = (error as NodeJS.ErrnoException).code === "ENOSPC";
     const rejection: Rejection = full

@@ -1,0 +1,94 @@
+import { execFileSync } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { BilanciaClient } from "@bilancia/cli/dist/client/bilancia-client.js";
+import { bytesSource } from "@bilancia/cli/dist/client/upload-source.js";
+import { RejectReason } from "@bilancia/proto/gen/balancer";
+import type { FaultBench } from "./fault-bench.js";
+
+/** How soon after space has returned the balancer must take files again, in milliseconds. */
+const recoveryTimeoutMs = 10_000;
+
+/** A small file system of its own, in memory, that can be filled. Whoever mounts it unmounts it. */
+export class SmallDisk {
+  readonly folder = mkdtempSync(path.join(tmpdir(), "bilancia-faults-disk-"));
+  readonly #filler = path.join(this.folder, "filler");
+
+  /** @throws Error where mounting is not permitted */
+  constructor(sizeMebibytes: number) {
+    const options = `size=${sizeMebibytes}m,nr_inodes=2000`;
+    execFileSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", this.folder], { stdio: "pipe" });
+  }
+
+  /** Takes all the space that is left. */
+  fill(): void {
+    const fd = openSync(this.#filler, "a");
+    try {
+      for (let size = 1024 * 1024; size >= 1; size = Math.floor(size / 2)) {
+        const block = Buffer.alloc(size, 1);
+        try {
+          while (writeSync(fd, block) === size);
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+        }
+      }
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Gives the space back. */
+  free(): void {
+    rmSync(this.#filler, { force: true });
+  }
+
+  unmount(): void {
+    execFileSync("umount", [this.folder], { stdio: "pipe" });
+    rmdirSync(this.folder);
+  }
+}
+
+/** P8: the balancer's disk is full for a while: it says so before it acknowledges anything, and goes on when there is space again. */
+export async function fillDisk(bench: FaultBench, cycle: number, disk: SmallDisk): Promise<void> {
+  const { random } = bench;
+  const before = bench.upload({ budgetBytes: 8 * 1024 * 1024, maxFileBytes: 2 * 1024 * 1024 });
+  await delay(random.between(50, 300));
+  disk.fill();
+  await delay(random.between(100, 400));
+  for (const sizeBytes of [1_000, 200_000, 3_000_000]) {
+    const outcome = await tryOnce(bench, `full-${cycle}-${sizeBytes}.bin`, sizeBytes);
+    if (outcome !== "QUEUE_FULL") bench.violations.push(`cycle ${cycle}: ${sizeBytes} bytes on a full disk: ${outcome}`);
+  }
+  disk.free();
+  const freedMs = performance.now();
+  for (let attempt = 0; ; attempt++) {
+    const outcome = await tryOnce(bench, `after-${cycle}-${attempt}.bin`, 200_000);
+    if (outcome === "queued") break;
+    const tookMs = Math.round(performance.now() - freedMs);
+    if (tookMs > recoveryTimeoutMs) {
+      bench.violations.push(`cycle ${cycle}: ${tookMs} ms after space has returned: ${outcome}`);
+      break;
+    }
+    await delay(100);
+  }
+  await bench.settle(before, cycle);
+}
+
+/** Sends one file that is to be queued, without a second try; says what came of it. */
+async function tryOnce({ cluster, oracle, random }: FaultBench, name: string, sizeBytes: number): Promise<string> {
+  const client = new BilanciaClient({ address: cluster.balancer.address, rejectionRetryCount: 0, retryForMs: 5_000 });
+  const bytes = random.bytes(sizeBytes);
+  oracle.sending(name, bytes);
+  try {
+    for await (const result of client.upload([bytesSource(name, bytes)], { ack: "queued" })) {
+      if (result.state === "queued") oracle.acknowledged(result.name, result.uploadId);
+      if (result.state === "rejected") return RejectReason[result.rejection.reason].replace("REJECT_REASON_", "");
+      return result.state === "failed" ? `failed: ${result.message}` : result.state;
+    }
+    return "no result";
+  } finally {
+    client.close();
+  }
+}

@@ -1,0 +1,34 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { CuttingProxy } from "./cutting-proxy.js";
+import type { FaultBench } from "./fault-bench.js";
+
+/** How a storage server is lost. */
+const ways = ["killed", "answers cut, then killed", "frozen, then killed", "answers cut"] as const;
+
+/** P2: storage servers are lost at random moments, also between the save and its answer, and come back. */
+export async function loseServer(
+  bench: FaultBench,
+  cycle: number,
+  proxies: ReadonlyMap<string, CuttingProxy>,
+): Promise<void> {
+  const { cluster, random } = bench;
+  const name = random.pick(["storage-1", "storage-2", "storage-3"]);
+  const way = random.pick(ways);
+  const uploaders = bench.upload();
+  await delay(random.between(50, 300));
+  if (way.startsWith("answers cut")) {
+    proxies.get(name)?.cutAnswers(random.between(1, 3));
+    await delay(random.between(20, 200));
+  }
+  if (way === "frozen, then killed") {
+    process.kill(cluster.server(name).pid, "SIGSTOP");
+    await delay(random.between(20, 300));
+  }
+  if (way !== "answers cut") {
+    await cluster.killServer(name, "SIGKILL");
+    await delay(random.between(0, 300));
+    await cluster.startServer(name);
+  }
+  proxies.get(name)?.cutAnswers(0);
+  await bench.settle(uploaders, cycle);
+}

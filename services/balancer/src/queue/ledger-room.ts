@@ -1,0 +1,87 @@
+import { closeSync, fstatSync, fsyncSync, openSync, writeSync } from "node:fs";
+import path from "node:path";
+import type { RootDatabase } from "lmdb";
+
+/** Thrown in place of a write that the disk has no room for. */
+export class DiskFull extends Error {
+  readonly code = "ENOSPC";
+
+  constructor() {
+    super("the ledger's disk is full");
+  }
+}
+
+/** How much is made ready at a time, in bytes. */
+const growBytes = 8 * 1024 * 1024;
+/** Room below which more is made ready, and below which nothing new is taken: what is left is for outcomes. In bytes. */
+const lowBytes = 4 * 1024 * 1024;
+const reserveBytes = 2 * 1024 * 1024;
+/** What is never used up: tables grow by more than what is put. In bytes. */
+const leastBytes = 512 * 1024;
+/** What a write may take beyond its own bytes: pages of each table, in bytes. */
+const overheadBytes = 8 * 1024;
+
+/**
+ * The room at the end of the ledger's file, made ready before it is needed. LMDB does not survive a full disk: a failed write of its own can damage the process's
+ * memory. So the file is kept longer than LMDB has used of it, and a write that might not fit is refused before LMDB sees it.
+ */
+export class LedgerRoom {
+  readonly #root: RootDatabase<Buffer, Buffer>;
+  readonly #file: string;
+  #pendingBytes = 0;
+  #roomBytes = 0;
+
+  constructor(root: RootDatabase<Buffer, Buffer>, dir: string) {
+    this.#root = root;
+    this.#file = path.join(dir, "data.mdb");
+  }
+
+  /**
+   * Takes room for a write; returns what to call when it has been made or has failed.
+   *
+   * @param outcome whether it ends something: it may then use what is kept back from new uploads
+   * @throws DiskFull
+   */
+  take(bytes: number, outcome: boolean): () => void {
+    const neededBytes = bytes + overheadBytes;
+    const keptBytes = outcome ? leastBytes : reserveBytes;
+    if (this.#roomBytes - neededBytes < lowBytes) this.#look(neededBytes);
+    if (this.#roomBytes - neededBytes < keptBytes) throw new DiskFull();
+    this.#roomBytes -= neededBytes;
+    this.#pendingBytes += neededBytes;
+    return () => {
+      this.#pendingBytes -= neededBytes;
+    };
+  }
+
+  /** Measures anew, for much of what was counted has used pages that had become free; makes more room where there is little. */
+  #look(neededBytes: number): void {
+    const fd = openSync(this.#file, "r+");
+    try {
+      this.#roomBytes = this.#measure(fd);
+      if (this.#roomBytes - neededBytes >= lowBytes) return;
+      // Within a transaction no other one writes to the file.
+      this.#root.transactionSync(() => grow(fd, growBytes + neededBytes));
+      this.#roomBytes = this.#measure(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #measure(fd: number): number {
+    const { lastPageNumber, pageSize } = this.#root.getStats() as { lastPageNumber: number; pageSize: number };
+    return fstatSync(fd).size - (lastPageNumber + 1) * pageSize - this.#pendingBytes;
+  }
+}
+
+/** Lengthens a file, by zeros that are really on disk; by less where the disk is full. */
+function grow(fd: number, bytes: number): void {
+  const zeros = Buffer.alloc(256 * 1024);
+  const beginBytes = fstatSync(fd).size;
+  try {
+    for (let grown = 0; grown < bytes; ) grown += writeSync(fd, zeros, 0, zeros.length, beginBytes + grown);
+    fsyncSync(fd);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+  }
+}
