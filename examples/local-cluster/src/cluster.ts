@@ -161,7 +161,14 @@ export class LocalCluster {
 
   /** Starts the balancer if it is not running, on the same ports and state as before. */
   async startBalancer(): Promise<void> {
-    const { stateDir, logFile, listen = freePort, adminListen = freePort, args = [], serverAddress } = this.#options.balancer;
+    const {
+      stateDir,
+      logFile,
+      listen = freePort,
+      adminListen = freePort,
+      args = [],
+      serverAddress,
+    } = this.#options.balancer;
     const before = this.#slots.get(balancerName)?.ready;
     mkdirSync(stateDir, { recursive: true });
     mkdirSync(path.dirname(logFile), { recursive: true });

@@ -1,4 +1,4 @@
-import { createServer, type Server, type Socket, connect } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 
 /**
  * A TCP proxy between the balancer and one storage server that can cut connections at the worst moment: when an answer is on its way back, after the save. Whoever makes

@@ -58,7 +58,12 @@ export class FaultBench {
       logDir: path.join(folder, "logs"),
       onUnexpectedExit: (name, exit) => bench.violations.push(`${name} ended by itself: ${JSON.stringify(exit)}`),
     });
-    const bench = new FaultBench(folder, cluster, new Oracle(path.join(folder, "acknowledged.jsonl")), new Random(seed));
+    const bench = new FaultBench(
+      folder,
+      cluster,
+      new Oracle(path.join(folder, "acknowledged.jsonl")),
+      new Random(seed),
+    );
     options.onCluster?.(cluster);
     await cluster.start();
     return bench;
@@ -132,6 +137,8 @@ export class FaultBench {
   async #assertEmpty(): Promise<void> {
     const { receivingFiles, queuedFiles, dispatchingFiles } = await balancerStatus(this.cluster.balancer.adminAddress);
     if (receivingFiles + queuedFiles + dispatchingFiles === 0n) return;
-    throw new Error(`the queue is not empty: ${receivingFiles} receiving, ${queuedFiles} queued, ${dispatchingFiles} dispatching`);
+    throw new Error(
+      `the queue is not empty: ${receivingFiles} receiving, ${queuedFiles} queued, ${dispatchingFiles} dispatching`,
+    );
   }
 }

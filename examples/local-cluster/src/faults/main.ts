@@ -71,7 +71,9 @@ async function run(name: string, test: FaultTest): Promise<boolean> {
   );
   if (bench.violations.length === 0) return true;
   for (const violation of bench.violations.slice(0, 40)) console.error(`  ${violation}`);
-  console.error(`${name} failed: ${bench.violations.length} violations, seed ${seed}, files and logs in ${bench.folder}`);
+  console.error(
+    `${name} failed: ${bench.violations.length} violations, seed ${seed}, files and logs in ${bench.folder}`,
+  );
   return false;
 }
 
@@ -88,7 +90,9 @@ async function withProxies(): Promise<Preparation> {
   const byName = new Map(started);
   proxies = byName;
   return {
-    options: { serverAddress: (name) => byName.get(name)?.address ?? "", onCluster: (made) => {
+    options: {
+      serverAddress: (name) => byName.get(name)?.address ?? "",
+      onCluster: (made) => {
         cluster = made;
       },
     },

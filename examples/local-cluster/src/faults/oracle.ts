@@ -45,7 +45,10 @@ export class Oracle {
   /** A client was told that its file is safe. */
   acknowledged(name: string, uploadId: string): void {
     const sent = this.#sent.get(name);
-    writeSync(this.#fd, `${JSON.stringify({ upload_id: uploadId, name, sha256: sent?.sha256, size: sent?.sizeBytes })}\n`);
+    writeSync(
+      this.#fd,
+      `${JSON.stringify({ upload_id: uploadId, name, sha256: sent?.sha256, size: sent?.sizeBytes })}\n`,
+    );
     fsyncSync(this.#fd);
   }
 
