@@ -32,6 +32,12 @@ export interface Ledger {
   open(): Iterable<OpenUpload>;
   /** Dead letters with numbers beyond `after`, in order; fewer than `limit` only where no more follow. */
   deadLetters(after: bigint, limit: number): readonly LedgerEntry[];
+  /**
+   * Takes an upload off that list whose entry cannot be read any more.
+   *
+   * @returns the bytes it was listed with; `undefined` where it was not listed
+   */
+  strike(requestNumber: bigint): number | undefined;
   /** Forgets final entries that were last touched before a time; at most some thousands in one call. */
   prune(beforeMs: number): void;
 }
@@ -45,5 +51,6 @@ export const memoryLedger: Ledger = {
   freeId: () => undefined,
   open: () => [],
   deadLetters: () => [],
+  strike: () => undefined,
   prune: () => undefined,
 };

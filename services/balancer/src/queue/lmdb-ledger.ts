@@ -105,6 +105,14 @@ export class LmdbLedger implements Ledger {
     return found;
   }
 
+  strike(requestNumber: bigint): number | undefined {
+    const key = numberKey(requestNumber);
+    const listed = this.#open.get(key);
+    if (!listed) return undefined;
+    this.#write(() => [this.#open.remove(key)]).catch(() => undefined);
+    return listed.readDoubleBE(1);
+  }
+
   prune(beforeMs: number): void {
     const due: LedgerEntry[] = [];
     for (const { key } of this.#entries.getRange({ limit: pruneBatch })) {
@@ -168,13 +176,10 @@ export class LmdbLedger implements Ledger {
       return decodeEntry(value);
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
-      // Kept aside whole, and out of the way: nothing is deleted, and it is reported once.
-      this.#write(() => [
-        this.#quarantine.put(key, value),
-        this.#entries.remove(key),
-        this.#open.remove(key),
-        this.#dead.remove(key),
-      ]).catch(() => undefined);
+      // Kept aside whole, and out of the way: nothing is deleted, and it is reported once. Whoever works through the open ones strikes it off.
+      this.#write(() => [this.#quarantine.put(key, value), this.#entries.remove(key), this.#dead.remove(key)]).catch(
+        () => undefined,
+      );
       this.#onDamage(key.readBigUInt64BE(0), problem);
       return undefined;
     }

@@ -15,6 +15,10 @@ export class QueueCounters {
     this.#files[state] += 1;
   }
 
+  leave(state: StateName): void {
+    this.#files[state] -= 1;
+  }
+
   move(from: StateName, to: StateName): void {
     this.#files[from] -= 1;
     this.#files[to] += 1;

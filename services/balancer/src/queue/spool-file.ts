@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { crc32c } from "@node-rs/crc32";
 import type { Piece } from "./piece.js";
@@ -33,9 +33,7 @@ export class SpoolFile {
     let sizeBytes: number;
     try {
       index = readFileSync(`${path}.index`);
-      const data = openSync(`${path}.part`, "r");
-      sizeBytes = fstatSync(data).size;
-      closeSync(data);
+      sizeBytes = statSync(`${path}.part`).size;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
       throw error;

@@ -32,7 +32,7 @@ import { QueueCounters } from "./queue-counters.js";
 import { type DeliveryHost, QueuedDelivery } from "./queued-delivery.js";
 import { RecordIndex } from "./record-index.js";
 import type { Spool } from "./spool.js";
-import { SpoolFile } from "./spool-file.js";
+import { DamagedSpool, SpoolFile } from "./spool-file.js";
 import { UploadContent } from "./upload-content.js";
 import { UploadRecord } from "./upload-record.js";
 
@@ -157,6 +157,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
       const requestNumber = this.#returned.shift() ?? this.#fresh.shift();
       if (requestNumber === undefined) return undefined;
       const record = this.#find({ requestNumber });
+      if (!record) this.#strike(requestNumber);
       if (!record || record.final) continue;
       // Its client left while it stood in line; it is offered again when somebody goes on sending.
       if (!record.complete && !record.sender) {
@@ -218,8 +219,8 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
         this.#fresh.push(requestNumber);
       } else {
         const entry = ledger.find({ requestNumber });
-        if (!entry) continue;
-        if (state === "suspected") this.#suspect(entry, { rests: { server: entry.receipt?.server } });
+        if (!entry) ledger.strike(requestNumber);
+        else if (state === "suspected") this.#suspect(entry, { rests: { server: entry.receipt?.server } });
         else this.#takeUp(entry);
       }
     }
@@ -257,8 +258,16 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     for (const intent of entry.intents) this.#suspicions.push({ requestNumber, uploadId, ...intent, ...facts });
   }
 
+  /** A queued upload whose entry is damaged is not waited for any more. */
+  #strike(requestNumber: bigint): void {
+    const bytes = this.#parts.ledger.strike(requestNumber);
+    if (bytes === undefined) return;
+    this.#counters.leave("queued");
+    this.#counters.addBytes(-bytes);
+  }
+
   #takeUp(entry: LedgerEntry): void {
-    const record = this.#load(entry);
+    const record = this.#load(entry, false);
     record.endAttempt("lost", "the balancer was restarted");
     this.#counters.enter(record.state.kind);
     this.#counters.addBytes(record.content.receivedBytes);
@@ -584,12 +593,25 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   #diskFailed(record: UploadRecord, where: string, error: unknown): void {
     if (record.final) return;
     this.#parts.observer.note({ kind: "fault", where, error });
+    if (error instanceof DamagedSpool) {
+      this.#damaged(record, error);
+      return;
+    }
     const full = (error as NodeJS.ErrnoException).code === "ENOSPC";
     const rejection: Rejection = full
       ? { reason: "QUEUE_FULL", message: "the balancer's disk is full", retryAfterMs: 5_000 }
       : { reason: "INTERNAL", message: "the balancer could not keep the file" };
     record.bytesAt = "nowhere";
     this.#reject(record, rejection);
+  }
+
+  /** What is left of it is put aside, and its client may send it anew. */
+  #damaged(record: UploadRecord, { message }: DamagedSpool): void {
+    const aside = this.#parts.spool.putAside(record.requestNumber).then(() => {
+      record.bytesAt = "nowhere";
+      this.#reject(record, { reason: "INTERNAL", message });
+    });
+    this.#background("putting a damaged upload aside", aside);
   }
 
   #background(where: string, work: Promise<void> | undefined): void {
@@ -605,7 +627,8 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     return entry && (this.#records.byNumber(entry.requestNumber) ?? this.#load(entry));
   }
 
-  #load(entry: LedgerEntry): UploadRecord {
+  /** @param counted whether the entry is among the counted ones in the state it tells of */
+  #load(entry: LedgerEntry, counted = true): UploadRecord {
     const { ledger, spool } = this.#parts;
     const { requestNumber, bytesAt } = entry;
     const left = bytesAt === "file" ? SpoolFile.piecesAt(spool.pathOf(requestNumber)) : [];
@@ -615,6 +638,14 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     const record: UploadRecord = UploadRecord.restore(entry, content);
     this.#records.add(record);
     if (record.final) this.#records.finished(record);
+    else if (entry.complete && !record.complete && entry.bytesAt !== "nowhere") {
+      const detail = `${content.receivedBytes} of ${entry.receivedBytes} bytes are left of ${entry.description.name}`;
+      this.#parts.observer.note({ kind: "quarantined", what: "upload", detail, requestNumber });
+    }
+    if (counted && entry.state === "queued" && !record.complete) {
+      this.#counters.move("queued", "receiving");
+      this.#counters.addBytes(content.receivedBytes - entry.receivedBytes);
+    }
     return record;
   }
 

@@ -1,0 +1,244 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readdir, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { open } from "lmdb";
+import type { Occurrence } from "../ports.js";
+import { eventually } from "../test-support/eventually.js";
+import {
+  chunkAt,
+  describeFile,
+  openUpload,
+  RecordingListener,
+  readOut,
+  sendFile,
+} from "../test-support/queue-fixtures.js";
+import { LmdbLedger } from "./lmdb-ledger.js";
+import { Numbering } from "./numbering.js";
+import { Spool } from "./spool.js";
+import { UploadQueue } from "./upload-queue.js";
+
+const saved = { storedName: "1_a.bin", sizeBytes: 5, sha256: new Uint8Array(32) };
+
+describe("the queue after a crash", () => {
+  let folder: string;
+  let ledger: LmdbLedger;
+  let queue: UploadQueue;
+  let damaged: bigint[];
+  let noted: Occurrence[];
+
+  /** Starts on what is in the folder. */
+  async function start(): Promise<void> {
+    damaged = [];
+    noted = [];
+    ledger = new LmdbLedger(path.join(folder, "ledger"), (requestNumber) => damaged.push(requestNumber));
+    const spool = new Spool(path.join(folder, "spool"), { maxMemoryBytes: 8 * 1024 * 1024 });
+    await spool.open();
+    queue = new UploadQueue({
+      numbering: await Numbering.open(folder),
+      spool,
+      ledger,
+      limits: { maxFiles: 1_000, maxBytes: 1e9, maxFileBytes: 1e8, minFreeDiskBytes: 0 },
+      clock: { nowMs: Date.now, random: Math.random },
+      observer: { note: (occurrence) => noted.push(occurrence) },
+      retentionMs: 60_000,
+      unfinishedExpiryMs: 60_000,
+      maxFinishedInMemory: 1_000,
+    });
+    await queue.recover();
+  }
+
+  /** What is durable stays; everything else is gone. The queue is not asked. */
+  async function crash(): Promise<void> {
+    await ledger.close();
+    await start();
+  }
+
+  const waiting = () => {
+    const { receivingFiles, queuedFiles, dispatchingFiles, queuedBytes } = queue.counts();
+    return { receivingFiles, queuedFiles, dispatchingFiles, queuedBytes };
+  };
+
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), "bilancia-recovery-"));
+    await start();
+  });
+  afterEach(async () => {
+    queue.stop();
+    await ledger.close();
+    await rm(folder, { recursive: true, force: true, maxRetries: 10 });
+  });
+
+  async function queued(sizeBytes: number): Promise<bigint> {
+    const listener = new RecordingListener();
+    const { requestNumber } = sendFile(queue, describeFile({ ack: "queued" }), listener, sizeBytes);
+    await eventually("queued", () => listener.told.includes("queued"));
+    return requestNumber;
+  }
+
+  it("delivers what it had acknowledged, of every size, in order", async () => {
+    const sizes = [0, 5, 100_000, 3_000_000];
+    const numbers: bigint[] = [];
+    for (const size of sizes) numbers.push(await queued(size));
+    await crash();
+    assert.equal(queue.counts().queuedFiles, 4);
+    for (const [index, sizeBytes] of sizes.entries()) {
+      const delivery = queue.take();
+      assert.equal(delivery?.requestNumber, numbers[index]);
+      assert.deepEqual(await readOut((delivery as NonNullable<typeof delivery>).read()), { sizeBytes, end: "end" });
+      delivery?.begin("storage-1");
+      delivery?.stored(saved);
+    }
+    assert.deepEqual(waiting(), { receivingFiles: 0, queuedFiles: 0, dispatchingFiles: 0, queuedBytes: 0 });
+  });
+
+  it("suspects the server of an attempt whose answer it has not seen, also where its own bytes are gone", async () => {
+    const kept = await queued(5);
+    const gone = sendFile(queue, describeFile(), new RecordingListener()).requestNumber;
+    for (let delivery = queue.take(); delivery; delivery = queue.take()) {
+      delivery.begin("storage-1");
+      await delivery.intend();
+    }
+    await crash();
+    const facts = queue.suspicions().map(({ requestNumber, server, attempt, bytesGone }) => ({
+      ...{ requestNumber, server, attempt, bytesGone },
+    }));
+    assert.deepEqual(facts, [
+      { requestNumber: kept, server: "storage-1", attempt: 1, bytesGone: false },
+      { requestNumber: gone, server: "storage-1", attempt: 1, bytesGone: true },
+    ]);
+    assert.equal(queue.find({ requestNumber: gone })?.state.kind, "receiving");
+    assert.ok(queue.found(gone, "storage-1", saved));
+    assert.equal(queue.find({ requestNumber: gone })?.state.kind, "stored");
+  });
+
+  it("does not take a server's copy for the outcome of an upload that is being sent again", async () => {
+    const description = describeFile();
+    const { requestNumber } = sendFile(queue, description, new RecordingListener());
+    const delivery = queue.take();
+    delivery?.begin("storage-1");
+    await delivery?.intend();
+    await crash();
+    openUpload(queue, description, new RecordingListener());
+    assert.equal(queue.found(requestNumber, "storage-1", saved), false);
+    assert.equal(queue.find({ requestNumber })?.state.kind, "receiving");
+  });
+
+  it("suspects the servers of ended uploads that may hold an extra copy, until they are cleared", async () => {
+    const requestNumber = await queued(5);
+    const first = queue.take();
+    first?.begin("storage-1");
+    await first?.intend();
+    first?.requeue("lost", "no answer", 0);
+    const second = queue.take();
+    second?.begin("storage-2");
+    await second?.intend();
+    second?.stored(saved);
+    await crash();
+    const [suspicion, ...others] = queue.suspicions();
+    assert.deepEqual(others, []);
+    assert.deepEqual(suspicion?.rests, { server: "storage-2" });
+    assert.deepEqual(
+      [suspicion?.requestNumber, suspicion?.server, suspicion?.attempt],
+      [requestNumber, "storage-1", 1],
+    );
+    queue.cleared(requestNumber, "storage-1", 1);
+    await crash();
+    assert.deepEqual(queue.suspicions(), []);
+  });
+
+  it("keeps the suspicion of a later attempt when an earlier one is cleared", async () => {
+    const requestNumber = await queued(5);
+    for (const _ of [1, 2]) {
+      const delivery = queue.take();
+      delivery?.begin("storage-1");
+      await delivery?.intend();
+      delivery?.requeue("lost", "no answer", 0);
+    }
+    queue.cleared(requestNumber, "storage-1", 1);
+    await crash();
+    assert.deepEqual(
+      queue.suspicions().map(({ attempt }) => attempt),
+      [2],
+    );
+  });
+
+  it("leaves an upload id with its latest upload when an earlier one is cleared", async () => {
+    const description = describeFile();
+    const early = sendFile(queue, description, new RecordingListener());
+    const delivery = queue.take();
+    delivery?.begin("storage-1");
+    await delivery?.intend();
+    delivery?.reject("lost", { reason: "INTERNAL", message: "test" });
+    // Under the same id it begins anew, and is with a server when the balancer crashes.
+    const late = sendFile(queue, description, new RecordingListener());
+    const second = queue.take();
+    second?.begin("storage-1");
+    await second?.intend();
+    queue.cleared(early.requestNumber, "storage-1", 1);
+    await crash();
+    assert.equal(queue.find({ uploadId: description.uploadId })?.requestNumber, late.requestNumber);
+  });
+
+  it("goes on with a broken-off upload at the byte that it has", async () => {
+    const description = describeFile();
+    const upload = openUpload(queue, description, new RecordingListener());
+    upload.append(chunkAt(0, 1_000_000));
+    const index = path.join(folder, "spool", `${upload.requestNumber}.index`);
+    await eventually("the bytes in the spool", async () => (await readdir(path.dirname(index))).length === 2);
+    await eventually("the entry in the ledger", () => ledger.find(description) !== undefined);
+    await crash();
+    const again = openUpload(queue, description, new RecordingListener());
+    assert.equal(again.requestNumber, upload.requestNumber);
+    const offset = again.receivedBytes;
+    again.append(chunkAt(offset, 1_200_000 - offset));
+    again.complete({ sizeBytes: 1_200_000 });
+    const delivery = queue.take();
+    assert.ok(delivery);
+    assert.deepEqual(await readOut(delivery.read()), { sizeBytes: 1_200_000, end: "end" });
+  });
+
+  it("puts a damaged entry aside, and delivers the others", async () => {
+    const [bad, good] = [await queued(5), await queued(5)];
+    await ledger.close();
+    const root = open<Buffer, Buffer>({ path: path.join(folder, "ledger"), encoding: "binary", keyEncoding: "binary" });
+    const entries = root.openDB<Buffer, Buffer>({ name: "entries", encoding: "binary", keyEncoding: "binary" });
+    const key = Buffer.alloc(8);
+    key.writeBigUInt64BE(bad);
+    const value = Buffer.from(entries.get(key) ?? []);
+    value.writeUInt8(value.readUInt8(20) ^ 1, 20);
+    await entries.put(key, value);
+    await root.close();
+    await start();
+    const delivery = queue.take();
+    assert.equal(delivery?.requestNumber, good);
+    delivery?.begin("storage-1");
+    delivery?.stored(saved);
+    assert.deepEqual(damaged, [bad]);
+    assert.deepEqual(waiting(), { receivingFiles: 0, queuedFiles: 0, dispatchingFiles: 0, queuedBytes: 0 });
+  });
+
+  it("says what is left of an acknowledged upload whose spool file has become shorter, and lets its client send the rest", async () => {
+    const requestNumber = await queued(1_000_000);
+    await truncate(path.join(folder, "spool", `${requestNumber}.part`), 200_000);
+    await crash();
+    assert.equal(queue.take(), undefined);
+    assert.ok(
+      noted.some((occurrence) => occurrence.kind === "quarantined" && occurrence.requestNumber === requestNumber),
+    );
+    const { receivingFiles, queuedFiles } = waiting();
+    assert.deepEqual({ receivingFiles, queuedFiles }, { receivingFiles: 1, queuedFiles: 0 });
+  });
+
+  it("puts spooled bytes aside that are damaged, and deletes nothing", async () => {
+    const requestNumber = await queued(1_000_000);
+    await writeFile(path.join(folder, "spool", `${requestNumber}.part`), Buffer.alloc(1_000_000));
+    await crash();
+    const delivery = queue.take();
+    assert.ok(delivery);
+    await assert.rejects(readOut(delivery.read()), /damaged/);
+    const quarantine = path.join(folder, "spool", "quarantine");
+    await eventually("the rejection", () => queue.find({ requestNumber })?.state.kind === "dead");
+    assert.deepEqual((await readdir(quarantine)).sort(), [`${requestNumber}.index`, `${requestNumber}.part`]);
+  });
+});
