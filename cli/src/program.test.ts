@@ -261,7 +261,7 @@ describe("lb-cli", () => {
   }
 
   it("shows help with examples for every command, and its version", async () => {
-    for (const args of [[], ["ftp"], ["upload"], ["servers"], ["status"], ["shell"]]) {
+    for (const args of [[], ["ftp"], ["upload"], ["servers"], ["status"], ["shell"], ["dead-letters"]]) {
       const { code, stdout } = await run([...args, "--help"]);
       assert.equal(code, 0);
       assert.match(stdout, /Examples:\n {2}\$ /);

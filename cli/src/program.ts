@@ -12,6 +12,7 @@ import { servers } from "./commands/servers.js";
 import { shell } from "./commands/shell.js";
 import { balancerStatus, parseUploadKey, uploadStatus } from "./commands/status.js";
 import { upload } from "./commands/upload.js";
+import { addDeadLetterCommands } from "./dead-letter-program.js";
 import type { Screen } from "./output/screen.js";
 
 /** What the program works with, and where a command leaves its exit code. */
@@ -86,7 +87,9 @@ export function createProgram(host: ProgramHost): Command {
       action(async (context, options: { dir: string; ack: AckStage }, command: Command) => {
         const [unknown] = command.args;
         if (unknown !== undefined)
-          throw new UsageError(`unknown command '${unknown}'; expected ftp, upload, servers, status or shell`);
+          throw new UsageError(
+            `unknown command '${unknown}'; expected ftp, upload, servers, status, dead-letters or shell`,
+          );
         const prompter = createPrompter(host.stdin, host.screen.print);
         try {
           return await shell(options, prompter, context);
@@ -150,6 +153,8 @@ ${examples("lb-cli ftp --count 5", "lb-cli ftp --count 3 --dir documents --no-re
     .description("show the storage servers as the balancer sees them")
     .addHelpText("after", examples("lb-cli servers", "lb-cli servers --json | jq 'select(.available | not)'"))
     .action(action((context) => servers(context)));
+
+  addDeadLetterCommands(program, host, action, examples);
 
   program
     .command("status")

@@ -8,7 +8,8 @@ import { BalancerError, UnreachableError } from "./errors.js";
  */
 export function fromServiceError(error: unknown, address: string, what: string): Error {
   const { code, details } = error as Partial<ServiceError>;
-  if (code === undefined) return error instanceof Error ? error : new Error(String(error));
+  // Other errors have codes that are words.
+  if (typeof code !== "number") return error instanceof Error ? error : new Error(String(error));
   const words = details ?? "";
   const cause = { cause: error };
   if (code === grpcStatus.UNAVAILABLE) return new UnreachableError(address, connectionProblem(words), what, cause);

@@ -9,6 +9,14 @@ export function parseCount(text: string): number {
   return wholeNumber(text, 1, largestCount);
 }
 
+/** A request number: a whole number from 1, of 64 bits. */
+export function parseRequestNumber(text: string): bigint {
+  const number = /^[0-9]{1,20}$/.test(text) ? BigInt(text) : 0n;
+  if (number < 1n || number >= 2n ** 64n)
+    throw new InvalidArgumentError(`expected a request number from 1; got '${text}'`);
+  return number;
+}
+
 /** A seed: a whole number of 32 bits. */
 export function parseSeed(text: string): number {
   return wholeNumber(text, 0, 2 ** 32 - 1);

@@ -1,17 +1,13 @@
 import type { GetStatusResponse } from "@bilancia/proto/gen/admin";
-import {
-  type Attempt,
-  attemptOutcomeToJSON,
-  type QueryUploadResponse,
-  uploadStateToJSON,
-} from "@bilancia/proto/gen/balancer";
+import { type QueryUploadResponse, uploadStateToJSON } from "@bilancia/proto/gen/balancer";
 import { isUuid } from "@bilancia/proto/header-rules";
 import { fromTimestamp } from "@bilancia/proto/time";
 import { callUnary } from "@bilancia/proto/unary";
 import { BilanciaClient, type UploadKey } from "../client/bilancia-client.js";
-import { counted, humanBytes, humanCount, humanDuration, printable } from "../output/human.js";
+import { attemptFact, attemptJson } from "../output/attempts.js";
+import { type Fact, renderFacts } from "../output/facts.js";
+import { counted, humanBytes, humanCount, humanDuration } from "../output/human.js";
 import { hex, type Json, jsonNumber, jsonTime, reasonName } from "../output/json.js";
-import type { Screen } from "../output/screen.js";
 import { askAdmin } from "./admin-request.js";
 import { type CommandContext, exitCode, UsageError } from "./command-context.js";
 
@@ -33,7 +29,7 @@ export async function balancerStatus(context: CommandContext): Promise<number> {
     callUnary(client.getStatus.bind(client), {}, timeoutMs),
   );
   if (context.json) await context.screen.print(JSON.stringify(statusJson(status)));
-  else await context.screen.print(facts(statusFacts(status, Date.now()), context.screen));
+  else await context.screen.print(renderFacts(statusFacts(status, Date.now()), context.screen));
   return exitCode.ok;
 }
 
@@ -49,18 +45,11 @@ export async function uploadStatus(key: UploadKey, context: CommandContext): Pro
       return exitCode.notAllStored;
     }
     if (context.json) await screen.print(JSON.stringify(queryJson(upload)));
-    else await screen.print(facts(uploadFacts(upload), screen));
+    else await screen.print(renderFacts(uploadFacts(upload), screen));
     return exitCode.ok;
   } finally {
     client.close();
   }
-}
-
-type Fact = readonly [name: string, value: string];
-
-function facts(lines: readonly Fact[], screen: Screen): string {
-  const width = Math.max(...lines.map(([name]) => name.length));
-  return lines.map(([name, value]) => `${screen.paint("bold", name.padEnd(width))}  ${printable(value)}`).join("\n");
 }
 
 function statusFacts(status: GetStatusResponse, nowMs: number): Fact[] {
@@ -109,8 +98,6 @@ function statusJson(status: GetStatusResponse): Json {
 
 const stateName = (upload: QueryUploadResponse) =>
   uploadStateToJSON(upload.state).replace("UPLOAD_STATE_", "").toLowerCase();
-const outcomeName = (attempt: Attempt) =>
-  attemptOutcomeToJSON(attempt.outcome).replace("ATTEMPT_OUTCOME_", "").replace("UNSPECIFIED", "running").toLowerCase();
 
 function uploadFacts(upload: QueryUploadResponse): Fact[] {
   const { receipt, rejection, sizeBytes } = upload;
@@ -123,10 +110,7 @@ function uploadFacts(upload: QueryUploadResponse): Fact[] {
     ["held", humanBytes(upload.persistedBytes)],
     ["received", jsonTime(upload.receivedAt) ?? "-"],
   ];
-  for (const attempt of upload.attempts) {
-    const why = attempt.message ? `: ${attempt.message}` : "";
-    lines.push([`attempt ${attempt.number}`, `${attempt.server}, ${outcomeName(attempt)}${why}`]);
-  }
+  lines.push(...upload.attempts.map(attemptFact));
   if (receipt) {
     lines.push(
       ["server", receipt.server],
@@ -150,13 +134,7 @@ function queryJson(upload: QueryUploadResponse): Json {
     server: receipt?.server ?? null,
     storedName: receipt?.storedName ?? null,
     sha256: receipt ? hex(receipt.sha256) : null,
-    attempts: upload.attempts.map((attempt) => ({
-      number: attempt.number,
-      server: attempt.server,
-      outcome: outcomeName(attempt),
-      message: attempt.message,
-      startedAt: jsonTime(attempt.startedAt),
-    })),
+    attempts: upload.attempts.map(attemptJson),
     state: stateName(upload),
     persistedBytes: jsonNumber(upload.persistedBytes),
     receivedAt: jsonTime(upload.receivedAt),

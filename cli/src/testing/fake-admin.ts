@@ -1,11 +1,13 @@
 import { AdminService, type GetStatusResponse, type Server as ServerView } from "@bilancia/proto/gen/admin";
 import { listen } from "@bilancia/proto/grpc-server";
 import { Server, type UntypedHandleCall } from "@grpc/grpc-js";
+import { FakeDeadLetters } from "./fake-dead-letters.js";
 
 /** The balancer's admin service for tests: answers what it was given. */
 export async function startFakeAdmin(
   servers: ServerView[],
   status: GetStatusResponse,
+  deadLetters = new FakeDeadLetters(),
 ): Promise<{ readonly address: string; stop(): void }> {
   const server = new Server();
   const handlers: Record<string, UntypedHandleCall> = {
@@ -13,6 +15,7 @@ export async function startFakeAdmin(
       done(null, { servers })) as UntypedHandleCall,
     getStatus: ((_call: unknown, done: (error: null, answer: unknown) => void) =>
       done(null, status)) as UntypedHandleCall,
+    ...(deadLetters.handlers as Record<string, UntypedHandleCall>),
   };
   server.addService(AdminService, handlers);
   const address = await listen(server, "127.0.0.1:0");

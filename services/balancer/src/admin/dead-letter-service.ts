@@ -49,8 +49,8 @@ export class DeadLetterService {
     exportUpload: (call) => {
       this.#export(call).then(
         () => call.end(),
-        (error: unknown) =>
-          call.destroy(Object.assign(new Error("export failed"), this.#failure(call.getPath(), error))),
+        // This is how grpc-js takes a stream's status.
+        (error: unknown) => call.emit("error", this.#failure(call.getPath(), error)),
       );
     },
   };

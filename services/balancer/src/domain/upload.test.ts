@@ -37,6 +37,8 @@ const changes: Record<string, UploadChange> = {
   requeued: { kind: "requeued" },
   saved: { kind: "saved", receipt },
   rejected: { kind: "rejected", rejection },
+  revived: { kind: "revived" },
+  discarded: { kind: "discarded" },
 };
 /** Everything that is allowed; all else throws. */
 const allowed: Record<string, UploadState["kind"]> = {
@@ -48,6 +50,8 @@ const allowed: Record<string, UploadState["kind"]> = {
   "dispatching, requeued": "queued",
   "dispatching, saved": "stored",
   "dispatching, rejected": "dead",
+  "dead, revived": "queued",
+  "dead, discarded": "dead",
 };
 
 describe("upload state", () => {
@@ -69,6 +73,13 @@ describe("upload state", () => {
     const stored = nextUploadState({ kind: "dispatching" }, { kind: "saved", receipt });
     assert.deepEqual(stored, { kind: "stored", receipt });
     assert.deepEqual(nextUploadState({ kind: "queued" }, { kind: "rejected", rejection }), { kind: "dead", rejection });
+  });
+
+  it("keeps the reason of what is discarded, and says that it was", () => {
+    assert.deepEqual(nextUploadState({ kind: "dead", rejection }, { kind: "discarded" }), {
+      kind: "dead",
+      rejection: { reason: "CANCELLED", message: "cancelled; discarded by an operator" },
+    });
   });
 
   it("is final when stored or dead", () => {

@@ -100,7 +100,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     this.deadLetters = new DeadLetterBox({
       ledger: parts.ledger,
       spool: parts.spool,
-      settled: () => Promise.all(this.#settling).then(() => undefined),
+      settled: () => Promise.allSettled(this.#settling).then(() => undefined),
       find: (requestNumber) => this.#records.byNumber(requestNumber)?.toEntry() ?? parts.ledger.find({ requestNumber }),
       revive: (entry) => this.#reviveKept(entry),
       discard: (entry) => this.#discard(entry),
@@ -554,11 +554,9 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     // Not waited for: should a crash undo it, the intent is still there and is settled anew.
     if (isDeadLetter(entry)) {
       record.tell();
-      const settling = this.#layDown(record).catch((error: unknown) =>
-        this.#parts.observer.note({ kind: "fault", where: "keeping a dead letter", error }),
-      );
+      const settling: Promise<void> = this.#layDown(record).finally(() => this.#settling.delete(settling));
       this.#settling.add(settling);
-      void settling.then(() => this.#settling.delete(settling));
+      this.#background("keeping a dead letter", settling);
     } else {
       const recorded = ledger.put(entry);
       record.tell();
