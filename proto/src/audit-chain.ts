@@ -15,8 +15,10 @@ export const auditKinds = [
   "dead",
   /** A dead file is tried anew. */
   "revived",
-  /** A server was asked about a copy that may be too many. */
+  /** A server removed a copy that was one too many. */
   "discarded",
+  /** A server was asked about such a copy, and removed nothing. */
+  "checked",
   /** A server turned out to hold the file. */
   "found",
   /** Put aside because it was damaged. */

@@ -4,8 +4,7 @@ import { type ChainHead, chainStart, parseEntry } from "./audit-chain.js";
 export interface AuditFinding {
   /** From 1. */
   readonly line: number;
-  readonly kind:
-    /** Not an entry at all. */
+  readonly kind: /** Not an entry at all. */
     | "unreadable"
     /** Its text was altered after it was written. */
     | "changed"

@@ -13,6 +13,7 @@ import type { Config } from "./config-schema.js";
 import { Dispatcher } from "./dispatch/dispatcher.js";
 import { ServerPool } from "./dispatch/server-pool.js";
 import { UploadService } from "./intake/upload-service.js";
+import { AuditLog } from "./observe/audit-log.js";
 import { LogObserver } from "./observe/log-observer.js";
 import type { Clock, Observer, QueueCounts } from "./ports.js";
 import { memoryLedger } from "./queue/ledger.js";
@@ -40,10 +41,12 @@ export interface Balancer {
  */
 export async function startBalancer(config: Config, log: Logger): Promise<Balancer> {
   const clock: Clock = { nowMs: Date.now, random: Math.random };
-  const observer = new LogObserver(log);
+  const logObserver = new LogObserver(log);
   const { limits, delivery, retention } = config;
 
   const numbering = await Numbering.open(config.stateDir);
+  const audit = await openAudit(config, clock, logObserver);
+  const observer = audit ? both(logObserver, audit) : logObserver;
   const spool = new Spool(path.join(config.stateDir, "spool"), { maxMemoryBytes: limits.maxMemoryBytes });
   await spool.open();
   const ledger = config.queue === "embedded" ? openLedger(config.stateDir, observer) : undefined;
@@ -123,6 +126,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
     queue.stop();
     spool.close();
     await ledger?.close();
+    await audit?.close();
     await numbering.close();
     throw error;
   }
@@ -145,10 +149,27 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
       queue.stop();
       spool.close();
       await ledger?.close();
+      await audit?.close();
       await numbering.close();
       const { receivingFiles, queuedFiles, dispatchingFiles } = queue.counts();
       const left = { receivingFiles, queuedFiles, dispatchingFiles };
       log[queuedFiles + dispatchingFiles > 0 ? "warn" : "info"](left, "stopped");
+    },
+  };
+}
+
+/** Opens the audit where the configuration wants it; `undefined` for none. */
+async function openAudit(config: Config, clock: Clock, faults: Observer): Promise<AuditLog | undefined> {
+  const { file } = config.audit;
+  if (file === "off") return undefined;
+  return AuditLog.open(file === "" ? path.join(config.stateDir, "audit.jsonl") : file, clock, faults);
+}
+
+function both(first: Observer, second: Observer): Observer {
+  return {
+    note(occurrence) {
+      first.note(occurrence);
+      second.note(occurrence);
     },
   };
 }

@@ -59,6 +59,14 @@ export const configSchema = z.strictObject({
         .describe("Log file; empty for none."),
     })
     .prefault({}),
+  audit: z
+    .strictObject({
+      file: z
+        .string("expected a file, an empty text, or off")
+        .default("")
+        .describe("Audit file; empty for `audit.jsonl` in `stateDir`, `off` for none."),
+    })
+    .prefault({}),
   servers: z
     .array(server, "expected a list of servers, each with name, address and weight")
     .min(1, "expected at least one server (--server name=N,address=HOST:PORT,weight=W)")

@@ -266,7 +266,7 @@ export interface LedgerIdentity {
 
 // ── Being watched ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** Something worth a line in the log; later in the audit. */
+/** Something worth a line in the log, and where it concerns a file with a number, in the audit. */
 export type Occurrence =
   | { readonly kind: "received"; readonly upload: UploadName; readonly client: string; readonly resumedAtBytes: number }
   | { readonly kind: "queued"; readonly upload: UploadName; readonly sizeBytes: number }
@@ -284,11 +284,23 @@ export type Occurrence =
       readonly attempt: number;
       readonly outcome: AttemptOutcome;
       readonly message: string;
-      readonly retryInMs: number;
+      /** `undefined` when it was the last attempt. */
+      readonly retryInMs: number | undefined;
     }
-  | { readonly kind: "stored"; readonly upload: UploadName; readonly receipt: Receipt; readonly tookMs: number }
+  /** The attempt counts for nothing: the bytes stopped coming, or the server had no room after all. */
+  | { readonly kind: "attempt-void"; readonly upload: UploadName; readonly server: string; readonly attempt: number }
+  | {
+      readonly kind: "stored";
+      readonly upload: UploadName;
+      readonly receipt: Receipt;
+      /** The attempt that brought it there, where that is known. */
+      readonly attempt: number | undefined;
+      readonly tookMs: number;
+    }
   | { readonly kind: "rejected"; readonly upload: UploadName; readonly rejection: Rejection }
   | { readonly kind: "dead-letter"; readonly upload: UploadName; readonly action: "revived" | "discarded" }
+  /** A server turns out to hold a file whose bytes the balancer has lost; `stored` follows. */
+  | { readonly kind: "found"; readonly upload: UploadName; readonly server: string }
   | {
       readonly kind: "not-admitted";
       readonly uploadId: string;
@@ -310,7 +322,15 @@ export type Occurrence =
       readonly overloaded: boolean;
       readonly causes: readonly string[];
     }
-  | { readonly kind: "extra-copy"; readonly requestNumber: bigint; readonly server: string; readonly result: string }
+  | {
+      readonly kind: "extra-copy";
+      readonly requestNumber: bigint;
+      readonly uploadId: string;
+      readonly server: string;
+      readonly discarded: boolean;
+      /** For people. */
+      readonly result: string;
+    }
   | {
       readonly kind: "recovered";
       readonly what: "queued" | "dispatching" | "receiving";

@@ -84,7 +84,7 @@ export class ExtraCopies {
   async #check(server: PooledServer): Promise<void> {
     const { name } = server.backend;
     for (let due = this.#nextDue(name); due; due = this.#nextDue(name)) {
-      const { requestNumber } = due;
+      const { requestNumber, uploadId } = due;
       // When the server cannot be talked to now, all of this is tried again on its return, or soon.
       if (server.backend.health.kind !== "healthy") return;
       const settled = this.#settled.has(requestNumber);
@@ -99,7 +99,10 @@ export class ExtraCopies {
         this.#replace(due, { ...due, bytesGone: false });
         continue;
       }
-      if (result !== "kept") this.#observer.note({ kind: "extra-copy", requestNumber, server: name, result });
+      if (result !== "kept") {
+        const discarded = result === "discarded";
+        this.#observer.note({ kind: "extra-copy", requestNumber, uploadId, server: name, discarded, result });
+      }
       this.#clear(name, due);
     }
   }

@@ -30,6 +30,11 @@ export class LogObserver implements Observer {
         log.warn({ ...names(upload), server, attempt, outcome, reason: message, retryInMs }, "attempt failed");
         break;
       }
+      case "attempt-void": {
+        const { upload, server, attempt } = occurrence;
+        log.debug({ ...names(upload), server, attempt }, "attempt void");
+        break;
+      }
       case "stored": {
         const { upload, receipt, tookMs } = occurrence;
         const { server, storedName, sizeBytes, attempts } = receipt;
@@ -43,6 +48,9 @@ export class LogObserver implements Observer {
       }
       case "dead-letter":
         log.info({ ...names(occurrence.upload), action: occurrence.action }, "dead letter settled");
+        break;
+      case "found":
+        log.info({ ...names(occurrence.upload), server: occurrence.server }, "file found on a server");
         break;
       case "not-admitted": {
         const { uploadId, name, client, rejection } = occurrence;

@@ -94,19 +94,19 @@ export class QueuedDelivery implements Delivery {
     this.#ended(outcome);
     const ended = record.endAttempt(outcome, message);
     if (record.final) return;
-    if (ended) {
-      const { server, number: attempt } = ended;
-      const facts = { server, attempt, outcome, message, retryInMs: delayMs };
-      this.#host.observer.note({ kind: "attempt-failed", upload: record.naming, ...facts });
-    }
+    this.#noteFailure(ended, outcome, message, delayMs);
     this.#host.later(record, delayMs);
   }
 
   release(delayMs: number): void {
     const record = this.#record;
     this.#ended("busy");
-    record.voidAttempt();
+    const ended = record.voidAttempt();
     if (record.final) return;
+    if (ended) {
+      const { server, number: attempt } = ended;
+      this.#host.observer.note({ kind: "attempt-void", upload: record.naming, server, attempt });
+    }
     if (record.complete || record.sender) {
       this.#host.later(record, delayMs);
       return;
@@ -119,9 +119,22 @@ export class QueuedDelivery implements Delivery {
   reject(outcome: Exclude<AttemptOutcome, "saved"> | undefined, rejection: Rejection): void {
     if (outcome) {
       this.#ended(outcome);
-      this.#record.endAttempt(outcome, rejection.message);
+      const ended = this.#record.endAttempt(outcome, rejection.message);
+      if (!this.#record.final) this.#noteFailure(ended, outcome, rejection.message, undefined);
     }
     this.#host.reject(this.#record, rejection);
+  }
+
+  #noteFailure(
+    ended: AttemptRecord | undefined,
+    outcome: AttemptOutcome,
+    message: string,
+    retryInMs: number | undefined,
+  ): void {
+    if (!ended) return;
+    const { server, number: attempt } = ended;
+    const facts = { server, attempt, outcome, message, retryInMs };
+    this.#host.observer.note({ kind: "attempt-failed", upload: this.#record.naming, ...facts });
   }
 
   /** The attempt is over. Unless its answer was lost, the server is known not to hold the file because of it. */

@@ -237,6 +237,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     // Its client may have come back and be sending it again.
     if (!record || record.final || record.complete || record.sender) return false;
     record.complete = true;
+    this.#parts.observer.note({ kind: "found", upload: record.naming, server });
     this.#change(record, { kind: "completed", underway: true });
     this.#saved(record, { ...record.receipt(saved, this.#parts.clock.nowMs()), server });
     return true;
@@ -519,7 +520,8 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   #saved(record: UploadRecord, receipt: Receipt): void {
     this.#change(record, { kind: "saved", receipt });
     const tookMs = receipt.storedAtMs - record.receivedAtMs;
-    this.#parts.observer.note({ kind: "stored", upload: record.naming, receipt, tookMs });
+    const attempt = record.attempts.findLast(({ server }) => server === receipt.server)?.number;
+    this.#parts.observer.note({ kind: "stored", upload: record.naming, receipt, attempt, tookMs });
     this.#counters.stored(receipt.sizeBytes);
     record.bytesAt = "nowhere";
     this.#settle(record, receipt.server);

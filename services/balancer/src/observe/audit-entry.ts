@@ -1,0 +1,79 @@
+import type { AuditFacts } from "@bilancia/proto/audit-chain";
+import type { Occurrence, UploadName } from "../ports.js";
+
+/** Longer messages are cut, so that an entry stays short whatever a server answers. */
+const maxMessageLength = 1_000;
+
+/** An occurrence as the audit has it; `undefined` for those that are not about a file with a number, which only the log has. */
+export function toAuditFacts(occurrence: Occurrence, timeMs: number): AuditFacts | undefined {
+  switch (occurrence.kind) {
+    case "received": {
+      const { upload, client, resumedAtBytes } = occurrence;
+      const message = resumedAtBytes > 0 ? `resumed at byte ${resumedAtBytes}` : undefined;
+      return { timeMs, kind: "received", ...names(upload), client, message };
+    }
+    case "queued":
+      return { timeMs, kind: "queued", ...names(occurrence.upload), sizeBytes: occurrence.sizeBytes };
+    case "chosen": {
+      const { upload, client, server, attempt } = occurrence;
+      return { timeMs, kind: "attempt", ...names(upload), client, server, attempt };
+    }
+    case "attempt-failed": {
+      const { upload, server, attempt, outcome, retryInMs } = occurrence;
+      const next = retryInMs === undefined ? "" : `; again in ${Math.round(retryInMs)} ms`;
+      const message = `${cut(`${outcome}: ${occurrence.message}`)}${next}`;
+      return { timeMs, kind: "outcome", ...names(upload), server, attempt, message };
+    }
+    case "attempt-void": {
+      const { upload, server, attempt } = occurrence;
+      return { timeMs, kind: "outcome", ...names(upload), server, attempt, message: "void: given back as it was" };
+    }
+    case "stored": {
+      const { upload, receipt, attempt, tookMs } = occurrence;
+      const { server, sizeBytes, storedName } = receipt;
+      const sha256 = Buffer.from(receipt.sha256).toString("hex");
+      const message = cut(`as ${storedName} after ${Math.round(tookMs)} ms`);
+      return { timeMs, kind: "stored", ...names(upload), server, attempt, sizeBytes, sha256, message };
+    }
+    case "rejected": {
+      const { upload, rejection } = occurrence;
+      return { timeMs, kind: "dead", ...names(upload), message: cut(`${rejection.reason}: ${rejection.message}`) };
+    }
+    case "dead-letter": {
+      const { upload, action } = occurrence;
+      const message = action === "discarded" ? "the dead letter, by an operator" : undefined;
+      return { timeMs, kind: action, ...names(upload), message };
+    }
+    case "found":
+      return { timeMs, kind: "found", ...names(occurrence.upload), server: occurrence.server };
+    case "extra-copy": {
+      const { requestNumber, uploadId, server, discarded, result } = occurrence;
+      const kind = discarded ? "discarded" : "checked";
+      return { timeMs, kind, requestNumber: String(requestNumber), uploadId, server, message: cut(result) };
+    }
+    case "recovered": {
+      const { what, files, upload } = occurrence;
+      const message = upload ? `was ${what}` : `${files} that were ${what}`;
+      return { timeMs, kind: "recovered", ...(upload && names(upload)), message };
+    }
+    case "quarantined": {
+      const { what, detail, requestNumber } = occurrence;
+      const number = requestNumber === undefined ? undefined : String(requestNumber);
+      return { timeMs, kind: "quarantined", requestNumber: number, message: cut(`${what}: ${detail}`) };
+    }
+    case "not-admitted":
+    case "stream-ended":
+    case "server-health":
+    case "server-overload":
+    case "fault":
+      return undefined;
+  }
+}
+
+function names({ requestNumber, uploadId, name }: UploadName): Pick<AuditFacts, "requestNumber" | "uploadId" | "name"> {
+  return { requestNumber: String(requestNumber), uploadId, name };
+}
+
+function cut(text: string): string {
+  return text.length <= maxMessageLength ? text : `${text.slice(0, maxMessageLength)}…`;
+}

@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { appendFile, readdir, readFile, truncate, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { type AuditEntry, chainStart, parseEntry } from "@bilancia/proto/audit-chain";
+import { AuditVerifier } from "@bilancia/proto/audit-verifier";
+import fc from "fast-check";
+import type { Observer, Occurrence } from "../ports.js";
+import { withTempFolder } from "../test-support/temp-folder.js";
+import type { AuditSink } from "./audit-file.js";
+import { AuditLog } from "./audit-log.js";
+
+const clock = { nowMs: () => 1_800_000_000_000, random: () => 0 };
+const upload = (requestNumber: number) => ({
+  requestNumber: BigInt(requestNumber),
+  uploadId: "0b8f1d9e-7a52-4c1e-9d5c-3f1f3f6a2b10",
+  name: "a.json",
+});
+const received = (requestNumber: number): Occurrence => ({
+  ...{ kind: "received", upload: upload(requestNumber), client: "127.0.0.1:9", resumedAtBytes: 0 },
+});
+
+class Faults implements Observer {
+  readonly noted: Occurrence[] = [];
+  note(occurrence: Occurrence): void {
+    this.noted.push(occurrence);
+  }
+}
+
+/** A disk in memory that can fail. */
+class Disk implements AuditSink {
+  readonly writes: string[] = [];
+  flushes = 0;
+  broken = false;
+  async append(bytes: Buffer): Promise<void> {
+    if (this.broken) throw new Error("no space");
+    this.writes.push(bytes.toString());
+  }
+  async flush(): Promise<void> {
+    this.flushes += 1;
+  }
+  async close(): Promise<void> {}
+}
+
+function entriesOf(text: string): AuditEntry[] {
+  const verifier = new AuditVerifier();
+  const lines = text.split("\n");
+  assert.equal(lines.pop(), "", "ends with a whole line");
+  return lines.map((line) => {
+    assert.equal(verifier.check(Buffer.from(line)), undefined, line);
+    const parsed = parseEntry(Buffer.from(line));
+    assert.ok(parsed.kind === "entry");
+    return parsed.entry;
+  });
+}
+
+async function run(file: string, numbers: readonly number[], faults = new Faults()): Promise<AuditEntry[]> {
+  const audit = await AuditLog.open(file, clock, faults);
+  for (const number of numbers) audit.note(received(number));
+  await audit.close();
+  return entriesOf(await readFile(file, "utf8"));
+}
+
+const numbersOf = (entries: readonly AuditEntry[]) => entries.map(({ kind, requestNumber }) => requestNumber ?? kind);
+
+describe("the audit's file", () => {
+  it("has an entry for each occurrence, in order, and goes on with the chain after a restart", () =>
+    withTempFolder(async (folder) => {
+      const file = path.join(folder, "state", "audit.jsonl");
+      assert.deepEqual(numbersOf(await run(file, [3, 1, 2])), ["3", "1", "2"]);
+      const entries = await run(file, [4]);
+      assert.deepEqual(numbersOf(entries), ["3", "1", "2", "4"]);
+      assert.deepEqual(
+        entries.map(({ seq }) => seq),
+        [1, 2, 3, 4],
+      );
+      assert.deepEqual(await readdir(path.dirname(file)), ["audit.jsonl"]);
+    }));
+
+  it("goes on behind the last whole entry wherever a crash cut it, and keeps what was torn", () =>
+    withTempFolder(async (folder) => {
+      const whole = path.join(folder, "whole");
+      await run(whole, [1, 2, 3]);
+      const bytes = await readFile(whole);
+      let turn = 0;
+      await fc.assert(
+        fc.asyncProperty(fc.integer({ min: 1, max: bytes.length - 1 }), async (length) => {
+          const file = path.join(folder, `cut-${++turn}`);
+          await writeFile(file, bytes.subarray(0, length));
+          const kept = bytes.subarray(0, length).lastIndexOf(10) + 1;
+          const torn = bytes.subarray(kept, length);
+          const left = ["1", "2", "3"].slice(0, bytes.subarray(0, kept).toString().split("\n").length - 1);
+          const entries = await run(file, [9]);
+          assert.deepEqual(numbersOf(entries), [...left, ...(torn.length > 0 ? ["torn"] : []), "9"]);
+          if (torn.length > 0) assert.deepEqual(await readFile(`${file}.torn-1`), torn);
+        }),
+        { numRuns: 25 },
+      );
+    }));
+
+  it("puts aside what is no audit, and overwrites nothing that was put aside before", () =>
+    withTempFolder(async (folder) => {
+      const file = path.join(folder, "audit.jsonl");
+      await writeFile(file, "something else\n");
+      const faults = new Faults();
+      assert.deepEqual(numbersOf(await run(file, [1], faults)), ["torn", "1"]);
+      assert.equal(faults.noted[0]?.kind, "quarantined");
+      await appendFile(file, Buffer.alloc(5_000));
+      assert.deepEqual(numbersOf(await run(file, [2])), ["torn", "1", "torn", "2"]);
+      assert.equal(await readFile(`${file}.torn-1`, "utf8"), "something else\n");
+      assert.deepEqual(await readFile(`${file}.torn-2`), Buffer.alloc(5_000));
+    }));
+
+  it("leaves an altered last entry where it is, so that it is found", () =>
+    withTempFolder(async (folder) => {
+      const file = path.join(folder, "audit.jsonl");
+      await run(file, [1, 2]);
+      const text = await readFile(file, "utf8");
+      await writeFile(file, text.replace('"requestNumber":"2"', '"requestNumber":"7"'));
+      const audit = await AuditLog.open(file, clock, new Faults());
+      audit.note(received(3));
+      await audit.close();
+      const verifier = new AuditVerifier();
+      const lines = (await readFile(file, "utf8")).trimEnd().split("\n");
+      const findings = lines.map((line) => verifier.check(Buffer.from(line))?.kind);
+      assert.deepEqual(findings, [undefined, "changed", undefined]);
+    }));
+
+  it("finds the end of a file that is longer than what it looks at", () =>
+    withTempFolder(async (folder) => {
+      const file = path.join(folder, "audit.jsonl");
+      const many = Array.from({ length: 5_000 }, (_, index) => index + 1);
+      await run(file, many);
+      const { length } = await readFile(file);
+      assert.ok(length > 1_100_000);
+      await truncate(file, length - 10);
+      const entries = await run(file, [6_000]);
+      assert.deepEqual(numbersOf(entries).slice(-3), ["4999", "torn", "6000"]);
+    }));
+});
+
+describe("the audit's writing", () => {
+  const open = (disk: Disk, faults: Observer, maxWaiting = 100) =>
+    new AuditLog({ sink: disk, head: chainStart, clock, faults, maxWaiting });
+
+  it("writes what happens in one turn of the event loop at once, later than that, and flushes", async () => {
+    const disk = new Disk();
+    const audit = open(disk, new Faults());
+    for (let number = 1; number <= 10; number += 1) audit.note(received(number));
+    assert.equal(disk.writes.length, 0);
+    await audit.flush();
+    assert.equal(disk.writes.length, 1);
+    assert.equal(disk.flushes, 1);
+    await audit.flush();
+    assert.equal(disk.flushes, 1, "nothing new, nothing to flush");
+    audit.note(received(11));
+    await audit.close();
+    assert.equal(entriesOf(disk.writes.join("")).length, 11);
+    assert.equal(disk.flushes, 2);
+  });
+
+  it("tells once that the disk fails, goes on when it is back, and says how many entries are gone", async () => {
+    const disk = new Disk();
+    const faults = new Faults();
+    const audit = open(disk, faults, 3);
+    disk.broken = true;
+    for (let number = 1; number <= 5; number += 1) audit.note(received(number));
+    await audit.flush();
+    await audit.flush();
+    assert.deepEqual(
+      faults.noted.map(({ kind }) => kind),
+      ["fault"],
+    );
+    disk.broken = false;
+    await audit.flush();
+    audit.note(received(6));
+    await audit.close();
+    const entries = entriesOf(disk.writes.join(""));
+    assert.deepEqual(numbersOf(entries), ["1", "2", "3", "lost", "6"]);
+    assert.equal(entries[3]?.message, "2 entries");
+    assert.equal(faults.noted.length, 1);
+  });
+
+  it("says at the end what could not be written", async () => {
+    const disk = new Disk();
+    const faults = new Faults();
+    const audit = open(disk, faults);
+    disk.broken = true;
+    audit.note(received(1));
+    await audit.close();
+    const last = faults.noted.at(-1);
+    assert.ok(last?.kind === "fault");
+    assert.match(String(last.error), /1 entries could not be written/);
+  });
+});
