@@ -3,6 +3,7 @@ import type { ReadStream } from "node:tty";
 import { Argument, Command, Option } from "commander";
 import type { DocumentKind } from "./client/upload-source.js";
 import type { AckStage } from "./client/upload-types.js";
+import { auditVerify } from "./commands/audit-verify.js";
 import { type CommandContext, UsageError } from "./commands/command-context.js";
 import { ftp } from "./commands/ftp.js";
 import { interruptible } from "./commands/interrupt.js";
@@ -11,6 +12,7 @@ import { createPrompter } from "./commands/prompter.js";
 import { servers } from "./commands/servers.js";
 import { shell } from "./commands/shell.js";
 import { balancerStatus, parseUploadKey, uploadStatus } from "./commands/status.js";
+import { trace } from "./commands/trace.js";
 import { upload } from "./commands/upload.js";
 import { addDeadLetterCommands } from "./dead-letter-program.js";
 import type { Screen } from "./output/screen.js";
@@ -88,7 +90,7 @@ export function createProgram(host: ProgramHost): Command {
         const [unknown] = command.args;
         if (unknown !== undefined)
           throw new UsageError(
-            `unknown command '${unknown}'; expected ftp, upload, servers, status, dead-letters or shell`,
+            `unknown command '${unknown}'; expected ftp, upload, servers, status, dead-letters, trace, audit or shell`,
           );
         const prompter = createPrompter(host.stdin, host.screen.print);
         try {
@@ -170,7 +172,36 @@ ${examples("lb-cli ftp --count 5", "lb-cli ftp --count 3 --dir documents --no-re
       ),
     );
 
+  program
+    .command("trace")
+    .description("tell the story of one file, from the balancer's audit file; the balancer is not asked")
+    .argument("<upload>", "request number or upload id")
+    .addOption(auditOption())
+    .addHelpText("after", examples("lb-cli trace 42", "lb-cli trace 42 --audit /var/lib/bilancia/audit.jsonl --json"))
+    .action(
+      action((context, key: string, options: { audit: string }) => trace(parseUploadKey(key), options.audit, context)),
+    );
+
+  program
+    .command("audit")
+    .description("check the balancer's audit file")
+    .command("verify")
+    .description("find entries that were changed, removed or moved; the balancer is not asked")
+    .addOption(auditOption())
+    .addHelpText(
+      "after",
+      `${examples("lb-cli audit verify", "lb-cli audit verify --audit copy-of-audit.jsonl --json")}
+
+Exit codes: 0 the chain holds, 1 it does not, 2 there is no such file.
+Entries cut off at the end cannot be seen: compare the last entry that is told with one noted earlier.`,
+    )
+    .action(action((context, options: { audit: string }) => auditVerify(options.audit, context)));
+
   return program;
+}
+
+function auditOption(): Option {
+  return new Option("--audit <file>", "the balancer's audit file").default("data/balancer/audit.jsonl");
 }
 
 function ackOption(): Option {

@@ -74,6 +74,9 @@ export const chainStart: ChainHead = { seq: 0, hash: "0".repeat(64) };
 /** The longest line that is read as an entry. What the balancer writes is far shorter. */
 export const maxAuditLineBytes = 64 * 1024;
 
+/** The last moment that a `Date` can be. */
+const largestTimeMs = 8.64e15;
+
 const suffix = /^,"hash":"([0-9a-f]{64})"\}$/;
 const suffixBytes = `,"hash":"${chainStart.hash}"}`.length;
 
@@ -115,6 +118,7 @@ function isEntry(value: unknown): value is AuditEntry {
     typeof prev === "string" &&
     typeof hash === "string" &&
     Number.isFinite(timeMs) &&
+    Math.abs(Number(timeMs)) <= largestTimeMs &&
     typeof kind === "string"
   );
 }

@@ -77,7 +77,8 @@ export class AuditLog implements Observer {
   /** Writes what waits, and makes it durable. Never rejects: what fails is told as a fault, and tried again with the next flush. */
   async flush(): Promise<void> {
     this.#tellLost();
-    await (this.#writing ??= this.#write());
+    this.#writing ??= this.#write();
+    await this.#writing;
     if (!this.#unflushed) return;
     this.#unflushed = false;
     try {
