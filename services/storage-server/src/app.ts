@@ -20,7 +20,7 @@ import { StorageService } from "./storage-service.js";
 
 const serviceName = "bilancia.v1.Storage";
 const maxBufferedBytes = 64 * 1024 * 1024;
-const maxWritesCount = 64;
+const maxWritesCount = 512;
 const maxDocumentsCount = 4;
 const maxFencesCount = 65_536;
 /** What streams that are not ours (health watches) get to end, once everything else has, in milliseconds. */

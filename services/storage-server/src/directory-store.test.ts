@@ -3,11 +3,13 @@ import { basename } from "node:path";
 import { HealthClient } from "@bilancia/proto/health";
 import { callUnary } from "@bilancia/proto/unary";
 import { credentials, status } from "@grpc/grpc-js";
+import { maxJournalledFileBytes } from "./directory-store.js";
 import { type Disk, type DiskFile, nodeDisk } from "./disk.js";
+import { journalLength } from "./testing/journal-file.js";
 import { startTestServer, storedNames, type TestServer, tempNames, withFolder } from "./testing/test-server.js";
 import { header, TestStream, wholeFile } from "./testing/test-stream.js";
 
-type Operation = "create" | "write" | "sync" | "close" | "link" | "unlink" | "syncDirectory";
+type Operation = "create" | "write" | "sync" | "close" | "link" | "unlink" | "syncDirectory" | "syncFiles";
 
 /** The real disk, with a hook before each operation that changes something. */
 function watchedDisk(before: (operation: Operation, path: string) => void): Disk {
@@ -27,12 +29,22 @@ function watchedDisk(before: (operation: Operation, path: string) => void): Disk
   });
   return {
     ...nodeDisk,
+    writeWhole: (path, chunks) =>
+      watch("create", path, () =>
+        watch("write", path, () => watch("close", path, () => nodeDisk.writeWhole(path, chunks))),
+      ),
+    giveName: (from, to) => watch("link", to, () => nodeDisk.giveName(from, to)),
+    syncFiles: (path, files) =>
+      watch("syncFiles", files.map((file) => basename(file)).join(" "), () => nodeDisk.syncFiles(path, files)),
     create: (path) => watch("create", path, async () => watchFile(path, await nodeDisk.create(path))),
     link: (from, to) => watch("link", to, () => nodeDisk.link(from, to)),
     unlink: (path) => watch("unlink", path, () => nodeDisk.unlink(path)),
     syncDirectory: (path) => watch("syncDirectory", path, () => nodeDisk.syncDirectory(path)),
   };
 }
+
+/** The content of a file that does not go through the journal, and fits into one part. */
+const large = Buffer.alloc(maxJournalledFileBytes + 1, "x");
 
 function systemError(code: string): Error {
   return Object.assign(new Error(`${code}: it failed, /secret/path`), { code });
@@ -62,14 +74,14 @@ async function withFailingDisk(
 }
 
 describe("directory store", () => {
-  it("flushes bytes, then gives the name, then flushes the name, and only then answers", () =>
+  it("flushes the bytes of a large file, then gives the name, then flushes the name, and only then answers", () =>
     withFolder(async (dir) => {
       const operations: string[] = [];
       const disk = watchedDisk((operation, path) => operations.push(`${operation} ${path}`));
       const server = await startTestServer(dir, {}, disk);
       operations.length = 0;
       const stream = new TestStream(server.client);
-      await stream.send(wholeFile(header(1), "abc"));
+      await stream.send(wholeFile(header(1), large));
       await stream.saved(1);
       assert.deepEqual(operations, [
         ...["create 1", "write 1", "sync 1", "close 1", "link 1_a.bin", "unlink 1"],
@@ -77,6 +89,29 @@ describe("directory store", () => {
       ]);
       await stream.close();
       await server.stop();
+    }));
+
+  it("answers a small file once it has its name, and flushes it with others before it stops", () =>
+    withFolder(async (dir) => {
+      const operations: string[] = [];
+      const disk = watchedDisk((operation, path) => operations.push(`${operation} ${path}`));
+      const server = await startTestServer(dir, {}, disk);
+      operations.length = 0;
+      const stream = new TestStream(server.client);
+      await stream.send(wholeFile(header(1), "abc"), wholeFile(header(2), "abc"));
+      await Promise.all([stream.saved(1), stream.saved(2)]);
+      assert.deepEqual(
+        operations.filter((operation) => operation.endsWith("1") || operation.startsWith("link 1")),
+        ["create 1", "write 1", "close 1", "link 1_a.bin"],
+      );
+      assert.deepEqual(await storedNames(dir), ["1_a.bin", "2_a.bin"]);
+      await stream.close();
+      await server.stop();
+      const flushed = operations
+        .filter((operation) => operation.startsWith("sync"))
+        .flatMap((operation) => operation.split(" "));
+      assert.ok(flushed.includes("1_a.bin") && flushed.includes("2_a.bin"), flushed.join());
+      assert.deepEqual(journalLength(dir), 0);
     }));
 
   it("flushes the directory once for files that end together", () =>
@@ -87,7 +122,7 @@ describe("directory store", () => {
       });
       const server = await startTestServer(dir, {}, disk);
       const stream = new TestStream(server.client);
-      await stream.send(...Array.from({ length: 64 }, (_, at) => wholeFile(header(at + 1), "abc")));
+      for (let number = 1; number <= 64; number++) await stream.send(wholeFile(header(number), large));
       for (let number = 1; number <= 64; number++) await stream.saved(number);
       assert.ok(flushes < 60, `${flushes} flushes for 64 files`);
       await stream.close();
@@ -121,16 +156,18 @@ describe("directory store", () => {
         assert.deepEqual(await tempNames(dir), []);
       }));
 
-  for (const operation of ["sync", "syncDirectory"] as const)
+  for (const operation of ["sync", "syncDirectory", "syncFiles"] as const)
     it(`acknowledges nothing more after ${operation} has failed`, () =>
-      withFailingDisk(operation, "EIO", async ({ client, address, broken, logged }, _dir, repair) => {
+      withFailingDisk(operation, "EIO", async ({ client, address, broken, logged }, dir, repair) => {
         const health = new HealthClient(address, credentials.createInsecure());
         const check = () => callUnary(health.check.bind(health), { service: "" }, 5_000);
         assert.equal((await check()).status, "SERVING");
         const stream = new TestStream(client);
-        await stream.send(wholeFile(header(1), "abc"));
+        // A small file is flushed later, and has been answered by then.
+        const isLate = operation === "syncFiles";
+        await stream.send(wholeFile(header(1), isLate ? "abc" : large));
         assert.equal((await stream.ended).code, status.UNAVAILABLE);
-        assert.deepEqual(stream.results, []);
+        assert.equal(stream.results.length, isLate ? 1 : 0);
         await broken;
         assert.equal((await check()).status, "NOT_SERVING");
         health.close();
@@ -141,12 +178,13 @@ describe("directory store", () => {
         await again.send(wholeFile(header(1, { attempt: 2 }), "abc"));
         await again.ended;
         assert.deepEqual(again.results, []);
+        if (isLate) assert.equal(journalLength(dir), 1);
       }));
 
   it("is not troubled by a temp file that cannot be removed", () =>
     withFailingDisk("unlink", "EIO", async ({ client, logged }, dir) => {
       const stream = new TestStream(client);
-      await stream.send(wholeFile(header(1), "abc"));
+      await stream.send(wholeFile(header(1), large));
       await stream.saved(1);
       await stream.close();
       assert.deepEqual(await storedNames(dir), ["1_a.bin"]);

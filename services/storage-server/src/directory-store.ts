@@ -1,13 +1,20 @@
-import { extname, join } from "node:path";
+import { join } from "node:path";
 import { RefuseReason } from "@bilancia/proto/gen/storage";
 import type { Logger } from "pino";
-import { type Disk, type DiskFile, errorCode } from "./disk.js";
+import type { Disk, DiskFile } from "./disk.js";
 import type { Fence } from "./fences.js";
 import type { AttemptedFile, FileId } from "./file-id.js";
 import type { FileIndex, StoredRecord } from "./file-index.js";
+import type { FileJournal } from "./file-journal.js";
 import { type Draft, type FileStore, type Known, type NewFile, StoreBroken } from "./file-store.js";
+import { type BacklogEntry, JournalBacklog } from "./journal-backlog.js";
 import { Refusal } from "./refusal.js";
 import { SharedSync } from "./shared-sync.js";
+import { storedNames } from "./stored-names.js";
+import { errorCode, isFull } from "./system-error.js";
+
+/** Files up to this size become durable through the journal. */
+export const maxJournalledFileBytes = 64 * 1024;
 
 /** What a `DirectoryStore` works with. */
 export interface DirectoryStoreOptions {
@@ -17,6 +24,8 @@ export interface DirectoryStoreOptions {
   readonly tempDir: string;
   readonly disk: Disk;
   readonly index: FileIndex;
+  /** Of the same LMDB environment as the index; recovered already. */
+  readonly journal: FileJournal;
   readonly log: Logger;
   /** How many files the directory holds at the start. */
   readonly storedFilesCount: number;
@@ -25,13 +34,20 @@ export interface DirectoryStoreOptions {
 }
 
 /**
- * A store of one file each in a directory. The order of a save: temp file, write, fsync, close -> record flushed -> `link` to the final name ->
- * temp name removed -> directory flushed. So a name in the directory always stands for a whole file with a record, and a crash leaves at
- * most a temp file, or a record without a file. `link` never overwrites; names that are not ours are left alone.
+ * A store of one file each in a directory. `link` gives the final name: it never overwrites, and names that are not ours are left alone.
+ *
+ * - A large file: temp file, write, fsync, close -> record flushed -> final name -> temp name removed -> directory flushed. A crash leaves at
+ *   most a temp file, or a record without a file.
+ * - A small file: temp file, write, close -> record and journal entry flushed, together with those of other files -> final name. The bytes
+ *   and the name are flushed later, with many others, and the entry is removed after that; after a crash, the next start makes the file anew
+ *   from its entry.
+ *
+ * So a name in the directory always stands for a whole file with a record.
  */
 export class DirectoryStore implements FileStore {
   readonly #options: DirectoryStoreOptions;
   readonly #entries: SharedSync;
+  readonly #backlog: JournalBacklog;
   #draftsCount = 0;
   #storedFilesCount: number;
   #broken: StoreBroken | undefined;
@@ -39,7 +55,13 @@ export class DirectoryStore implements FileStore {
   constructor(options: DirectoryStoreOptions) {
     this.#options = options;
     this.#storedFilesCount = options.storedFilesCount;
-    this.#entries = new SharedSync(() => options.disk.syncDirectory(options.dir));
+    const { disk, dir, journal } = options;
+    this.#entries = new SharedSync(() => disk.syncDirectory(dir));
+    this.#backlog = new JournalBacklog({
+      journal,
+      syncFiles: (paths) => disk.syncFiles(dir, paths),
+      onBroken: (error) => this.#break(error),
+    });
   }
 
   get storedFilesCount(): number {
@@ -59,6 +81,7 @@ export class DirectoryStore implements FileStore {
   }
 
   async saveWhole(file: NewFile, chunks: readonly Uint8Array[]): Promise<StoredRecord> {
+    if (file.sizeBytes <= maxJournalledFileBytes) return this.#saveSmall(file, chunks);
     const draft = await this.begin();
     try {
       await draft.write(chunks);
@@ -71,8 +94,8 @@ export class DirectoryStore implements FileStore {
 
   async begin(): Promise<Draft> {
     this.#throwIfBroken();
-    const { disk, tempDir } = this.#options;
-    const path = join(tempDir, `${++this.#draftsCount}`);
+    const { disk } = this.#options;
+    const path = this.#newTempPath();
     const target = await this.#io(disk.create(path));
     const drop = async () => {
       // It is closed already where this follows a failed save.
@@ -106,8 +129,44 @@ export class DirectoryStore implements FileStore {
       await this.#flushed(this.#entries.flush());
       this.#storedFilesCount--;
     }
-    await this.#record(() => this.#options.index.put(id, { state: "discarded", uploadId, fence }));
+    const { index } = this.#options;
+    const tombstone = { state: "discarded", uploadId, fence } as const;
+    await this.#record(() => Promise.all([index.put(id, tombstone), this.#backlog.remove(id)]));
     return known.state === "stored";
+  }
+
+  /** Flushes what is only in the journal. Nothing may use the store any more. */
+  close(): Promise<void> {
+    return this.#backlog.close();
+  }
+
+  async #saveSmall(file: NewFile, chunks: readonly Uint8Array[]): Promise<StoredRecord> {
+    await this.#backlog.reserve(file.sizeBytes);
+    let entry: BacklogEntry | undefined;
+    const tempPath = this.#newTempPath();
+    try {
+      this.#throwIfBroken();
+      const { disk, index } = this.#options;
+      const { modifiedNs } = await this.#io(disk.writeWhole(tempPath, chunks));
+      const name = async (storedName: string) => {
+        const path = this.#path(storedName);
+        await disk.giveName(tempPath, path);
+        if (entry) this.#backlog.settle(entry, path);
+      };
+      return await this.#giveName(file, modifiedNs, name, (record) => {
+        const put = index.put(file.id, record);
+        // In the same turn, so that they share a flush. Were they ever torn apart by a crash, either would count for nothing.
+        const added = entry ? undefined : this.#backlog.add(file.id, file.sizeBytes, chunks);
+        entry ??= added?.entry;
+        return Promise.all([put, added?.flushed]);
+      });
+    } catch (error) {
+      await this.#removeTemp(tempPath);
+      // It must not come back to life with the next start, after it has been refused.
+      if (entry) await this.#flushed(this.#backlog.remove(file.id));
+      else this.#backlog.giveBack(file.sizeBytes);
+      throw error;
+    }
   }
 
   async #publish(tempPath: string, target: DiskFile, file: NewFile): Promise<StoredRecord> {
@@ -115,32 +174,53 @@ export class DirectoryStore implements FileStore {
     await this.#flushed(target.sync());
     const { modifiedNs } = await this.#io(target.mark());
     await this.#io(target.close());
-    for (const storedName of [plainName(file), distinctName(file)]) {
-      const { id, uploadId, fence, sizeBytes, stats } = file;
-      const sha256 = Buffer.from(file.sha256).toString("hex");
-      const storedAtMs = Date.now();
+    const record = await this.#giveName(
+      file,
+      modifiedNs,
+      (storedName) => disk.link(tempPath, this.#path(storedName)),
+      (newRecord) => index.put(file.id, newRecord),
+    );
+    await this.#removeTemp(tempPath);
+    await this.#flushed(this.#entries.flush());
+    this.#throwIfBroken();
+    return record;
+  }
+
+  /** Puts a file on record and gives it the first of its names that is not taken. */
+  async #giveName(
+    file: NewFile,
+    modifiedNs: bigint,
+    link: (storedName: string) => Promise<void>,
+    put: (record: StoredRecord) => Promise<unknown>,
+  ): Promise<StoredRecord> {
+    const { id, uploadId, fence, sizeBytes, stats } = file;
+    const names = storedNames(`${id.requestNumber}_${file.name}`, id.origin);
+    const sha256 = Buffer.from(file.sha256).toString("hex");
+    const storedAtMs = Date.now();
+    for (const storedName of names) {
       const record: StoredRecord = {
         ...{ state: "stored", uploadId, storedBy: fence, fence },
         ...{ storedName, sizeBytes, modifiedNs, sha256, storedAtMs, ...(stats && { stats }) },
       };
-      await this.#record(() => index.put(id, record));
+      await this.#record(() => put(record));
       try {
-        await disk.link(tempPath, this.#path(storedName));
+        await link(storedName);
       } catch (error) {
         if (errorCode(error) === "EEXIST") continue;
         throw refusalOf(error);
       }
       this.#storedFilesCount++;
-      await this.#removeTemp(tempPath);
-      await this.#flushed(this.#entries.flush());
-      this.#throwIfBroken();
       return record;
     }
-    await this.#record(() => index.remove(file.id));
+    await this.#record(() => this.#options.index.remove(id));
     throw new Refusal(
       RefuseReason.REFUSE_REASON_INTERNAL,
-      `the names ${JSON.stringify(plainName(file))} and ${JSON.stringify(distinctName(file))} are both taken by other files`,
+      `the names ${names.map((name) => JSON.stringify(name)).join(" and ")} are both taken by other files`,
     );
+  }
+
+  #newTempPath(): string {
+    return join(this.#options.tempDir, `${++this.#draftsCount}`);
   }
 
   /** A temp file that stays is only untidy: the next start sweeps it. */
@@ -175,7 +255,7 @@ export class DirectoryStore implements FileStore {
   }
 
   /** A write of the index, which flushes too. LMDB undoes a write for which there was no room; any other failure leaves it in doubt. */
-  async #record(write: () => Promise<void>): Promise<void> {
+  async #record(write: () => Promise<unknown>): Promise<void> {
     this.#throwIfBroken();
     try {
       await write();
@@ -197,23 +277,6 @@ export class DirectoryStore implements FileStore {
   #throwIfBroken(): void {
     if (this.#broken) throw this.#broken;
   }
-}
-
-function plainName({ id, name }: NewFile): string {
-  return `${id.requestNumber}_${name}`;
-}
-
-/** The name for a file whose plain name is taken: with the first 8 digits of the origin before the extension. */
-function distinctName(file: NewFile): string {
-  const plain = plainName(file);
-  const extension = extname(plain);
-  return `${plain.slice(0, plain.length - extension.length)}~${file.id.origin.slice(0, 8)}${extension}`;
-}
-
-function isFull(error: unknown): boolean {
-  // LMDB gives the number of the error, Node its name.
-  const enospc = "28";
-  return ["ENOSPC", "EDQUOT", enospc].includes(errorCode(error));
 }
 
 function refusalOf(error: unknown): Refusal {

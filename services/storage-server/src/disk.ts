@@ -1,5 +1,7 @@
-import { constants } from "node:fs";
+import { closeSync, constants, fstatSync, linkSync, openSync, unlinkSync, writevSync } from "node:fs";
 import { type FileHandle, link, lstat, open, readFile, unlink } from "node:fs/promises";
+import { syncFiles } from "./file-sync.js";
+import { errorCode } from "./system-error.js";
 
 /** What tells one file on disk from another that later took its name. */
 export interface FileMark {
@@ -18,8 +20,14 @@ export interface Disk {
   unlink(path: string): Promise<void>;
   /** The mark of a regular file; `undefined` where there is none. */
   mark(path: string): Promise<FileMark | undefined>;
+  /** Makes a new file with all of its bytes, as `create` does; nothing is flushed. For small files: it may keep the caller waiting. */
+  writeWhole(path: string, chunks: readonly Uint8Array[]): Promise<FileMark>;
+  /** `link` and `unlink` of the old name. Fails only where `link` does; the old name may stay. For small files, like `writeWhole`. */
+  giveName(existingPath: string, newPath: string): Promise<void>;
   /** Flushes the entries of a directory. */
   syncDirectory(path: string): Promise<void>;
+  /** Flushes files of a directory, and its entries. A file that is gone counts as flushed. */
+  syncFiles(directory: string, paths: readonly string[]): Promise<void>;
 }
 
 /** A file open for writing. Whoever created it closes it. */
@@ -32,11 +40,13 @@ export interface DiskFile {
   close(): Promise<void>;
 }
 
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+const newFileFlags = O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY;
+
 /** The real file system. */
 export const nodeDisk: Disk = {
   async create(path) {
-    const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
-    return diskFile(await open(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o644));
+    return diskFile(await open(path, newFileFlags, 0o644));
   },
   read: (path) => readFile(path),
   link,
@@ -58,6 +68,27 @@ export const nodeDisk: Disk = {
       await directory.close();
     }
   },
+  // Without a flush these are done in a few microseconds, less than a trip to the thread pool takes.
+  async writeWhole(path, chunks) {
+    const file = openSync(path, newFileFlags, 0o644);
+    try {
+      let rest = chunks;
+      while (rest.length > 0) rest = unwritten(rest, writevSync(file, rest));
+      const { size, mtimeNs } = fstatSync(file, { bigint: true });
+      return { sizeBytes: Number(size), modifiedNs: mtimeNs };
+    } finally {
+      closeSync(file);
+    }
+  },
+  async giveName(existingPath, newPath) {
+    linkSync(existingPath, newPath);
+    try {
+      unlinkSync(existingPath);
+    } catch {
+      // It stays as a temp file, which the next start sweeps.
+    }
+  },
+  syncFiles,
 };
 
 function diskFile(handle: FileHandle): DiskFile {
@@ -91,9 +122,4 @@ function unwritten(chunks: readonly Uint8Array[], writtenBytes: number): Uint8Ar
     }
   }
   return rest;
-}
-
-/** The `code` of a system error, for example `ENOSPC`; empty for anything else. */
-export function errorCode(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
 }

@@ -30,3 +30,19 @@ export function fileIdProblem({ origin, requestNumber }: FileId): string | undef
 export function fileKey({ origin, requestNumber }: FileId): string {
   return `${origin}/${requestNumber}`;
 }
+
+/** How many bytes `fileIdBytes` gives. */
+export const fileIdLengthBytes = 24;
+
+/** The identity as bytes, for keys on disk. */
+export function fileIdBytes({ origin, requestNumber }: FileId): Buffer {
+  const bytes = Buffer.alloc(fileIdLengthBytes);
+  bytes.write(origin, "hex");
+  bytes.writeBigUInt64BE(requestNumber, 16);
+  return bytes;
+}
+
+/** The identity that `fileIdBytes` wrote at the beginning of some bytes. */
+export function fileIdFrom(bytes: Buffer): FileId {
+  return { origin: bytes.toString("hex", 0, 16), requestNumber: bytes.readBigUInt64BE(16) };
+}

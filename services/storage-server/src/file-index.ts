@@ -1,7 +1,7 @@
 import { crc32c } from "@node-rs/crc32";
 import type { Database, RootDatabase } from "lmdb";
 import { z } from "zod";
-import type { FileId } from "./file-id.js";
+import { type FileId, fileIdBytes } from "./file-id.js";
 
 const fence = z.object({ term: z.coerce.bigint(), attempt: z.number() });
 
@@ -45,7 +45,7 @@ export class FileIndex {
   }
 
   get(id: FileId): FileRecord | undefined {
-    const key = recordKey(id);
+    const key = fileIdBytes(id);
     const bytes = this.#records.get(key);
     if (bytes === undefined) return undefined;
     try {
@@ -58,13 +58,13 @@ export class FileIndex {
 
   /** Resolves once the record is flushed. @throws LMDB's error when it could not be written */
   async put(id: FileId, record: FileRecord): Promise<void> {
-    const key = recordKey(id);
+    const key = fileIdBytes(id);
     await this.#records.put(key, encode(key, record));
   }
 
   /** Resolves once the removal is flushed. */
   async remove(id: FileId): Promise<void> {
-    await this.#records.remove(recordKey(id));
+    await this.#records.remove(fileIdBytes(id));
   }
 
   /** Removes all records, and returns how many there were. */
@@ -73,13 +73,6 @@ export class FileIndex {
     this.#records.clearSync();
     return count;
   }
-}
-
-function recordKey({ origin, requestNumber }: FileId): Buffer {
-  const key = Buffer.alloc(24);
-  key.write(origin, "hex");
-  key.writeBigUInt64BE(requestNumber, 16);
-  return key;
 }
 
 function encode(key: Buffer, record: FileRecord): Buffer {

@@ -7,8 +7,11 @@ import type { Logger } from "pino";
 import { lockDirectory } from "./directory-lock.js";
 import { DirectoryStore } from "./directory-store.js";
 import type { Disk } from "./disk.js";
-import { errorCode } from "./disk.js";
 import { FileIndex } from "./file-index.js";
+import { FileJournal } from "./file-journal.js";
+import { recoverJournal } from "./journal-recovery.js";
+import { storedNamePattern } from "./stored-names.js";
+import { errorCode } from "./system-error.js";
 
 /** A directory cannot be used. The message is for people. */
 export class DirectoryError extends Error {}
@@ -27,14 +30,15 @@ export interface StorageDirectoryOptions {
 /** A directory in use by this process. */
 export interface StorageDirectory {
   readonly store: DirectoryStore;
-  /** Closes the index and gives the directory back. Nothing may use the store any more. */
+  /** Flushes what is only in the journal, closes the index and gives the directory back. Nothing may use the store any more. */
   close(): Promise<void>;
 }
 
 const maxLoggedNames = 20;
 
 /**
- * Opens a directory: makes it if it is missing, takes it for this process, sweeps what a crash left, and wipes it if asked to.
+ * Opens a directory: makes it if it is missing, takes it for this process, sweeps what a crash left, makes good what it took, and wipes it if
+ * asked to.
  * Stored files lie directly in it; temp files and the index under `.bilancia`.
  *
  * @throws DirectoryError when it cannot be used or another process uses it
@@ -54,16 +58,20 @@ export async function openStorageDirectory(options: StorageDirectoryOptions): Pr
     const index = new FileIndex(environment, ({ origin, requestNumber }, problem) =>
       log.error({ origin, requestNumber, problem }, "index record is damaged"),
     );
+    const journal = new FileJournal(environment);
     await sweep(tempDir, log);
-    if (options.wipe) await wipe(dir, index, log);
+    if (options.wipe) await wipe(dir, index, journal, log);
+    else await recoverJournal({ dir, tempDir, disk, index, journal, log });
     // A process that was killed may have left names that are not flushed yet; from here on they count.
     await disk.syncDirectory(dir);
     const storedFilesCount = (await storedFiles(dir)).length;
     const { onBroken } = options;
     const opened = environment;
+    const store = new DirectoryStore({ dir, tempDir, disk, index, journal, log, storedFilesCount, onBroken });
     return {
-      store: new DirectoryStore({ dir, tempDir, disk, index, log, storedFilesCount, onBroken }),
+      store,
       close: async () => {
+        await store.close();
         unlock();
         await opened.close();
       },
@@ -80,7 +88,9 @@ async function sweep(tempDir: string, log: Logger): Promise<void> {
   if (names.length > 0) log.info({ removed: names.length, names: names.slice(0, maxLoggedNames) }, "swept temp files");
 }
 
-async function wipe(dir: string, index: FileIndex, log: Logger): Promise<void> {
+async function wipe(dir: string, index: FileIndex, journal: FileJournal, log: Logger): Promise<void> {
+  // First, so that a crash in the middle brings nothing back.
+  journal.clear();
   const names = (await storedFiles(dir)).map(({ name }) => name);
   for (const name of names) await unlink(join(dir, name));
   const records = index.clear();
@@ -90,7 +100,7 @@ async function wipe(dir: string, index: FileIndex, log: Logger): Promise<void> {
 /** The regular files whose names begin as those of stored files do; whatever else lies there is not ours. */
 async function storedFiles(dir: string): Promise<Dirent[]> {
   const entries = await readdir(dir, { withFileTypes: true });
-  return entries.filter((entry) => entry.isFile() && /^[0-9]+_/.test(entry.name));
+  return entries.filter((entry) => entry.isFile() && storedNamePattern.test(entry.name));
 }
 
 function describe(error: unknown): string {

@@ -1,0 +1,11 @@
+/** The `code` of a system error, for example `ENOSPC`; empty for anything else. */
+export function errorCode(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
+
+/** Whether there was no room for a write, which then left nothing behind. */
+export function isFull(error: unknown): boolean {
+  // LMDB gives the number of the error, Node its name.
+  const enospc = "28";
+  return ["ENOSPC", "EDQUOT", enospc].includes(errorCode(error));
+}
