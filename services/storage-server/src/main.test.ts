@@ -1,20 +1,17 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { StorageClient } from "@bilancia/proto/services";
 import { credentials } from "@grpc/grpc-js";
+import { startStorageProgram, storageProgram } from "./testing/storage-program.js";
 import { eventually, storedNames, tempNames, withFolder } from "./testing/test-server.js";
 import { header, sha256, TestStream, wholeFile } from "./testing/test-stream.js";
 
-const program = fileURLToPath(new URL("../bin/bilancia-storage.js", import.meta.url));
-
 /** Runs the program to its end. */
 async function run(args: string[], env: NodeJS.ProcessEnv = {}) {
-  const child = spawn(process.execPath, [program, ...args], { env: { ...process.env, ...env } });
+  const child = spawn(process.execPath, [storageProgram, ...args], { env: { ...process.env, ...env } });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (text) => {
@@ -25,26 +22,6 @@ async function run(args: string[], env: NodeJS.ProcessEnv = {}) {
   });
   const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
   return { code, stdout, stderr };
-}
-
-/** Starts the program and waits until it serves. */
-async function start(dir: string): Promise<{ child: ChildProcess; address: string; exited: Promise<number | string> }> {
-  const child = spawn(process.execPath, [program, "--listen", "127.0.0.1:0", "--dir", dir, "--name", "storage-1"], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const exited = new Promise<number | string>((resolve) =>
-    child.once("exit", (code, signal) => resolve(code ?? signal ?? "")),
-  );
-  const address = await new Promise<string>((resolve, reject) => {
-    void exited.then(() => reject(new Error("it ended before it served")));
-    createInterface({ input: child.stdout ?? assert.fail() }).on("line", (line) => {
-      const entry = JSON.parse(line);
-      if (entry.msg !== "listening") return;
-      assert.deepEqual([entry.server, entry.dir, entry.level], ["storage-1", dir, 30]);
-      resolve(entry.address);
-    });
-  });
-  return { child, address, exited };
 }
 
 describe("bilancia-storage", () => {
@@ -58,7 +35,7 @@ describe("bilancia-storage", () => {
       let duplicates = 0;
       // Killed earlier and later in its work; the last life may finish.
       for (const killAfterCount of [1, 20, 90, 200, undefined]) {
-        const { child, address, exited } = await start(dir);
+        const { child, address, exited } = await startStorageProgram(dir);
         assert.deepEqual(await tempNames(dir), []);
         const client = new StorageClient(address, credentials.createInsecure());
         const stream = new TestStream(client);
@@ -100,7 +77,7 @@ describe("bilancia-storage", () => {
 
   it("ends with 130 on a second signal", () =>
     withFolder(async (dir) => {
-      const { child, address, exited } = await start(dir);
+      const { child, address, exited } = await startStorageProgram(dir);
       const client = new StorageClient(address, credentials.createInsecure());
       const stream = new TestStream(client);
       await stream.send({ header: header(1), offset: 0, data: Buffer.from("a") });
@@ -139,7 +116,7 @@ describe("bilancia-storage", () => {
 
   it("ends with 1 and one line when the directory is in use", () =>
     withFolder(async (dir) => {
-      const { child, exited } = await start(dir);
+      const { child, exited } = await startStorageProgram(dir);
       const { code, stderr } = await run(["--listen", "127.0.0.1:0", "--dir", dir]);
       assert.equal(code, 1);
       assert.equal(stderr, `bilancia-storage: cannot use the directory ${dir}: it is in use by process ${child.pid}\n`);

@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { statSync, writeFileSync } from "node:fs";
+import { mkdir, readFile, rm, truncate, unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Holding } from "@bilancia/proto/gen/storage";
+import { StorageClient } from "@bilancia/proto/services";
+import { callUnary } from "@bilancia/proto/unary";
+import { credentials } from "@grpc/grpc-js";
+import { damageJournal, journalLength } from "./testing/journal-file.js";
+import { startStorageProgram } from "./testing/storage-program.js";
+import { startTestServer, storedNames, withFolder } from "./testing/test-server.js";
+import { header, origin, TestStream, uploadId, wholeFile } from "./testing/test-stream.js";
+
+/** A text of some length that differs from number to number. */
+function content(number: number): string {
+  return `content of ${number} `.repeat(100);
+}
+
+/** A `sync` that is there but does not end before its caller does: a server that finds it never trims its journal. */
+const endlessSync = `#!/bin/sh
+[ "$2" = /proc ] || exec tail --pid=$PPID -f /dev/null
+`;
+
+/** Does something with the client of a real server, and kills that before it can trim its journal. */
+async function killAfter(dir: string, act: (client: StorageClient) => Promise<void>): Promise<void> {
+  const programs = join(dir, "programs");
+  await mkdir(programs);
+  await writeFile(join(programs, "sync"), endlessSync, { mode: 0o755 });
+  const { child, address, exited } = await startStorageProgram(dir, { PATH: `${programs}:${process.env.PATH}` });
+  const client = new StorageClient(address, credentials.createInsecure());
+  await act(client);
+  child.kill("SIGKILL");
+  assert.equal(await exited, "SIGKILL");
+  client.close();
+  await rm(programs, { recursive: true });
+}
+
+async function save(client: StorageClient, ...numbers: number[]): Promise<void> {
+  const stream = new TestStream(client);
+  await stream.send(...numbers.map((number) => wholeFile(header(number), content(number))));
+  for (const number of numbers) await stream.saved(number);
+  stream.cancel();
+  await stream.ended;
+}
+
+function holding(client: StorageClient, number: number) {
+  return callUnary(client.stat.bind(client), { origin, requestNumber: BigInt(number) }, 5_000);
+}
+
+/** Changes a file as a power failure does: its time of writing stays. */
+async function tear(path: string, change: () => Promise<void>): Promise<void> {
+  const copy = `${path}.copy`;
+  writeFileSync(copy, "");
+  execFileSync("touch", ["-r", path, copy]);
+  await change();
+  execFileSync("touch", ["-r", copy, path]);
+  await unlink(copy);
+  assert.ok(statSync(path).isFile());
+}
+
+describe("recovery from the journal", () => {
+  it("makes files anew that are missing or torn after a crash, and finds the others whole", () =>
+    withFolder(async (dir) => {
+      const numbers = Array.from({ length: 40 }, (_, at) => at + 1);
+      await killAfter(dir, (client) => save(client, ...numbers));
+      // The journal must still have them, or the test proves nothing.
+      assert.equal(journalLength(dir), 40);
+      const path = (number: number) => join(dir, `${number}_a.bin`);
+      for (const number of numbers) {
+        if (number % 4 === 1) await unlink(path(number));
+        if (number % 4 === 2) await tear(path(number), () => truncate(path(number), number * 7));
+        if (number % 4 === 3)
+          await tear(path(number), () => writeFile(path(number), Buffer.alloc(content(number).length)));
+      }
+      const server = await startTestServer(dir);
+      assert.equal(journalLength(dir), 0);
+      assert.deepEqual(await storedNames(dir), numbers.map((number) => `${number}_a.bin`).sort());
+      const stream = new TestStream(server.client);
+      for (const number of numbers) {
+        assert.equal(await readFile(path(number), "utf8"), content(number));
+        assert.equal((await holding(server.client, number)).holding, Holding.HOLDING_STORED);
+        await stream.send(wholeFile(header(number, { attempt: 2 }), content(number)));
+        assert.equal((await stream.saved(number)).duplicate, true);
+      }
+      assert.ok(server.logged.some(({ msg, restored }) => msg === "recovered files" && restored === 30));
+      await stream.close();
+      await server.stop();
+    }));
+
+  it("reports a damaged entry, serves nothing of it, and starts", () =>
+    withFolder(async (dir) => {
+      await killAfter(dir, (client) => save(client, 1, 2, 3));
+      damageJournal(dir, (value) => value.includes("content of 1 ") || value.includes("content of 2 "));
+      await unlink(join(dir, "1_a.bin"));
+      const server = await startTestServer(dir);
+      assert.equal((await holding(server.client, 1)).holding, Holding.HOLDING_NONE);
+      // The bytes of this one are in its file, so nothing is lost with the entry.
+      assert.equal((await holding(server.client, 2)).holding, Holding.HOLDING_STORED);
+      assert.equal((await holding(server.client, 3)).holding, Holding.HOLDING_STORED);
+      assert.deepEqual(await storedNames(dir), ["2_a.bin", "3_a.bin"]);
+      assert.equal(server.logged.filter(({ msg }) => msg === "journal entry is damaged").length, 2);
+      assert.equal(server.logged.filter(({ msg }) => msg === "stored file is lost").length, 1);
+      assert.equal(journalLength(dir), 0);
+      await save(server.client, 1);
+      await server.stop();
+    }));
+
+  it("does not overwrite another's file that has taken the name", () =>
+    withFolder(async (dir) => {
+      await killAfter(dir, (client) => save(client, 1, 2));
+      for (const number of [1, 2]) {
+        await unlink(join(dir, `${number}_a.bin`));
+        await writeFile(join(dir, `${number}_a.bin`), number === 1 ? "another's" : "");
+      }
+      const second = `2_a~${origin.slice(0, 8)}.bin`;
+      await mkdir(join(dir, second));
+      const server = await startTestServer(dir);
+      assert.equal(await readFile(join(dir, "1_a.bin"), "utf8"), "another's");
+      assert.equal(await readFile(join(dir, "2_a.bin"), "utf8"), "");
+      assert.equal(await readFile(join(dir, `1_a~${origin.slice(0, 8)}.bin`), "utf8"), content(1));
+      assert.equal((await holding(server.client, 1)).file?.storedName, `1_a~${origin.slice(0, 8)}.bin`);
+      // Both names of this one are taken: its bytes stay in the journal until one is free.
+      assert.equal((await holding(server.client, 2)).holding, Holding.HOLDING_NONE);
+      assert.equal(journalLength(dir), 1);
+      await server.stop();
+      await unlink(join(dir, "2_a.bin"));
+      const again = await startTestServer(dir);
+      assert.equal(await readFile(join(dir, "2_a.bin"), "utf8"), content(2));
+      assert.equal((await holding(again.client, 2)).holding, Holding.HOLDING_STORED);
+      assert.equal(journalLength(dir), 0);
+      await again.stop();
+    }));
+
+  it("leaves a discarded file discarded", () =>
+    withFolder(async (dir) => {
+      await killAfter(dir, async (client) => {
+        await save(client, 1, 2);
+        const request = { origin, requestNumber: 1n, uploadId, term: 1n, attempt: 1 };
+        assert.equal((await callUnary(client.discard.bind(client), request, 5_000)).discarded, true);
+      });
+      assert.equal(journalLength(dir), 1);
+      await unlink(join(dir, "2_a.bin"));
+      await withServerOn(dir, async (client) => {
+        assert.equal((await holding(client, 1)).holding, Holding.HOLDING_NONE);
+        assert.deepEqual(await storedNames(dir), ["2_a.bin"]);
+        const stream = new TestStream(client);
+        await stream.send(wholeFile(header(1), content(1)));
+        await stream.refused(1, "REFUSE_REASON_STALE_ATTEMPT");
+        await stream.close();
+      });
+    }));
+
+  it("brings nothing back that is wiped", () =>
+    withFolder(async (dir) => {
+      await killAfter(dir, (client) => save(client, 1));
+      const server = await startTestServer(dir, { wipe: true });
+      assert.deepEqual(await storedNames(dir), []);
+      await server.stop();
+      await withServerOn(dir, async () => assert.deepEqual(await storedNames(dir), []));
+    }));
+});
+
+async function withServerOn(dir: string, test: (client: StorageClient) => Promise<void>): Promise<void> {
+  const server = await startTestServer(dir);
+  try {
+    await test(server.client);
+  } finally {
+    await server.stop();
+  }
+}
