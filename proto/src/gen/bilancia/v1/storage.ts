@@ -305,7 +305,7 @@ export enum Holding {
   HOLDING_NONE = 1,
   /** HOLDING_RECEIVING - The file is still arriving. */
   HOLDING_RECEIVING = 2,
-  /** HOLDING_STORED - The file is stored, whole and flushed. */
+  /** HOLDING_STORED - The file is stored, whole and safe from a crash. */
   HOLDING_STORED = 3,
   UNRECOGNIZED = -1,
 }
@@ -467,7 +467,7 @@ export interface SaveResult {
     /** Final: not now; the balancer tries another server. Not a failure. */
     { $case: "busy"; value: SaveBusy }
     | //
-    /** Final: the file is on disk, flushed, under its final name. */
+    /** Final: the file is on disk, safe from a crash, under its final name. */
     { $case: "saved"; value: SaveSaved }
     | //
     /** Final: this file cannot be stored here. */
@@ -487,7 +487,10 @@ export interface SaveBusy {
   retryAfter: Duration | undefined;
 }
 
-/** The file is stored: its bytes are flushed to disk (fsync), it has its final name, and the folder's entry is flushed. */
+/**
+ * The file is stored: it has its final name, and bytes and name survive a crash of the process and a power failure. Either the bytes and the
+ * folder's entry are flushed to disk (fsync), or a flushed journal has both and the server makes them good before it serves again.
+ */
 export interface SaveSaved {
   /**
    * The name under which it lies in the server's folder: `<request_number>_<name>`; where another origin has taken that
