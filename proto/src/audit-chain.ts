@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /** What can stand in an entry of the audit. */
 export const auditKinds = [
@@ -84,8 +84,8 @@ const suffixBytes = `,"hash":"${chainStart.hash}"}`.length;
 export function sealEntry(facts: AuditFacts, head: ChainHead): { readonly line: string; readonly head: ChainHead } {
   const seq = head.seq + 1;
   const body = JSON.stringify({ seq, ...facts, prev: head.hash }).slice(0, -1);
-  const hash = digest(body);
-  return { line: `${body},"hash":"${hash}"}`, head: { seq, hash } };
+  const sha256 = digest(body);
+  return { line: `${body},"hash":"${sha256}"}`, head: { seq, hash: sha256 } };
 }
 
 /** What a line is, seen by itself. */
@@ -99,7 +99,7 @@ export type ParsedLine =
 export function parseEntry(line: Buffer): ParsedLine {
   const bodyBytes = line.length - suffixBytes;
   if (bodyBytes <= 0 || line.length > maxAuditLineBytes) return { kind: "unreadable" };
-  const hash = suffix.exec(line.toString("latin1", bodyBytes))?.[1];
+  const sha256 = suffix.exec(line.toString("latin1", bodyBytes))?.[1];
   let entry: unknown;
   try {
     entry = JSON.parse(line.toString("utf8"));
@@ -107,16 +107,16 @@ export function parseEntry(line: Buffer): ParsedLine {
     return { kind: "unreadable" };
   }
   if (!isEntry(entry)) return { kind: "unreadable" };
-  return { kind: hash === digest(line.subarray(0, bodyBytes)) ? "entry" : "changed", entry };
+  return { kind: sha256 === digest(line.subarray(0, bodyBytes)) ? "entry" : "changed", entry };
 }
 
 function isEntry(value: unknown): value is AuditEntry {
   if (typeof value !== "object" || value === null) return false;
-  const { seq, prev, hash, timeMs, kind } = value as Partial<Record<keyof AuditEntry, unknown>>;
+  const { seq, prev, hash: sha256, timeMs, kind } = value as Partial<Record<keyof AuditEntry, unknown>>;
   return (
     Number.isSafeInteger(seq) &&
     typeof prev === "string" &&
-    typeof hash === "string" &&
+    typeof sha256 === "string" &&
     Number.isFinite(timeMs) &&
     Math.abs(Number(timeMs)) <= largestTimeMs &&
     typeof kind === "string"
@@ -124,5 +124,5 @@ function isEntry(value: unknown): value is AuditEntry {
 }
 
 function digest(body: string | Buffer): string {
-  return createHash("sha256").update(body).digest("hex");
+  return hash("sha256", body, "hex");
 }

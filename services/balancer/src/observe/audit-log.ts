@@ -23,7 +23,7 @@ export interface AuditParts {
 const flushIntervalMs = 1_000;
 
 /** Entries in one write, so that sealing them does not hold up the event loop. */
-const maxBatch = 1_000;
+const maxBatch = 256;
 
 /**
  * The audit: one line for each thing that happened to a file, each sealed to the one before. What is noted waits in memory until the turn of the event loop is over, or
