@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type GetStatusResponse, ServerHealth } from "@bilancia/proto/gen/admin";
 import { RejectReason } from "@bilancia/proto/gen/balancer";
@@ -155,6 +155,46 @@ describe("lb-cli", () => {
     );
     const held = [...balancer.uploads.values()].find(({ header }) => header.name === "from-pipe");
     assert.ok(held?.bytes.equals(input));
+  });
+
+  it("upload --resume goes on under the same id after it was killed, and sends only the rest", async () => {
+    const bytes = randomBytes(3_000_000);
+    await writeFile(join(folder.path, "big.bin"), bytes);
+    const args = ["upload", "big.bin", "--resume", "--json"];
+    const env = { XDG_STATE_HOME: join(folder.path, "state") };
+    let pid: number | undefined;
+    balancer.behaviour.cut = ({ bytes: held }) => {
+      if (held.length < 1_000_000 || pid === undefined) return false;
+      process.kill(pid, "SIGKILL");
+      return true;
+    };
+    // Without --json, which says nothing on the side.
+    const killed = await run(args.slice(0, -1), {
+      env,
+      onStderr: (child) => {
+        pid = child;
+      },
+    });
+    assert.equal(killed.code, null);
+    balancer.behaviour.cut = () => false;
+    const [held] = balancer.uploads.values();
+    const heldBytes = held?.bytes.length ?? 0;
+    assert.ok(heldBytes >= 1_000_000 && heldBytes < bytes.length);
+    const before = balancer.receivedBytes;
+    const again = await run(args, { env });
+    assert.equal(again.code, 0, again.stderr);
+    assert.equal(jsonLines(again)[0]?.uploadId, held?.header.uploadId);
+    assert.ok(held?.bytes.equals(bytes));
+    assert.equal(balancer.receivedBytes - before, bytes.length - heldBytes);
+    const state = join(folder.path, "state", "bilancia", ".lb-cli-resume.json");
+    assert.deepEqual(JSON.parse(await readFile(state, "utf8")).uploads, []);
+  });
+
+  it("upload --state-file warns of a damaged file and starts anew", async () => {
+    await writeFile(join(folder.path, "s.json"), "{");
+    const { code, stderr } = await run(["upload", "a.json", "--state-file", "s.json", "--json"]);
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /^warning: cannot use the state file 's\.json' \(it is no JSON\); starting anew[^\n]*\n$/);
   });
 
   it("upload takes a document for text only if it is one", async () => {

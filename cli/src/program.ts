@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { ReadStream } from "node:tty";
 import { Argument, Command, Option } from "commander";
-import type { DocumentKind } from "./client/upload-source.js";
 import type { AckStage } from "./client/upload-types.js";
 import { auditVerify } from "./commands/audit-verify.js";
 import { type CommandContext, UsageError } from "./commands/command-context.js";
@@ -13,7 +12,7 @@ import { servers } from "./commands/servers.js";
 import { shell } from "./commands/shell.js";
 import { balancerStatus, parseUploadKey, uploadStatus } from "./commands/status.js";
 import { trace } from "./commands/trace.js";
-import { upload } from "./commands/upload.js";
+import { type UploadCommandOptions, upload } from "./commands/upload.js";
 import { addDeadLetterCommands } from "./dead-letter-program.js";
 import type { Screen } from "./output/screen.js";
 
@@ -132,21 +131,24 @@ ${examples("lb-cli ftp --count 5", "lb-cli ftp --count 3 --dir documents --no-re
         .default("auto"),
     )
     .addOption(ackOption())
+    .option(
+      "--resume",
+      "remember what was begun, and go on with what an earlier run with --resume has not finished",
+      false,
+    )
+    .option("--state-file <file>", "where to remember it, implies --resume (default: in the user's state folder)")
     .addHelpText(
       "after",
       examples(
         "lb-cli upload report.pdf notes.json",
         "lb-cli upload -r scans/",
+        "lb-cli upload --resume disk.img   # the same again after it was cut off",
         "tar c project | lb-cli upload - --name project.tar",
       ),
     )
     .action(
-      action(
-        (
-          context,
-          paths: string[],
-          options: { recursive: boolean; name: string; kind: DocumentKind | "auto"; ack: AckStage },
-        ) => interruptible((signal) => upload({ ...options, paths }, host.stdin, context, signal)),
+      action((context, paths: string[], options: Omit<UploadCommandOptions, "paths">) =>
+        interruptible((signal) => upload({ ...options, paths }, host.stdin, context, signal)),
       ),
     );
 

@@ -1,7 +1,7 @@
 import type { Stats } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { describeError, SourceError } from "./errors.js";
-import type { DocumentKind, UploadSource } from "./upload-source.js";
+import type { DocumentKind, UploadIdentity, UploadSource } from "./upload-source.js";
 
 /** Most bytes read from a file at once. One such piece is read ahead. */
 const pieceBytes = 256 * 1024;
@@ -13,11 +13,23 @@ export interface FileDescription {
   readonly contentType: string;
 }
 
+/** What a file was when it was looked at. */
+export interface NotedFile {
+  readonly sizeBytes: number;
+  readonly mtimeMs: number;
+}
+
 /**
  * A source over a regular file. The file's length and time of change are noted now; when they are found to differ while it is read, the
  * source fails, so that no mixture of two versions is ever stored. A file that is not there, or is no regular file, fails then too.
+ *
+ * @param identify chooses the id of the upload
  */
-export async function fileSource(path: string, description: FileDescription): Promise<UploadSource> {
+export async function fileSource(
+  path: string,
+  description: FileDescription,
+  identify?: (noted: NotedFile) => UploadIdentity,
+): Promise<UploadSource> {
   let noted: Stats;
   try {
     noted = await stat(path);
@@ -33,6 +45,7 @@ export async function fileSource(path: string, description: FileDescription): Pr
   return {
     ...description,
     sizeBytes: size,
+    identity: identify?.({ sizeBytes: size, mtimeMs }),
     async *open(offsetBytes) {
       const handle = await open(path).catch((error: unknown) => {
         throw new SourceError(`cannot read ${path}: ${describeError(error)}`, { cause: error });

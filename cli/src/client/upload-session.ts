@@ -201,7 +201,7 @@ export class UploadSession {
       await sendPieces(stream, upload, fromBytes, this.#onSent);
     } catch (error) {
       this.#queue.fail(upload, describeError(error));
-      this.#options.forget(upload.uploadId);
+      if (!upload.source.identity) this.#options.forget(upload.uploadId);
     }
   }
 

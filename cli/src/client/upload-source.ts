@@ -1,6 +1,14 @@
 /** What a file is to the storage server: `text` is a JSON document with a title and a content, `binary` is any bytes. */
 export type DocumentKind = "text" | "binary";
 
+/** The id that an upload is to have. */
+export interface UploadIdentity {
+  /** A UUID. */
+  readonly uploadId: string;
+  /** Whether the balancer may have seen it already; a large file is then gone on with. */
+  readonly known: boolean;
+}
+
 /**
  * Where the bytes of one file come from. A source can be opened more than once, because a file is read again after a lost connection.
  * The bytes must be the same each time; a source that finds that they are not throws while it is read, and that file fails.
@@ -13,6 +21,8 @@ export interface UploadSource {
   readonly kind: DocumentKind;
   /** Media type, for example `application/json`; may be empty. */
   readonly contentType: string;
+  /** Where it is given, the upload is kept by the balancer whatever comes, to be gone on with later. Default: an id of its own. */
+  readonly identity?: UploadIdentity | undefined;
   /** Reads from a position, in bytes, to the end. Pieces may have any size; a piece given away must not be written to again. */
   open(offsetBytes: number): AsyncIterable<Uint8Array>;
 }

@@ -22,10 +22,10 @@ export type UploadPhase = "ready" | "asking" | "overdue" | "sending" | "sent" | 
 
 /** One file on its way: its identity, what has been sent of it, and its digest as far as it has been read. */
 export class Upload {
-  readonly uploadId = randomUUID();
+  readonly uploadId: string;
   phase: UploadPhase = "ready";
   /** Whether the balancer may have seen its header; only for large files, which are then gone on with. */
-  known = false;
+  known: boolean;
   requestNumber = 0n;
   /** How often it has been rejected with leave to try again. */
   rejectionCount = 0;
@@ -40,7 +40,10 @@ export class Upload {
   constructor(
     readonly source: UploadSource,
     readonly ack: AckStage,
-  ) {}
+  ) {
+    this.uploadId = source.identity?.uploadId ?? randomUUID();
+    this.known = source.identity?.known ?? false;
+  }
 
   get small(): boolean {
     return this.source.sizeBytes !== undefined && this.source.sizeBytes <= smallFileBytes;

@@ -1,7 +1,7 @@
 import { BilanciaClient } from "../client/bilancia-client.js";
 import { UploadAbortedError } from "../client/errors.js";
 import type { UploadSource } from "../client/upload-source.js";
-import type { AckStage, UploadNotice, UploadProgress } from "../client/upload-types.js";
+import type { AckStage, UploadNotice, UploadProgress, UploadResult } from "../client/upload-types.js";
 import { counted, humanCount, humanDuration, printable } from "../output/human.js";
 import { uploadJson } from "../output/json.js";
 import { type ExpectedWork, progressView, silentView } from "../output/progress.js";
@@ -14,6 +14,8 @@ export interface Shipment {
   readonly sources: AsyncIterable<UploadSource> | Iterable<UploadSource>;
   readonly expected: ExpectedWork;
   readonly ack: AckStage;
+  /** Told of each file as it ends. */
+  readonly onResult?: (result: UploadResult) => void;
 }
 
 /**
@@ -50,6 +52,7 @@ export async function sendFiles(shipment: Shipment, context: CommandContext, sig
     });
     for await (const result of results) {
       report.add(result);
+      shipment.onResult?.(result);
       if (json) await screen.print(JSON.stringify(uploadJson(result)));
     }
   } catch (error) {

@@ -1,15 +1,17 @@
 import { stat } from "node:fs/promises";
-import { basename } from "node:path";
+import { basename, resolve } from "node:path";
 import { addAbortSignal, type Readable } from "node:stream";
 import { fileNameProblem } from "@bilancia/proto/file-name";
 import { describeError } from "../client/errors.js";
-import { fileSource } from "../client/file-source.js";
+import { fileSource, type NotedFile } from "../client/file-source.js";
 import { type SpooledSource, spoolStream } from "../client/spooled-source.js";
 import type { DocumentKind, UploadSource } from "../client/upload-source.js";
-import type { AckStage } from "../client/upload-types.js";
+import type { AckStage, UploadResult } from "../client/upload-types.js";
+import { printable } from "../output/human.js";
 import { type CommandContext, exitCode, UsageError } from "./command-context.js";
 import { describeFile, kindByContent } from "./document-kind.js";
 import { type FolderFile, walkFolder } from "./folder.js";
+import { defaultStateFile, ResumeState } from "./resume-state.js";
 import { sendFiles } from "./send-files.js";
 
 /** What `upload` is asked to do. */
@@ -22,7 +24,14 @@ export interface UploadCommandOptions {
   /** `auto` looks into each file. */
   readonly kind: DocumentKind | "auto";
   readonly ack: AckStage;
+  /** Whether to go on with what an earlier run began. */
+  readonly resume: boolean;
+  /** Where that is remembered; given, it asks for `resume`. Default: in the user's state folder. */
+  readonly stateFile?: string;
 }
+
+/** Files that are made ready together: the state file is written once for them. */
+const readyCount = 256;
 
 type Target =
   | { readonly type: "file"; readonly file: FolderFile }
@@ -42,13 +51,19 @@ export async function upload(
     throw new UsageError("PATH: '-' (standard input) is given more than once; expected at most once");
   const folders = targets.flatMap((target) => (target.type === "folder" ? [target.path] : []));
   if (folders.length === targets.length) await assertSomeFile(folders);
+  const state = await openState(options, context);
   let spooled: SpooledSource | undefined;
   try {
     if (targets.some(({ type }) => type === "input")) spooled = await spoolInput(options, stdin, signal);
     const shipment = {
-      sources: sourcesOf(targets, options.kind, spooled),
+      sources: state
+        ? savedFirst(sourcesOf(targets, options, context.balancer, spooled, state), state)
+        : sourcesOf(targets, options, context.balancer, spooled),
       expected: folders.length === 0 ? expectedOf(targets, spooled) : {},
       ack: options.ack,
+      onResult: ({ state: end, uploadId }: UploadResult) => {
+        if (end !== "failed") state?.forget(uploadId);
+      },
     };
     return await sendFiles(shipment, context, signal);
   } catch (error) {
@@ -56,8 +71,35 @@ export async function upload(
     context.screen.remark("stopped: nothing was sent");
     return exitCode.interrupted;
   } finally {
+    await state?.save();
     await spooled?.close();
   }
+}
+
+async function openState(
+  { resume, stateFile }: UploadCommandOptions,
+  { screen }: CommandContext,
+): Promise<ResumeState | undefined> {
+  if (!resume && stateFile === undefined) return undefined;
+  const warn = (text: string) => screen.remark(`${screen.paintSide("yellow", "warning:")} ${printable(text)}`);
+  return ResumeState.open(stateFile ?? defaultStateFile(process.env), Date.now(), warn);
+}
+
+/** Gives the sources on in groups, after their ids are on disk. */
+async function* savedFirst(
+  sources: AsyncIterable<UploadSource>,
+  state: ResumeState,
+): AsyncGenerator<UploadSource, void, void> {
+  let ready: UploadSource[] = [];
+  for await (const source of sources) {
+    ready.push(source);
+    if (ready.length < readyCount) continue;
+    await state.save();
+    yield* ready;
+    ready = [];
+  }
+  await state.save();
+  yield* ready;
 }
 
 async function targetOf(path: string, recursive: boolean): Promise<Target> {
@@ -103,18 +145,28 @@ function expectedOf(targets: readonly Target[], spooled: SpooledSource | undefin
 
 async function* sourcesOf(
   targets: readonly Target[],
-  kind: DocumentKind | "auto",
+  options: UploadCommandOptions,
+  balancer: string,
   spooled: SpooledSource | undefined,
+  state?: ResumeState,
 ): AsyncGenerator<UploadSource, void, void> {
   for (const target of targets) {
-    if (target.type === "file") yield await sourceOf(target.file, kind);
+    if (target.type === "file") yield await sourceOf(target.file, options, balancer, state);
     else if (target.type === "folder")
-      for await (const file of walkFolder(target.path)) yield await sourceOf(file, kind);
+      for await (const file of walkFolder(target.path)) yield await sourceOf(file, options, balancer, state);
     else if (spooled) yield spooled;
   }
 }
 
-async function sourceOf(file: FolderFile, kind: DocumentKind | "auto"): Promise<UploadSource> {
+async function sourceOf(
+  file: FolderFile,
+  { kind, ack }: UploadCommandOptions,
+  balancer: string,
+  state: ResumeState | undefined,
+): Promise<UploadSource> {
   const real = kind === "auto" ? await kindByContent(file.path, file.name, file.sizeBytes) : kind;
-  return fileSource(file.path, describeFile(file.name, real));
+  const path = resolve(file.path);
+  const identify =
+    state && ((noted: NotedFile) => state.identify({ balancer, path, ...noted, kind: real, ack }, Date.now()));
+  return fileSource(file.path, describeFile(file.name, real), identify);
 }
