@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
+import { readdir, truncate } from "node:fs/promises";
 import path from "node:path";
 import type { BilanciaError } from "../domain/errors.js";
 import type { Delivery } from "../ports.js";
@@ -183,6 +183,31 @@ describe("dead letters", () => {
       const { content } = await opened.letters.read(requestNumber);
       assert.deepEqual(await readOut(content), { sizeBytes: 5_000_000, end: "end" });
       content.close();
+    }));
+
+  it("whose bytes are damaged on disk stay given up, cannot be read, and can be discarded", () =>
+    withTempFolder(async (folder) => {
+      const description = describeFile({ ack: "queued" });
+      const before = await openQueue(folder);
+      const requestNumber = await die(before, 3_000_000, description);
+      assert.deepEqual(await numbers(before), [requestNumber]);
+      await before.stop();
+      await truncate(path.join(folder, "spool", `${requestNumber}.part`), 1_000_000);
+      const opened = await openQueue(folder);
+      try {
+        const { letters, queue } = opened;
+        await fails(letters.read(requestNumber), "INTERNAL", /of the 3000000 bytes of upload 1 are left/);
+        await fails(letters.retry(requestNumber), "NOT_A_DEAD_LETTER", /of 3000000 bytes are left on disk/);
+        const listener = new RecordingListener();
+        assert.equal(queue.open(description, listener).kind, "known");
+        assert.equal(listener.rejection, "ATTEMPTS_EXHAUSTED");
+        assert.equal(queue.take(), undefined);
+        await letters.discard(requestNumber);
+        assert.deepEqual(await opened.spooled(), []);
+        assert.deepEqual(await numbers(opened), []);
+      } finally {
+        await opened.stop();
+      }
     }));
 
   it("survive a restart after a retry, as queued uploads", () =>

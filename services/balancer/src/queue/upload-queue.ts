@@ -326,8 +326,12 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     if (conflict) return conflict;
     if (rejection && isDeadLetter(entry) && rejectReasons[rejection.reason].retryable) {
       const record = this.#load(entry);
-      this.#background("recording a retry", this.#revive(record));
-      return this.#reopen(record, description, listener);
+      if (record.complete) {
+        this.#background("recording a retry", this.#revive(record));
+        return this.#reopen(record, description, listener);
+      }
+      // Damaged on disk: it stays given up.
+      this.#records.evict(record);
     }
     // Who waits for `stored` must be told of it; `queued` is all that others wait for.
     const awaited = !receipt && !rejection && description.ack === "stored";
