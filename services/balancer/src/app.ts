@@ -17,8 +17,8 @@ import { AuditLog } from "./observe/audit-log.js";
 import { LogObserver } from "./observe/log-observer.js";
 import type { Clock, Observer, QueueCounts } from "./ports.js";
 import { memoryLedger } from "./queue/ledger.js";
-import { LmdbLedger } from "./queue/lmdb-ledger.js";
 import { Numbering } from "./queue/numbering.js";
+import { openLedger } from "./queue/open-ledger.js";
 import { Spool } from "./queue/spool.js";
 import { UploadQueue } from "./queue/upload-queue.js";
 
@@ -49,7 +49,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
   const observer = audit ? both(logObserver, audit) : logObserver;
   const spool = new Spool(path.join(config.stateDir, "spool"), { maxMemoryBytes: limits.maxMemoryBytes });
   await spool.open();
-  const ledger = config.queue === "embedded" ? openLedger(config.stateDir, observer) : undefined;
+  const ledger = config.queue === "embedded" ? await openLedger(config.stateDir, observer) : undefined;
   if (!ledger) {
     const files = await spool.empty();
     if (files > 0)
@@ -123,7 +123,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
     server.forceShutdown();
     await dispatcher.stop(0);
     pool.stop();
-    queue.stop();
+    await queue.stop();
     spool.close();
     await ledger?.close();
     await audit?.close();
@@ -146,7 +146,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
       await stopGracefully(server, address, health, Math.max(500, leftMs()));
       await stopGracefully(adminServer, adminAddress, undefined, 500);
       pool.stop();
-      queue.stop();
+      await queue.stop();
       spool.close();
       await ledger?.close();
       await audit?.close();
@@ -172,12 +172,6 @@ function both(first: Observer, second: Observer): Observer {
       second.note(occurrence);
     },
   };
-}
-
-function openLedger(stateDir: string, observer: Observer): LmdbLedger {
-  return new LmdbLedger(path.join(stateDir, "ledger"), (requestNumber, detail) =>
-    observer.note({ kind: "quarantined", what: "ledger entry", detail, requestNumber }),
-  );
 }
 
 /** Waits until the queue has nothing complete left to deliver, at most `timeoutMs`. */

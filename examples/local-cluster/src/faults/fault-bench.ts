@@ -79,6 +79,7 @@ export class FaultBench {
       prefix: `u${this.#prefixCount}`,
       clientCount: 16,
       unansweredCount: 2,
+      queuedOnly: false,
       medianBytes: 8 * 1024,
       maxFileBytes: 64 * 1024 * 1024,
       budgetBytes: 100 * 1024 * 1024,

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import type { LocalCluster } from "../cluster.js";
 import { killBalancer, stopArgs, stopBalancer } from "./balancer-faults.js";
 import { CuttingProxy } from "./cutting-proxy.js";
+import { damageState, leaveState } from "./damaged-state.js";
 import { fillDisk, SmallDisk } from "./disk-full.js";
 import { type BenchOptions, FaultBench } from "./fault-bench.js";
 import { loseServer } from "./server-faults.js";
@@ -12,6 +13,8 @@ import { loseServer } from "./server-faults.js";
 interface FaultTest {
   readonly cycles: number;
   readonly prepare?: () => Promise<Preparation>;
+  /** Once, before the first cycle. */
+  readonly begin?: (bench: FaultBench) => Promise<void>;
   readonly cycle: (bench: FaultBench, cycle: number) => Promise<void>;
 }
 
@@ -23,11 +26,19 @@ interface Preparation {
 
 let proxies: ReadonlyMap<string, CuttingProxy> = new Map();
 let disk: SmallDisk | undefined;
+let intactState = "";
 
 const tests: Readonly<Record<string, FaultTest>> = {
   P1: { cycles: 25, cycle: killBalancer },
   P2: { cycles: 20, prepare: withProxies, cycle: (bench, cycle) => loseServer(bench, cycle, proxies) },
   P17: { cycles: 10, prepare: async () => ({ options: { balancerArgs: stopArgs } }), cycle: stopBalancer },
+  P7: {
+    cycles: 200,
+    begin: async (bench) => {
+      intactState = await leaveState(bench);
+    },
+    cycle: (bench, cycle) => damageState(bench, cycle, intactState),
+  },
   P8: {
     cycles: 5,
     prepare: withSmallDisk,
@@ -55,8 +66,9 @@ async function run(name: string, test: FaultTest): Promise<boolean> {
   const bench = await FaultBench.start({ test: name, seed, ...prepared?.options });
   let done = 0;
   try {
+    await test.begin?.(bench);
     for (; done < cycles; done++) await test.cycle(bench, done + 1);
-    await bench.judge(cycles, true);
+    if (!test.begin) await bench.judge(cycles, true);
   } catch (error) {
     bench.violations.push(`cycle ${done + 1}: ${error instanceof Error ? error.stack : error}`);
   } finally {

@@ -11,8 +11,10 @@ export interface UploaderOptions {
   readonly random: Random;
   /** Begins every name; unique in a run. */
   readonly prefix: string;
-  /** Uploaders, one connection each in turn `stored` and `queued`. */
+  /** Uploaders with a connection each: `stored` and `queued` in turn. */
   readonly clientCount: number;
+  /** All of them wait for `queued`. */
+  readonly queuedOnly: boolean;
   /** Files without an answer, of each. */
   readonly unansweredCount: number;
   readonly medianBytes: number;
@@ -34,7 +36,9 @@ export class Uploaders {
 
   constructor(options: UploaderOptions) {
     this.#options = options;
-    const stages = Array.from({ length: options.clientCount }, (_, index) => (index % 2 ? "queued" : "stored"));
+    const stages = Array.from({ length: options.clientCount }, (_, index) =>
+      options.queuedOnly || index % 2 ? "queued" : "stored",
+    );
     this.#done = Promise.all(stages.map((ack) => this.#run(ack as AckStage)));
     // Whoever finishes hears of it.
     this.#done.catch(() => undefined);

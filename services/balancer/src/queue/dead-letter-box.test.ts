@@ -35,7 +35,7 @@ async function openQueue(folder: string, nowMs: () => number = Date.now, kept = 
   });
   await queue.recover();
   const stop = async () => {
-    queue.stop();
+    await queue.stop();
     spool.close();
     await numbering.close();
     await lmdb?.close();

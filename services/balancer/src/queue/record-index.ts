@@ -17,6 +17,10 @@ export class RecordIndex {
     this.#maxFinished = maxFinished;
   }
 
+  get unfinished(): UploadRecord[] {
+    return [...this.#unfinished];
+  }
+
   find(key: UploadKey): UploadRecord | undefined {
     return "uploadId" in key ? this.byId(key.uploadId) : this.byNumber(key.requestNumber);
   }

@@ -51,6 +51,8 @@ describe("the queue after a crash", () => {
   /** What is durable stays; everything else is gone. The queue is not asked. */
   async function crash(): Promise<void> {
     await ledger.close();
+    // For its file handles only.
+    await queue.stop();
     await start();
   }
 
@@ -64,7 +66,7 @@ describe("the queue after a crash", () => {
     await start();
   });
   afterEach(async () => {
-    queue.stop();
+    await queue.stop();
     await ledger.close();
     await rm(folder, { recursive: true, force: true, maxRetries: 10 });
   });
@@ -201,6 +203,7 @@ describe("the queue after a crash", () => {
   it("puts a damaged entry aside, and delivers the others", async () => {
     const [bad, good] = [await queued(5), await queued(5)];
     await ledger.close();
+    await queue.stop();
     const root = open<Buffer, Buffer>({ path: path.join(folder, "ledger"), encoding: "binary", keyEncoding: "binary" });
     const entries = root.openDB<Buffer, Buffer>({ name: "entries", encoding: "binary", keyEncoding: "binary" });
     const key = Buffer.alloc(8);

@@ -44,7 +44,7 @@ async function makeQueue(
   });
   const spooled = () => readdir(path.join(folder, "spool"));
   const stop = async () => {
-    queue.stop();
+    await queue.stop();
     spool.close();
     // Spool files are removed in the background.
     await numbering.close();

@@ -113,10 +113,12 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     this.#sweeper = setInterval(() => this.#sweep(), sweepIntervalMs).unref();
   }
 
-  stop(): void {
+  /** Lets go of the files in the spool; what is in them stays there. */
+  async stop(): Promise<void> {
     clearInterval(this.#sweeper);
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
+    await Promise.all(this.#records.unfinished.map((record) => record.content.release()));
   }
 
   // ── Inbox ──

@@ -441,6 +441,15 @@ export function queueContract(makeQueue: (limits: QueueLimits) => Promise<QueueU
   });
 
   describe("cancelling", () => {
+    it("says that a server's answer has come too late, when the upload has been given up meanwhile", () => {
+      const description = describeFile();
+      sendFile(queue, description, new RecordingListener());
+      const delivery = queue.take();
+      delivery?.begin("storage-1");
+      assert.equal(cancelReason(description.uploadId), undefined);
+      assert.equal(delivery?.stored({ storedName: "1_a.bin", sizeBytes: 5, sha256: new Uint8Array(32) }), false);
+    });
+
     it("drops an upload that is arriving, waiting, or under way without its last bytes; again is no error", async () => {
       const arriving = describeFile();
       const listener = new RecordingListener();

@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { open } from "lmdb";
+import { LedgerRoom } from "./ledger-room.js";
+
+describe("the ledger's room", () => {
+  it("keeps the file longer than LMDB has used of it, by what is under way and more", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "bilancia-room-"));
+    const root = open<Buffer, Buffer>({ path: folder, encoding: "binary", keyEncoding: "binary" });
+    const sizeBytes = () => statSync(path.join(folder, "data.mdb")).size;
+    const room = new LedgerRoom(root, folder);
+    let takenBytes = 0;
+    for (let count = 0; count < 200; count++) {
+      room.take(64 * 1024, false);
+      takenBytes += 64 * 1024;
+      assert.ok(sizeBytes() > takenBytes);
+    }
+    // What LMDB finds behind its own pages does not disturb it.
+    await root.put(Buffer.from("key"), Buffer.alloc(300_000, 1));
+    assert.equal(root.get(Buffer.from("key"))?.length, 300_000);
+    await root.close();
+    rmSync(folder, { recursive: true });
+  });
+});
