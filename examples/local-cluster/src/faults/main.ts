@@ -62,7 +62,13 @@ process.exit(failed ? 1 : 0);
 async function run(name: string, test: FaultTest): Promise<boolean> {
   const cycles = values.cycles === undefined ? test.cycles : Number(values.cycles);
   const startMs = performance.now();
-  const prepared = await test.prepare?.();
+  let prepared: Preparation | undefined;
+  try {
+    prepared = await test.prepare?.();
+  } catch (error) {
+    console.error(`${name}: NOT RUN, which counts as failed: ${error instanceof Error ? error.message : error}`);
+    return false;
+  }
   const bench = await FaultBench.start({ test: name, seed, ...prepared?.options });
   let done = 0;
   try {
