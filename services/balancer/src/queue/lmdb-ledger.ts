@@ -1,3 +1,4 @@
+import { crc32c } from "@node-rs/crc32";
 import { type Database, open, type RootDatabase } from "lmdb";
 import type { UploadKey } from "../ports.js";
 import type { Ledger, OpenUpload } from "./ledger.js";
@@ -13,6 +14,8 @@ const pruneBatch = 5_000;
 /** The largest number that a key can hold. */
 const lastNumber = 2n ** 64n - 1n;
 /** The value of a table whose keys say all. */
+const checksumBytes = 4;
+const firstKey = numberKey(0n);
 const present = Buffer.from([1]);
 
 /**
@@ -31,6 +34,8 @@ export class LmdbLedger implements Ledger {
   readonly #room: LedgerRoom;
   readonly #onDamage: OnDamage;
   #closed = false;
+  /** Where the next call of `prune` goes on. */
+  #pruneFrom: Buffer = firstKey;
 
   constructor(dir: string, onDamage: OnDamage) {
     this.#onDamage = onDamage;
@@ -60,7 +65,7 @@ export class LmdbLedger implements Ledger {
     return this.#write(
       () => {
         const writes: Promise<unknown>[] = [this.#ids.put(idKey(entry.description.uploadId), key)];
-        if (bytes) writes.push(this.#bytes.put(key, asBuffer(bytes)));
+        if (bytes) writes.push(this.#bytes.put(key, withChecksum(bytes)));
         else if (entry.bytesAt !== "ledger") writes.push(this.#bytes.remove(key));
         return [...writes, ...this.#putEntry(key, entry)];
       },
@@ -79,7 +84,15 @@ export class LmdbLedger implements Ledger {
   }
 
   bytes(requestNumber: bigint): Uint8Array | undefined {
-    return this.#bytes.get(numberKey(requestNumber));
+    const key = numberKey(requestNumber);
+    const value = this.#bytes.get(key);
+    if (!value) return undefined;
+    const bytes = value.subarray(checksumBytes);
+    if (value.length >= checksumBytes && crc32c(bytes) === value.readUInt32LE(0)) return bytes;
+    // A copy is kept aside: the client may send the file again under this number.
+    this.#write(() => [this.#quarantine.put(Buffer.concat([key, Buffer.from("bytes")]), value)]).catch(() => undefined);
+    this.#onDamage(requestNumber, "the checksum of a small file's bytes does not match");
+    return undefined;
   }
 
   freeId(uploadId: string): void {
@@ -115,12 +128,20 @@ export class LmdbLedger implements Ledger {
 
   prune(beforeMs: number): void {
     const due: LedgerEntry[] = [];
-    for (const { key } of this.#entries.getRange({ limit: pruneBatch })) {
+    let last: Buffer | undefined;
+    for (const { key } of this.#entries.getRange({ start: this.#pruneFrom, limit: pruneBatch })) {
       const entry = this.#read(key);
       if (!entry) continue;
-      if (entry.touchedAtMs >= beforeMs) break;
-      if (entry.state === "stored" && isSettled(entry)) due.push(entry);
+      // Numbers are given in the order of time: nothing behind this one is old enough.
+      if (entry.receivedAtMs >= beforeMs) {
+        last = undefined;
+        break;
+      }
+      last = key;
+      if (entry.touchedAtMs < beforeMs && isSettled(entry) && !isDeadLetter(entry)) due.push(entry);
     }
+    // What must stay at the front does not keep the next call from what is behind it.
+    this.#pruneFrom = last ?? firstKey;
     for (const { requestNumber, description } of due) {
       const key = numberKey(requestNumber);
       this.#write(() => {
@@ -218,6 +239,10 @@ function idKey(uploadId: string): Buffer {
   return Buffer.from(uploadId.replaceAll("-", ""), "hex");
 }
 
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+/** CRC-32C, then the bytes. LMDB has no checksums of its own. */
+function withChecksum(bytes: Uint8Array): Buffer {
+  const value = Buffer.allocUnsafe(checksumBytes + bytes.length);
+  value.writeUInt32LE(crc32c(bytes), 0);
+  value.set(bytes, checksumBytes);
+  return value;
 }

@@ -71,9 +71,9 @@ describe("the queue after a crash", () => {
     await rm(folder, { recursive: true, force: true, maxRetries: 10 });
   });
 
-  async function queued(sizeBytes: number): Promise<bigint> {
+  async function queued(sizeBytes: number, description = describeFile({ ack: "queued" })): Promise<bigint> {
     const listener = new RecordingListener();
-    const { requestNumber } = sendFile(queue, describeFile({ ack: "queued" }), listener, sizeBytes);
+    const { requestNumber } = sendFile(queue, description, listener, sizeBytes);
     await eventually("queued", () => listener.told.includes("queued"));
     return requestNumber;
   }
@@ -219,6 +219,30 @@ describe("the queue after a crash", () => {
     delivery?.stored(saved);
     assert.deepEqual(damaged, [bad]);
     assert.deepEqual(waiting(), { receivingFiles: 0, queuedFiles: 0, dispatchingFiles: 0, queuedBytes: 0 });
+  });
+
+  it("never delivers a small file whose bytes are damaged, keeps them aside, and takes the file again", async () => {
+    const description = describeFile({ ack: "queued" });
+    const requestNumber = await queued(5, description);
+    await ledger.close();
+    await queue.stop();
+    const root = open<Buffer, Buffer>({ path: path.join(folder, "ledger"), encoding: "binary", keyEncoding: "binary" });
+    const bytes = root.openDB<Buffer, Buffer>({ name: "bytes", encoding: "binary", keyEncoding: "binary" });
+    const key = Buffer.alloc(8);
+    key.writeBigUInt64BE(requestNumber);
+    const value = Buffer.from(bytes.get(key) ?? []);
+    value.writeUInt8(value.readUInt8(6) ^ 1, 6);
+    await bytes.put(key, value);
+    await root.close();
+    await start();
+    assert.equal(queue.take(), undefined);
+    assert.deepEqual(damaged, [requestNumber]);
+    const listener = new RecordingListener();
+    assert.equal(sendFile(queue, description, listener, 5).requestNumber, requestNumber);
+    await eventually("the upload to be kept", () => listener.told.length === 1);
+    const delivery = queue.take();
+    assert.ok(delivery);
+    assert.deepEqual(await readOut(delivery.read()), { sizeBytes: 5, end: "end" });
   });
 
   it("says what is left of an acknowledged upload whose spool file has become shorter, and lets its client send the rest", async () => {
