@@ -269,6 +269,7 @@ export class DirectoryStore implements FileStore {
   #break(error: unknown): StoreBroken {
     if (!this.#broken) {
       this.#broken = new StoreBroken("a flush to disk failed", { cause: error });
+      this.#backlog.halt();
       this.#options.onBroken(this.#broken);
     }
     return this.#broken;

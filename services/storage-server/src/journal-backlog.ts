@@ -91,6 +91,13 @@ export class JournalBacklog {
     if (this.#waiting.length > 0 || this.#isHigh()) this.#startTrim();
   }
 
+  /** A flush has failed, here or elsewhere: what is in the journal stays there for the next start. */
+  halt(): void {
+    this.#failed = true;
+    clearInterval(this.#timer);
+    this.#admit();
+  }
+
   /** Trims what there is, and nothing after that. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
@@ -117,6 +124,7 @@ export class JournalBacklog {
       this.#fail(error);
       return false;
     }
+    if (this.#failed) return false;
     // One that was discarded meanwhile has gone already; its file may have been saved anew, under another entry.
     const left = entries.filter((entry) => this.#entries.get(entry.key) === entry);
     try {
@@ -131,10 +139,8 @@ export class JournalBacklog {
   }
 
   #fail(error: unknown): void {
-    this.#failed = true;
-    clearInterval(this.#timer);
+    this.halt();
     this.#options.onBroken(error);
-    this.#admit();
   }
 
   #isHigh(): boolean {
