@@ -6,21 +6,24 @@ const graceMs = 2_000;
 const graceMarginMs = 2_000;
 
 /**
- * P1: the balancer is killed at a random moment, and started again. In every second cycle the storage servers are frozen meanwhile: without that, nearly nothing waits in
- * the queue when the balancer dies, and a queue that loses everything would pass.
+ * P1: the balancer is killed at a random moment, and started again. In turn the storage servers serve, are frozen, or are gone meanwhile: without that, nearly nothing
+ * waits in the queue when the balancer dies, and a queue that loses everything would pass.
  */
 export async function killBalancer(bench: FaultBench, cycle: number): Promise<void> {
   const { cluster, random } = bench;
+  const { servers } = cluster;
   const uploaders = bench.upload(cycle % 5 === 0 ? { medianBytes: 256 * 1024 } : {});
   await delay(random.between(50, 350));
-  const servers = cycle % 2 === 0 ? cluster.servers : [];
-  for (const { pid } of servers) process.kill(pid, "SIGSTOP");
+  const way = (["served", "frozen", "gone"] as const)[cycle % 3];
+  if (way === "frozen") for (const { pid } of servers) process.kill(pid, "SIGSTOP");
+  if (way === "gone") await Promise.all(servers.map(({ name }) => cluster.killServer(name, "SIGKILL")));
   try {
     await delay(random.between(0, 350));
     await cluster.killBalancer("SIGKILL");
     await startInTime(bench, cycle);
   } finally {
-    for (const { pid } of servers) process.kill(pid, "SIGCONT");
+    if (way === "frozen") for (const { pid } of servers) process.kill(pid, "SIGCONT");
+    if (way === "gone") await Promise.all(servers.map(({ name }) => cluster.startServer(name)));
   }
   await delay(random.between(0, 200));
   await bench.settle(uploaders, cycle);
