@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import type { LocalCluster } from "../cluster.js";
@@ -124,8 +125,11 @@ async function withProxies(): Promise<Preparation> {
 async function withSmallDisk(): Promise<Preparation> {
   const mounted = new SmallDisk(64);
   disk = mounted;
+  // Without its reserve the balancer runs into the full disk, which is what is asked for here.
+  const config = path.join(mounted.folder, "balancer.yaml");
+  writeFileSync(config, "limits: { minFreeDiskBytes: 0 }\n");
   return {
-    options: { stateDir: path.join(mounted.folder, "balancer") },
+    options: { stateDir: path.join(mounted.folder, "balancer"), balancerArgs: ["--config", config] },
     cleanUp: () => mounted.unmount(),
   };
 }
