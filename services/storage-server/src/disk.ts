@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, linkSync, openSync, unlinkSync, writevSync } from "node:fs";
+import { constants } from "node:fs";
 import { type FileHandle, link, lstat, open, readFile, unlink } from "node:fs/promises";
 import { syncFiles } from "./file-sync.js";
 import { errorCode } from "./system-error.js";
@@ -20,9 +20,9 @@ export interface Disk {
   unlink(path: string): Promise<void>;
   /** The mark of a regular file; `undefined` where there is none. */
   mark(path: string): Promise<FileMark | undefined>;
-  /** Makes a new file with all of its bytes, as `create` does; nothing is flushed. For small files: it may keep the caller waiting. */
+  /** Makes a new file with all of its bytes, as `create` does; nothing is flushed. For small files. */
   writeWhole(path: string, chunks: readonly Uint8Array[]): Promise<FileMark>;
-  /** `link` and `unlink` of the old name. Fails only where `link` does; the old name may stay. For small files, like `writeWhole`. */
+  /** `link` and `unlink` of the old name. Fails only where `link` does; the old name may stay. */
   giveName(existingPath: string, newPath: string): Promise<void>;
   /** Flushes the entries of a directory. */
   syncDirectory(path: string): Promise<void>;
@@ -40,13 +40,11 @@ export interface DiskFile {
   close(): Promise<void>;
 }
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
-const newFileFlags = O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY;
-
 /** The real file system. */
 export const nodeDisk: Disk = {
   async create(path) {
-    return diskFile(await open(path, newFileFlags, 0o644));
+    const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+    return diskFile(await open(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, 0o644));
   },
   read: (path) => readFile(path),
   link,
@@ -68,25 +66,20 @@ export const nodeDisk: Disk = {
       await directory.close();
     }
   },
-  // Without a flush these are done in a few microseconds, less than a trip to the thread pool takes.
+  // In the thread pool, although each step takes a few microseconds: while the file system flushes, any of them may wait for it, and the event loop must not.
   async writeWhole(path, chunks) {
-    const file = openSync(path, newFileFlags, 0o644);
+    const file = await nodeDisk.create(path);
     try {
-      let rest = chunks;
-      while (rest.length > 0) rest = unwritten(rest, writevSync(file, rest));
-      const { size, mtimeNs } = fstatSync(file, { bigint: true });
-      return { sizeBytes: Number(size), modifiedNs: mtimeNs };
+      await file.write(chunks);
+      return await file.mark();
     } finally {
-      closeSync(file);
+      await file.close();
     }
   },
   async giveName(existingPath, newPath) {
-    linkSync(existingPath, newPath);
-    try {
-      unlinkSync(existingPath);
-    } catch {
-      // It stays as a temp file, which the next start sweeps.
-    }
+    await link(existingPath, newPath);
+    // If this fails it stays as a temp file, which the next start sweeps.
+    await unlink(existingPath).catch(() => {});
   },
   syncFiles,
 };

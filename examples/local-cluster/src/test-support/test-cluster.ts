@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { LocalCluster } from "../cluster.js";
@@ -10,6 +10,8 @@ export interface TestClusterOptions {
   /** More arguments of every storage server, or of each by name. */
   readonly serverArgs?: readonly string[] | Readonly<Record<string, readonly string[]>>;
   readonly balancerArgs?: readonly string[];
+  /** The balancer's configuration file, as YAML; the servers are added. */
+  readonly balancerConfig?: string;
 }
 
 /** A cluster on free ports in a temporary folder of its own, and that folder. */
@@ -20,8 +22,15 @@ export class TestCluster {
   ) {}
 
   /** Starts one. `finish()` is the caller's to call, also when the test fails. */
-  static async start({ weights, serverArgs = [], balancerArgs = [] }: TestClusterOptions): Promise<TestCluster> {
+  static async start({
+    weights,
+    serverArgs = [],
+    balancerArgs = [],
+    balancerConfig,
+  }: TestClusterOptions): Promise<TestCluster> {
     const folder = await mkdtemp(path.join(tmpdir(), "bilancia-e2e-"));
+    const configFile = path.join(folder, "balancer.yaml");
+    if (balancerConfig !== undefined) await writeFile(configFile, balancerConfig);
     const cluster = new LocalCluster({
       servers: weights.map((weight, index) => {
         const name = `storage-${index + 1}`;
@@ -31,7 +40,7 @@ export class TestCluster {
       balancer: {
         stateDir: path.join(folder, "balancer"),
         logFile: path.join(folder, "loadbalancer.log"),
-        args: balancerArgs,
+        args: balancerConfig === undefined ? balancerArgs : ["--config", configFile, ...balancerArgs],
       },
       logDir: path.join(folder, "logs"),
     });
