@@ -4,7 +4,8 @@
  */
 import type { LoadResponse } from "@bilancia/proto/gen/storage";
 import type { Backend } from "./domain/backend.js";
-import type { BilanciaError, Rejection } from "./domain/errors.js";
+import type { Rejection } from "./domain/errors.js";
+import type { Occurrence } from "./domain/occurrence.js";
 import type { AttemptOutcome, AttemptRecord, Receipt, UploadDescription, UploadState } from "./domain/upload.js";
 
 /** Unix time in milliseconds, and chance: handed in, so that decisions can be tested. */
@@ -265,87 +266,6 @@ export interface LedgerIdentity {
 }
 
 // ── Being watched ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** Something worth a line in the log, and where it concerns a file with a number, in the audit. */
-export type Occurrence =
-  | { readonly kind: "received"; readonly upload: UploadName; readonly client: string; readonly resumedAtBytes: number }
-  | { readonly kind: "queued"; readonly upload: UploadName; readonly sizeBytes: number }
-  | {
-      readonly kind: "chosen";
-      readonly upload: UploadName;
-      readonly server: string;
-      readonly attempt: number;
-      readonly client: string;
-    }
-  | {
-      readonly kind: "attempt-failed";
-      readonly upload: UploadName;
-      readonly server: string;
-      readonly attempt: number;
-      readonly outcome: AttemptOutcome;
-      readonly message: string;
-      /** `undefined` when it was the last attempt. */
-      readonly retryInMs: number | undefined;
-    }
-  /** The attempt counts for nothing: the bytes stopped coming, or the server had no room after all. */
-  | { readonly kind: "attempt-void"; readonly upload: UploadName; readonly server: string; readonly attempt: number }
-  | {
-      readonly kind: "stored";
-      readonly upload: UploadName;
-      readonly receipt: Receipt;
-      /** The attempt that brought it there, where that is known. */
-      readonly attempt: number | undefined;
-      readonly tookMs: number;
-    }
-  | { readonly kind: "rejected"; readonly upload: UploadName; readonly rejection: Rejection }
-  | { readonly kind: "dead-letter"; readonly upload: UploadName; readonly action: "revived" | "discarded" }
-  /** A server turns out to hold a file whose bytes the balancer has lost; `stored` follows. */
-  | { readonly kind: "found"; readonly upload: UploadName; readonly server: string }
-  | {
-      readonly kind: "not-admitted";
-      readonly uploadId: string;
-      readonly name: string;
-      readonly client: string;
-      readonly rejection: Rejection;
-    }
-  | { readonly kind: "stream-ended"; readonly client: string; readonly error: BilanciaError }
-  | {
-      readonly kind: "server-health";
-      readonly server: string;
-      readonly from: string;
-      readonly to: string;
-      readonly reason: string;
-    }
-  | {
-      readonly kind: "server-overload";
-      readonly server: string;
-      readonly overloaded: boolean;
-      readonly causes: readonly string[];
-    }
-  | {
-      readonly kind: "extra-copy";
-      readonly requestNumber: bigint;
-      readonly uploadId: string;
-      readonly server: string;
-      readonly discarded: boolean;
-      /** For people. */
-      readonly result: string;
-    }
-  | {
-      readonly kind: "recovered";
-      readonly what: "queued" | "dispatching" | "receiving";
-      readonly files: number;
-      readonly upload?: UploadName;
-    }
-  | { readonly kind: "quarantined"; readonly what: string; readonly detail: string; readonly requestNumber?: bigint }
-  | { readonly kind: "fault"; readonly where: string; readonly error: unknown };
-
-/** An upload's names. */
-export interface UploadName {
-  readonly requestNumber: bigint;
-  readonly uploadId: string;
-  readonly name: string;
-}
 
 /** Who wants to know. Called synchronously on the hot path: must be quick and must not throw. */
 export interface Observer {

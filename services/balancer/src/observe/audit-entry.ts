@@ -1,5 +1,5 @@
 import type { AuditFacts } from "@bilancia/proto/audit-chain";
-import type { Occurrence, UploadName } from "../ports.js";
+import type { Occurrence, UploadName } from "../domain/occurrence.js";
 
 /** Longer messages are cut, so that an entry stays short whatever a server answers. */
 const maxMessageLength = 1_000;

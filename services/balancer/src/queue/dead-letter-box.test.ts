@@ -1,47 +1,24 @@
 import assert from "node:assert/strict";
-import { readdir, truncate } from "node:fs/promises";
+import { truncate } from "node:fs/promises";
 import path from "node:path";
 import type { BilanciaError } from "../domain/errors.js";
 import type { Delivery } from "../ports.js";
 import { eventually } from "../test-support/eventually.js";
+import { saved } from "../test-support/queue-bench.js";
 import { describeFile, openUpload, RecordingListener, readOut, sendFile } from "../test-support/queue-fixtures.js";
 import { withTempFolder } from "../test-support/temp-folder.js";
-import { type Ledger, memoryLedger } from "./ledger.js";
-import { LmdbLedger } from "./lmdb-ledger.js";
-import { Numbering } from "./numbering.js";
-import { Spool } from "./spool.js";
-import { UploadQueue } from "./upload-queue.js";
+import { openTestQueue, type TestQueueOptions } from "../test-support/test-queue.js";
+import type { UploadQueue } from "./upload-queue.js";
 
 const givenUp = { reason: "ATTEMPTS_EXHAUSTED", message: "not delivered after 10 attempts" } as const;
-const saved = { storedName: "1_a.bin", sizeBytes: 5, sha256: new Uint8Array(32) };
 
-/** A queue over a folder; opened again over the same folder it is the balancer after a restart. */
-async function openQueue(folder: string, nowMs: () => number = Date.now, kept = true) {
-  const numbering = await Numbering.open(folder);
-  const spool = new Spool(path.join(folder, "spool"), { maxMemoryBytes: 8 * 1024 * 1024 });
-  await spool.open();
-  const lmdb = kept ? new LmdbLedger(path.join(folder, "ledger"), (_, problem) => assert.fail(problem)) : undefined;
-  const ledger: Ledger = lmdb ?? memoryLedger;
-  const queue = new UploadQueue({
-    numbering,
-    spool,
-    ledger,
-    limits: { maxFiles: 10_000, maxBytes: 1e9, maxFileBytes: 1e8, minFreeDiskBytes: 0 },
-    clock: { nowMs, random: Math.random },
-    observer: { note: () => {} },
-    retentionMs: 60_000,
-    unfinishedExpiryMs: 60_000,
-    maxFinishedInMemory: 10,
-  });
-  await queue.recover();
+async function openQueue(folder: string, options: TestQueueOptions = {}) {
+  const opened = await openTestQueue(folder, { maxFinishedInMemory: 10, ...options });
   const stop = async () => {
-    await queue.stop();
-    spool.close();
-    await numbering.close();
-    await lmdb?.close();
+    await opened.stop();
+    assert.deepEqual(opened.damaged, []);
   };
-  const spooled = () => readdir(path.join(folder, "spool"));
-  return { queue, letters: queue.deadLetters, spool, spooled, stop };
+  return { ...opened, letters: opened.queue.deadLetters, stop };
 }
 
 type Opened = Awaited<ReturnType<typeof openQueue>>;
@@ -228,7 +205,7 @@ describe("dead letters", () => {
   it("get the whole time for their delivery anew, and can die again", () =>
     withTempFolder(async (folder) => {
       let nowMs = 1_000;
-      const opened = await openQueue(folder, () => nowMs);
+      const opened = await openQueue(folder, { nowMs: () => nowMs });
       try {
         const requestNumber = await die(opened);
         nowMs = 90_000_000;
@@ -286,7 +263,7 @@ describe("dead letters", () => {
 
   it("do not exist in a queue in memory", () =>
     withTempFolder(async (folder) => {
-      const opened = await openQueue(folder, Date.now, false);
+      const opened = await openQueue(folder, { kept: false });
       try {
         const requestNumber = await die(opened);
         assert.deepEqual(await numbers(opened), []);

@@ -1,37 +1,23 @@
 import { crc32c } from "@node-rs/crc32";
 import { BilanciaError } from "../domain/errors.js";
 import type { ContentReader, DeadLetter, DeadLetters } from "../ports.js";
-import type { Ledger } from "./ledger.js";
 import { isDeadLetter, keptState, type LedgerEntry } from "./ledger-entry.js";
-import type { Spool } from "./spool.js";
+import type { QueueWorks } from "./queue-parts.js";
 import { SpoolFile } from "./spool-file.js";
 import { UploadContent } from "./upload-content.js";
+import type { UploadRecord } from "./upload-record.js";
 
-/** What the dead letters need of their queue. */
-interface DeadLetterHost {
-  readonly ledger: Ledger;
-  readonly spool: Spool;
-  /** Resolves when everything that was given up before has been written down. */
-  settled(): Promise<void>;
-  /** The latest entry of an upload. */
-  find(requestNumber: bigint): LedgerEntry | undefined;
-  revive(entry: LedgerEntry): Promise<void>;
-  discard(entry: LedgerEntry): Promise<void>;
-  /** Told of bytes that cannot be read. */
-  readonly onDamage: (error: unknown) => void;
-}
-
-/** The dead letters as the ledger has them. What is done to them is the queue's work. */
+/** The dead letters: what was given up and is still here, with all its bytes. The ledger has them. */
 export class DeadLetterBox implements DeadLetters {
-  readonly #host: DeadLetterHost;
+  readonly #works: QueueWorks;
 
-  constructor(host: DeadLetterHost) {
-    this.#host = host;
+  constructor(works: QueueWorks) {
+    this.#works = works;
   }
 
   async list(after: bigint, limit: number): Promise<readonly DeadLetter[]> {
-    await this.#host.settled();
-    return this.#host.ledger.deadLetters(after, limit).map(toLetter);
+    await this.#works.settlement.settled();
+    return this.#works.parts.ledger.deadLetters(after, limit).map(toLetter);
   }
 
   async find(requestNumber: bigint): Promise<DeadLetter> {
@@ -39,18 +25,55 @@ export class DeadLetterBox implements DeadLetters {
   }
 
   async retry(requestNumber: bigint): Promise<void> {
-    await this.#host.revive(await this.#entry(requestNumber));
+    const { uploads, line } = this.#works;
+    const entry = await this.#entry(requestNumber);
+    const record = uploads.records.byNumber(requestNumber) ?? uploads.load(entry);
+    if (!record.complete) {
+      uploads.records.evict(record);
+      const message = `only ${record.content.receivedBytes} of ${entry.receivedBytes} bytes are left on disk`;
+      throw new BilanciaError("NOT_A_DEAD_LETTER", `the upload cannot be tried again: ${message}`);
+    }
+    const { attemptCount } = record;
+    await this.revive(record);
+    // Where many are waiting, the ledger alone knows the rest of them, as with new uploads.
+    if (record.final || record.taken || record.attemptCount !== attemptCount || !line.long) return;
+    uploads.records.evict(record);
+    await record.content.release();
   }
 
   async discard(requestNumber: bigint): Promise<void> {
-    await this.#host.discard(await this.#entry(requestNumber));
+    const { parts, uploads } = this.#works;
+    const entry = await this.#entry(requestNumber);
+    const record = uploads.records.byNumber(requestNumber) ?? uploads.load(entry);
+    uploads.change(record, { kind: "discarded" });
+    record.bytesAt = "nowhere";
+    record.touchedAtMs = parts.clock.nowMs();
+    parts.observer.note({ kind: "dead-letter", upload: record.naming, action: "discarded" });
+    await parts.ledger.put({ ...record.toEntry(), complete: true, receivedBytes: entry.receivedBytes });
+    await record.content.drop();
+    uploads.records.evict(record);
+  }
+
+  /** Puts a dead letter that has been loaded back in line. The promise is of its being durable. */
+  revive(record: UploadRecord): Promise<void> | undefined {
+    const { parts, uploads, line } = this.#works;
+    uploads.change(record, { kind: "revived" });
+    uploads.records.unfinish(record);
+    record.failures = 0;
+    record.revivedAtMs = parts.clock.nowMs();
+    record.touchedAtMs = record.revivedAtMs;
+    uploads.counters.addBytes(record.content.receivedBytes);
+    parts.observer.note({ kind: "dead-letter", upload: record.naming, action: "revived" });
+    const recorded = parts.ledger.put(record.toEntry());
+    line.join(record);
+    return recorded;
   }
 
   async read(requestNumber: bigint): Promise<{ readonly letter: DeadLetter; readonly content: ContentReader }> {
     const entry = await this.#entry(requestNumber);
     const letter = toLetter(entry);
     if (entry.bytesAt === "file") return { letter, content: this.#fileReader(entry) };
-    const bytes = this.#host.ledger.bytes(requestNumber);
+    const bytes = this.#works.parts.ledger.bytes(requestNumber);
     if (bytes?.length !== entry.receivedBytes) throw this.#damaged(entry, bytes?.length ?? 0);
     // A copy: the ledger's own memory is used again.
     return { letter, content: bytesReader(Uint8Array.from(bytes)) };
@@ -59,7 +82,8 @@ export class DeadLetterBox implements DeadLetters {
   /** Reads through a content of its own: what else happens to the upload neither waits for this one nor ends it. */
   #fileReader(entry: LedgerEntry): ContentReader {
     const { requestNumber, receivedBytes, finishSha256 } = entry;
-    const { spool, onDamage } = this.#host;
+    const { spool } = this.#works.parts;
+    const onDamage = (error: unknown) => this.#damage(error);
     const left = SpoolFile.piecesAt(spool.pathOf(requestNumber));
     const content = new UploadContent(spool, requestNumber, onDamage, left);
     if (content.receivedBytes !== receivedBytes) throw this.#damaged(entry, content.receivedBytes);
@@ -76,14 +100,18 @@ export class DeadLetterBox implements DeadLetters {
 
   #damaged({ requestNumber, receivedBytes }: LedgerEntry, leftBytes: number): BilanciaError {
     const problem = `${leftBytes} of the ${receivedBytes} bytes of upload ${requestNumber} are left`;
-    this.#host.onDamage(new Error(problem));
+    this.#damage(new Error(problem));
     return new BilanciaError("INTERNAL", problem);
+  }
+
+  #damage(error: unknown): void {
+    this.#works.parts.observer.note({ kind: "fault", where: "reading a dead letter", error });
   }
 
   /** @throws BilanciaError */
   async #entry(requestNumber: bigint): Promise<LedgerEntry> {
-    await this.#host.settled();
-    const entry = this.#host.find(requestNumber);
+    await this.#works.settlement.settled();
+    const entry = this.#works.uploads.entry(requestNumber);
     if (!entry) throw new BilanciaError("UNKNOWN_UPLOAD", `no upload has the number ${requestNumber}`);
     if (!isDeadLetter(entry)) {
       const expected = `expected a dead letter; upload ${requestNumber} is ${describe(entry)}`;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, readdir, rm, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import type { Occurrence } from "../ports.js";
+import type { Occurrence } from "../domain/occurrence.js";
 import { describeFile } from "../test-support/queue-fixtures.js";
 import type { LedgerEntry } from "./ledger-entry.js";
 import { openLedger } from "./open-ledger.js";

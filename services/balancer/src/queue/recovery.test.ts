@@ -3,8 +3,8 @@ import { mkdtemp, readdir, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { open } from "lmdb";
-import type { Occurrence } from "../ports.js";
 import { eventually } from "../test-support/eventually.js";
+import { saved } from "../test-support/queue-bench.js";
 import {
   chunkAt,
   describeFile,
@@ -13,46 +13,22 @@ import {
   readOut,
   sendFile,
 } from "../test-support/queue-fixtures.js";
-import { LmdbLedger } from "./lmdb-ledger.js";
-import { Numbering } from "./numbering.js";
-import { Spool } from "./spool.js";
-import { UploadQueue } from "./upload-queue.js";
-
-const saved = { storedName: "1_a.bin", sizeBytes: 5, sha256: new Uint8Array(32) };
+import { openTestQueue, type TestQueue } from "../test-support/test-queue.js";
+import type { UploadQueue } from "./upload-queue.js";
 
 describe("the queue after a crash", () => {
   let folder: string;
-  let ledger: LmdbLedger;
+  let opened: TestQueue;
   let queue: UploadQueue;
-  let damaged: bigint[];
-  let noted: Occurrence[];
 
   /** Starts on what is in the folder. */
   async function start(): Promise<void> {
-    damaged = [];
-    noted = [];
-    ledger = new LmdbLedger(path.join(folder, "ledger"), (requestNumber) => damaged.push(requestNumber));
-    const spool = new Spool(path.join(folder, "spool"), { maxMemoryBytes: 8 * 1024 * 1024 });
-    await spool.open();
-    queue = new UploadQueue({
-      numbering: await Numbering.open(folder),
-      spool,
-      ledger,
-      limits: { maxFiles: 1_000, maxBytes: 1e9, maxFileBytes: 1e8, minFreeDiskBytes: 0 },
-      clock: { nowMs: Date.now, random: Math.random },
-      observer: { note: (occurrence) => noted.push(occurrence) },
-      retentionMs: 60_000,
-      unfinishedExpiryMs: 60_000,
-      maxFinishedInMemory: 1_000,
-    });
-    await queue.recover();
+    opened = await openTestQueue(folder);
+    queue = opened.queue;
   }
 
-  /** What is durable stays; everything else is gone. The queue is not asked. */
   async function crash(): Promise<void> {
-    await ledger.close();
-    // For its file handles only.
-    await queue.stop();
+    await opened.crash();
     await start();
   }
 
@@ -66,8 +42,7 @@ describe("the queue after a crash", () => {
     await start();
   });
   afterEach(async () => {
-    await queue.stop();
-    await ledger.close();
+    await opened.stop();
     await rm(folder, { recursive: true, force: true, maxRetries: 10 });
   });
 
@@ -188,7 +163,7 @@ describe("the queue after a crash", () => {
     upload.append(chunkAt(0, 1_000_000));
     const index = path.join(folder, "spool", `${upload.requestNumber}.index`);
     await eventually("the bytes in the spool", async () => (await readdir(path.dirname(index))).length === 2);
-    await eventually("the entry in the ledger", () => ledger.find(description) !== undefined);
+    await eventually("the entry in the ledger", () => opened.ledger.find(description) !== undefined);
     await crash();
     const again = openUpload(queue, description, new RecordingListener());
     assert.equal(again.requestNumber, upload.requestNumber);
@@ -202,8 +177,7 @@ describe("the queue after a crash", () => {
 
   it("puts a damaged entry aside, and delivers the others", async () => {
     const [bad, good] = [await queued(5), await queued(5)];
-    await ledger.close();
-    await queue.stop();
+    await opened.crash();
     const root = open<Buffer, Buffer>({ path: path.join(folder, "ledger"), encoding: "binary", keyEncoding: "binary" });
     const entries = root.openDB<Buffer, Buffer>({ name: "entries", encoding: "binary", keyEncoding: "binary" });
     const key = Buffer.alloc(8);
@@ -217,15 +191,14 @@ describe("the queue after a crash", () => {
     assert.equal(delivery?.requestNumber, good);
     delivery?.begin("storage-1");
     delivery?.stored(saved);
-    assert.deepEqual(damaged, [bad]);
+    assert.deepEqual(opened.damaged, [bad]);
     assert.deepEqual(waiting(), { receivingFiles: 0, queuedFiles: 0, dispatchingFiles: 0, queuedBytes: 0 });
   });
 
   it("never delivers a small file whose bytes are damaged, keeps them aside, and takes the file again", async () => {
     const description = describeFile({ ack: "queued" });
     const requestNumber = await queued(5, description);
-    await ledger.close();
-    await queue.stop();
+    await opened.crash();
     const root = open<Buffer, Buffer>({ path: path.join(folder, "ledger"), encoding: "binary", keyEncoding: "binary" });
     const bytes = root.openDB<Buffer, Buffer>({ name: "bytes", encoding: "binary", keyEncoding: "binary" });
     const key = Buffer.alloc(8);
@@ -236,7 +209,7 @@ describe("the queue after a crash", () => {
     await root.close();
     await start();
     assert.equal(queue.take(), undefined);
-    assert.deepEqual(damaged, [requestNumber]);
+    assert.deepEqual(opened.damaged, [requestNumber]);
     const listener = new RecordingListener();
     assert.equal(sendFile(queue, description, listener, 5).requestNumber, requestNumber);
     await eventually("the upload to be kept", () => listener.told.length === 1);
@@ -251,7 +224,9 @@ describe("the queue after a crash", () => {
     await crash();
     assert.equal(queue.take(), undefined);
     assert.ok(
-      noted.some((occurrence) => occurrence.kind === "quarantined" && occurrence.requestNumber === requestNumber),
+      opened.noted.some(
+        (occurrence) => occurrence.kind === "quarantined" && occurrence.requestNumber === requestNumber,
+      ),
     );
     const { receivingFiles, queuedFiles } = waiting();
     assert.deepEqual({ receivingFiles, queuedFiles }, { receivingFiles: 1, queuedFiles: 0 });

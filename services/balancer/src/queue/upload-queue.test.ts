@@ -1,54 +1,25 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import fc from "fast-check";
-import type { QueueLimits } from "../domain/admission.js";
 import type { Delivery } from "../ports.js";
 import { eventually } from "../test-support/eventually.js";
+import { saved } from "../test-support/queue-bench.js";
 import { queueContract } from "../test-support/queue-contract.js";
 import { chunkAt, describeFile, openUpload, RecordingListener, sendFile } from "../test-support/queue-fixtures.js";
-import { type Ledger, memoryLedger } from "./ledger.js";
-import { LmdbLedger } from "./lmdb-ledger.js";
-import { Numbering } from "./numbering.js";
-import { Spool } from "./spool.js";
-import { UploadQueue } from "./upload-queue.js";
+import { openTestQueue, roomy, type TestQueueOptions } from "../test-support/test-queue.js";
 
-const memoryQueue = (limits: QueueLimits) => makeQueue(limits, () => ({ ledger: memoryLedger, close: async () => {} }));
+const memoryQueue = (limits = roomy) => makeQueue({ limits, kept: false });
+const embeddedQueue = (limits = roomy) => makeQueue({ limits });
 
-const embeddedQueue = (limits: QueueLimits) =>
-  makeQueue(limits, (folder) => {
-    const ledger = new LmdbLedger(path.join(folder, "ledger"), (_, problem) => assert.fail(problem));
-    return { ledger, close: () => ledger.close() };
-  });
-
-async function makeQueue(
-  limits: QueueLimits,
-  makeLedger: (folder: string) => { ledger: Ledger; close: () => Promise<void> },
-) {
+async function makeQueue(options: TestQueueOptions) {
   const folder = await mkdtemp(path.join(tmpdir(), "bilancia-queue-"));
-  const numbering = await Numbering.open(folder);
-  const spool = new Spool(path.join(folder, "spool"), { maxMemoryBytes: 8 * 1024 * 1024 });
-  await spool.open();
-  const { ledger, close } = makeLedger(folder);
-  const queue = new UploadQueue({
-    numbering,
-    spool,
-    ledger,
-    limits,
-    clock: { nowMs: Date.now, random: Math.random },
-    observer: { note: () => {} },
-    retentionMs: 60_000,
-    unfinishedExpiryMs: 60_000,
-    maxFinishedInMemory: 100_000,
-  });
-  const spooled = () => readdir(path.join(folder, "spool"));
+  const opened = await openTestQueue(folder, options);
   const stop = async () => {
-    await queue.stop();
-    spool.close();
+    await opened.stop();
+    assert.deepEqual(opened.damaged, []);
     // Spool files are removed in the background.
-    await numbering.close();
-    await close();
     await eventually("the folder to be removed", () =>
       rm(folder, { recursive: true, force: true }).then(
         () => true,
@@ -56,11 +27,8 @@ async function makeQueue(
       ),
     );
   };
-  return { queue, spool, spooled, stop };
+  return { ...opened, stop };
 }
-
-const roomy: QueueLimits = { maxFiles: 10_000, maxBytes: 1e9, maxFileBytes: 1e8, minFreeDiskBytes: 0 };
-const saved = { storedName: "1_a.bin", sizeBytes: 5, sha256: new Uint8Array(32) };
 
 describe("the queue that survives restarts", () => {
   queueContract(embeddedQueue);
@@ -70,7 +38,7 @@ describe("the queue in memory", () => {
   queueContract(memoryQueue);
 
   it("holds nothing any more of uploads that have ended: no memory, no file", async () => {
-    const { queue, spool, spooled, stop } = await memoryQueue(roomy);
+    const { queue, spool, spooled, stop } = await memoryQueue();
     try {
       const description = describeFile();
       sendFile(queue, describeFile(), new RecordingListener(), 3_000_000);
@@ -89,7 +57,7 @@ describe("the queue in memory", () => {
   });
 
   it("gives out every small upload, however many are waiting", async () => {
-    const { queue, stop } = await memoryQueue(roomy);
+    const { queue, stop } = await memoryQueue();
     try {
       const files = 2_100;
       for (let file = 0; file < files; file++)
@@ -121,7 +89,7 @@ describe("the queue in memory", () => {
 
   it("agrees with a simple model under any order of events, and ends empty (property)", async () => {
     const run = fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
-      const { queue, spool, stop } = await memoryQueue(roomy);
+      const { queue, spool, stop } = await memoryQueue();
       try {
         const uploads = Array.from({ length: 5 }, () => ({
           description: describeFile(),

@@ -1,4 +1,5 @@
 import type { Rejection } from "../domain/errors.js";
+import type { UploadName } from "../domain/occurrence.js";
 import {
   type AttemptOutcome,
   type AttemptRecord,
@@ -9,7 +10,7 @@ import {
   type UploadDescription,
   type UploadState,
 } from "../domain/upload.js";
-import type { SavedFile, UploadListener, UploadName, UploadProgress, UploadView } from "../ports.js";
+import type { SavedFile, UploadListener, UploadProgress, UploadView } from "../ports.js";
 import { type BytesAt, type Intent, keptState, type LedgerEntry } from "./ledger-entry.js";
 import type { UploadContent } from "./upload-content.js";
 

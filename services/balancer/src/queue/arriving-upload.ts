@@ -1,0 +1,145 @@
+import { sizeProblem } from "../domain/admission.js";
+import type { Rejection } from "../domain/errors.js";
+import { sameBytes } from "../domain/upload.js";
+import type { Chunk, IncomingUpload, UploadListener } from "../ports.js";
+import { memoryLedger } from "./ledger.js";
+import { inBackground, type QueueWorks } from "./queue-parts.js";
+import type { UploadRecord } from "./upload-record.js";
+
+/** A file of more than this is passed on while it still arrives, in bytes: larger than one message. */
+const cutThroughBytes = 256 * 1024;
+/** Complete files up to this go into the ledger with their record, larger ones into the spool's file, in bytes. */
+const ledgerBytes = 64 * 1024;
+
+/** An upload whose bytes arrive, in the hands of one sender. What a sender says after another one took over counts for nothing. */
+export class ArrivingUpload implements IncomingUpload {
+  readonly #record: UploadRecord;
+  readonly #sender: UploadListener;
+  readonly #works: QueueWorks;
+
+  constructor(record: UploadRecord, sender: UploadListener, works: QueueWorks) {
+    this.#record = record;
+    this.#sender = sender;
+    this.#works = works;
+  }
+
+  get requestNumber(): bigint {
+    return this.#record.requestNumber;
+  }
+
+  get receivedBytes(): number {
+    return this.#record.content.receivedBytes;
+  }
+
+  append(chunk: Chunk): void {
+    if (!this.#mine) return;
+    const record = this.#record;
+    const { limits, clock, ledger, observer } = this.#works.parts;
+    const receivedBytes = chunk.offset + chunk.data.length;
+    const { sizeBytes } = record.description;
+    if (sizeBytes !== undefined && receivedBytes > sizeBytes) {
+      const message = `at least ${receivedBytes} bytes came; expected ${sizeBytes}`;
+      this.#reject({ reason: "SIZE_MISMATCH", message });
+      return;
+    }
+    const problem = sizeProblem(receivedBytes, limits);
+    if (problem) {
+      this.#reject(problem);
+      return;
+    }
+    record.touchedAtMs = clock.nowMs();
+    record.content.append(chunk);
+    this.#works.uploads.counters.addBytes(chunk.data.length);
+    if (record.content.spilled && record.bytesAt === "nowhere" && ledger !== memoryLedger) {
+      // From now on it can be resumed after a restart.
+      record.bytesAt = "file";
+      inBackground(observer, "recording an upload", ledger.put(record.toEntry()));
+    }
+    this.offerEarly();
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.#record.content.ready();
+  }
+
+  complete(end: Parameters<IncomingUpload["complete"]>[0]): void {
+    if (!this.#mine) return;
+    const record = this.#record;
+    const { description, content } = record;
+    const expected = [description.sizeBytes, end.sizeBytes].find(
+      (size) => size !== undefined && size !== content.receivedBytes,
+    );
+    if (expected !== undefined) {
+      const message = `${content.receivedBytes} bytes came; expected ${expected}`;
+      this.#reject({ reason: "SIZE_MISMATCH", message });
+      return;
+    }
+    if (description.sha256 && end.sha256 && !sameBytes(description.sha256, end.sha256)) {
+      const message = "the SHA-256 at the end of the file is not the one in its header";
+      this.#reject({ reason: "DIGEST_MISMATCH", message });
+      return;
+    }
+    record.complete = true;
+    record.sender = undefined;
+    record.finishSha256 = end.sha256 && Uint8Array.from(end.sha256);
+    this.#works.uploads.change(record, { kind: "completed", underway: record.taken });
+    content.finish(end.sha256 ?? description.sha256);
+    const { observer } = this.#works.parts;
+    observer.note({ kind: "queued", upload: record.naming, sizeBytes: content.receivedBytes });
+    const kept = description.ack === "queued" ? this.#keep() : undefined;
+    if (!kept) {
+      this.#safe();
+      return;
+    }
+    kept.then(
+      () => this.#safe(),
+      (error: unknown) => this.#works.settlement.diskFailed(record, "keeping an upload", error),
+    );
+  }
+
+  reject(rejection: Rejection): void {
+    if (this.#mine) this.#reject(rejection);
+  }
+
+  /** A large file whose client waits for `stored` is passed on while it arrives. */
+  offerEarly(): void {
+    const { description, content } = this.#record;
+    if (description.ack !== "stored" || content.receivedBytes <= cutThroughBytes) return;
+    this.#works.line.join(this.#record);
+  }
+
+  get #mine(): boolean {
+    return this.#record.sender === this.#sender && !this.#record.complete && !this.#record.final;
+  }
+
+  #reject(rejection: Rejection): void {
+    this.#works.settlement.reject(this.#record, rejection);
+  }
+
+  /** Makes the upload durable, bytes and record. `undefined` where the ledger keeps nothing. */
+  #keep(): Promise<void> | undefined {
+    const record = this.#record;
+    const { ledger } = this.#works.parts;
+    if (ledger === memoryLedger) return undefined;
+    const small = record.content.whole(ledgerBytes);
+    if (small && !(small instanceof Promise)) {
+      record.bytesAt = "ledger";
+      return ledger.put(record.toEntry(), small.data);
+    }
+    record.bytesAt = "file";
+    return record.content.flush().then(() => ledger.put(record.toEntry()));
+  }
+
+  /** The queue has the upload as safe as was asked for: its client is told, and it may go out. */
+  #safe(): void {
+    const record = this.#record;
+    if (record.final) return;
+    const { parts, line, uploads } = this.#works;
+    record.safe = true;
+    record.tell();
+    line.join(record);
+    if (record.bytesAt === "nowhere" || record.taken || !line.long) return;
+    uploads.records.evict(record);
+    inBackground(parts.observer, "letting go of an upload", record.content.release());
+  }
+}

@@ -1,0 +1,108 @@
+import { crc32c } from "@node-rs/crc32";
+import type { UploadChange, UploadDescription } from "../domain/upload.js";
+import type { UploadKey, UploadView } from "../ports.js";
+import { type LedgerEntry, viewOf } from "./ledger-entry.js";
+import type { Piece } from "./piece.js";
+import { QueueCounters } from "./queue-counters.js";
+import type { UploadQueueParts } from "./queue-parts.js";
+import { RecordIndex } from "./record-index.js";
+import { SpoolFile } from "./spool-file.js";
+import { UploadContent } from "./upload-content.js";
+import { UploadRecord } from "./upload-record.js";
+
+/** Told of a disk that fails while the bytes of an upload go out to it or come back. */
+export type OnDiskFailure = (record: UploadRecord, where: string, error: unknown) => void;
+
+/**
+ * Every upload that the queue knows. What arrives, is under way, or ended lately is a record in memory; of the others the ledger has the entry, and a record is loaded
+ * from it when there is something to do. The counters follow each change of state.
+ */
+export class KnownUploads {
+  readonly records: RecordIndex;
+  readonly counters = new QueueCounters();
+  readonly #parts: UploadQueueParts;
+  readonly #onDiskFailure: OnDiskFailure;
+
+  constructor(parts: UploadQueueParts, onDiskFailure: OnDiskFailure) {
+    this.#parts = parts;
+    this.#onDiskFailure = onDiskFailure;
+    this.records = new RecordIndex(parts.retentionMs, parts.maxFinishedInMemory);
+  }
+
+  /** A new upload. */
+  begin(description: UploadDescription, client: string): UploadRecord {
+    const { numbering, clock } = this.#parts;
+    const requestNumber = numbering.next();
+    const content = this.#content(requestNumber, () => record);
+    const record: UploadRecord = new UploadRecord(requestNumber, description, client, content, clock.nowMs());
+    this.records.add(record);
+    this.counters.enter(record.state.kind);
+    return record;
+  }
+
+  /** An upload in memory, or from the ledger. */
+  find(key: UploadKey): UploadRecord | undefined {
+    const hot = this.records.find(key);
+    if (hot) return hot;
+    const entry = this.#parts.ledger.find(key);
+    // The number of an id that a later upload has taken over is found by number only.
+    return entry && (this.records.byNumber(entry.requestNumber) ?? this.load(entry));
+  }
+
+  /** An upload as others see it. It is not loaded for that. */
+  view(key: UploadKey): UploadView | undefined {
+    const hot = this.records.find(key);
+    const entry = hot ? undefined : this.#parts.ledger.find(key);
+    return hot ?? (entry && viewOf(entry));
+  }
+
+  /** What the ledger has, or is to have, of an upload. */
+  entry(requestNumber: bigint): LedgerEntry | undefined {
+    return this.records.byNumber(requestNumber)?.toEntry() ?? this.#parts.ledger.find({ requestNumber });
+  }
+
+  /** @param counted whether the entry is among the counted ones in the state it tells of */
+  load(entry: LedgerEntry, counted = true): UploadRecord {
+    const { ledger, spool, observer } = this.#parts;
+    const { requestNumber, bytesAt } = entry;
+    const left = bytesAt === "file" ? SpoolFile.piecesAt(spool.pathOf(requestNumber)) : [];
+    const content = this.#content(requestNumber, () => record, left);
+    const bytes = bytesAt === "ledger" ? ledger.bytes(requestNumber) : undefined;
+    if (bytes) content.append({ offset: 0, data: bytes, crc32c: crc32c(bytes) });
+    const record: UploadRecord = UploadRecord.restore(entry, content);
+    this.records.add(record);
+    if (record.final) this.records.finished(record);
+    else if (entry.complete && !record.complete && entry.bytesAt !== "nowhere") {
+      const detail = `${content.receivedBytes} of ${entry.receivedBytes} bytes are left of ${entry.description.name}`;
+      observer.note({ kind: "quarantined", what: "upload", detail, requestNumber });
+    }
+    if (counted && entry.state === "queued" && !record.complete) {
+      this.counters.move("queued", "receiving");
+      this.counters.addBytes(content.receivedBytes - entry.receivedBytes);
+    }
+    return record;
+  }
+
+  change(record: UploadRecord, change: UploadChange): void {
+    const before = record.state.kind;
+    record.change(change);
+    this.counters.move(before, record.state.kind);
+  }
+
+  /** A queued upload whose entry is damaged is not waited for any more. */
+  strike(requestNumber: bigint): void {
+    const bytes = this.#parts.ledger.strike(requestNumber);
+    if (bytes === undefined) return;
+    this.counters.leave("queued");
+    this.counters.addBytes(-bytes);
+  }
+
+  #content(requestNumber: bigint, record: () => UploadRecord, left: readonly Piece[] = []): UploadContent {
+    return new UploadContent(
+      this.#parts.spool,
+      requestNumber,
+      (error) => this.#onDiskFailure(record(), "spooling an upload", error),
+      left,
+    );
+  }
+}

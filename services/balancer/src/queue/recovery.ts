@@ -1,0 +1,107 @@
+import type { Outbox, SavedFile, Suspicion } from "../ports.js";
+import type { Intent, LedgerEntry } from "./ledger-entry.js";
+import { inBackground, type QueueWorks } from "./queue-parts.js";
+import { SpoolFile } from "./spool-file.js";
+
+/**
+ * What a start does with each record that the last run has left, and what follows from it later:
+ *
+ * - queued: goes on, in the order of numbers;
+ * - with a server, bytes here: tried there again first, ahead of the queued ones;
+ * - with a server, bytes gone: the server is asked, and what it holds is taken for the outcome (`found`);
+ * - arriving: can be resumed;
+ * - at rest, while another server may hold a copy: that server is asked (`suspicions`), until it is known (`cleared`);
+ * - an entry that cannot be read, and a spool file that nobody knows: put aside and reported.
+ */
+export class Recovery implements Pick<Outbox, "suspicions" | "found" | "cleared"> {
+  readonly #works: QueueWorks;
+  readonly #suspicions: Suspicion[] = [];
+
+  constructor(works: QueueWorks) {
+    this.#works = works;
+  }
+
+  /** To be called once, before anything else happens in the queue. */
+  async run(): Promise<void> {
+    const { parts, uploads, line } = this.#works;
+    const { ledger, observer } = parts;
+    let queued = 0;
+    for (const { requestNumber, state, bytes } of ledger.open()) {
+      if (state === "queued") {
+        queued += 1;
+        uploads.counters.enter("queued");
+        uploads.counters.addBytes(bytes);
+        line.joinUnread(requestNumber);
+      } else {
+        const entry = ledger.find({ requestNumber });
+        if (!entry) ledger.strike(requestNumber);
+        else if (state === "suspected") this.#suspect(entry, { rests: { server: entry.receipt?.server } });
+        else this.#takeUp(entry);
+      }
+    }
+    if (queued > 0) observer.note({ kind: "recovered", what: "queued", files: queued });
+    await this.#clearSpool();
+  }
+
+  suspicions(): readonly Suspicion[] {
+    return this.#suspicions;
+  }
+
+  found(requestNumber: bigint, server: string, saved: SavedFile): boolean {
+    const { parts, uploads, settlement } = this.#works;
+    const record = uploads.find({ requestNumber });
+    // Its client may have come back and be sending it again.
+    if (!record || record.final || record.complete || record.sender) return false;
+    record.complete = true;
+    parts.observer.note({ kind: "found", upload: record.naming, server });
+    uploads.change(record, { kind: "completed", underway: true });
+    settlement.saved(record, { ...record.receipt(saved, parts.clock.nowMs()), server });
+    return true;
+  }
+
+  cleared(requestNumber: bigint, server: string, upToAttempt: number): void {
+    const { parts, uploads } = this.#works;
+    const { ledger, observer } = parts;
+    const open = (intent: Intent) => intent.server !== server || intent.attempt > upToAttempt;
+    const hot = uploads.records.byNumber(requestNumber);
+    if (hot) hot.intents = hot.intents.filter(open);
+    const entry = uploads.entry(requestNumber);
+    if (!entry) return;
+    const recorded = ledger.amend({ ...entry, intents: entry.intents.filter(open) });
+    inBackground(observer, "recording where an upload is", recorded);
+  }
+
+  #suspect(entry: LedgerEntry, facts: Pick<Suspicion, "bytesGone" | "rests">): void {
+    const { requestNumber, description } = entry;
+    const { uploadId } = description;
+    for (const intent of entry.intents) this.#suspicions.push({ requestNumber, uploadId, ...intent, ...facts });
+  }
+
+  #takeUp(entry: LedgerEntry): void {
+    const { parts, uploads, line } = this.#works;
+    const record = uploads.load(entry, false);
+    record.endAttempt("lost", "the balancer was restarted");
+    uploads.counters.enter(record.state.kind);
+    uploads.counters.addBytes(record.content.receivedBytes);
+    this.#suspect(entry, { bytesGone: !record.complete });
+    const what = record.complete ? "dispatching" : "receiving";
+    parts.observer.note({ kind: "recovered", what, upload: record.naming, files: 1 });
+    if (record.complete) line.rejoin(record);
+  }
+
+  /** Removes spool files of uploads that have ended, and puts aside those that nobody knows. */
+  async #clearSpool(): Promise<void> {
+    const { ledger, spool, observer } = this.#works.parts;
+    for (const requestNumber of await spool.numbers()) {
+      const entry = ledger.find({ requestNumber });
+      if (entry?.bytesAt === "file") continue;
+      if (entry) {
+        await new SpoolFile(spool.pathOf(requestNumber)).remove();
+        continue;
+      }
+      await spool.putAside(requestNumber);
+      const detail = `spool file ${requestNumber} belongs to no upload that the ledger knows`;
+      observer.note({ kind: "quarantined", what: "spool file", detail });
+    }
+  }
+}

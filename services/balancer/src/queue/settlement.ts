@@ -1,0 +1,123 @@
+import { type Rejection, rejectReasons } from "../domain/errors.js";
+import type { Receipt } from "../domain/upload.js";
+import type { SettledUpload } from "../ports.js";
+import type { KnownUploads } from "./known-uploads.js";
+import { isDeadLetter } from "./ledger-entry.js";
+import { inBackground, type UploadQueueParts } from "./queue-parts.js";
+import { DamagedSpool } from "./spool-file.js";
+import type { UploadRecord } from "./upload-record.js";
+
+/** How uploads end: stored, given up, or lost to a failing disk. Whoever waits is told, and the ledger keeps the outcome. */
+export class Settlement {
+  readonly #parts: UploadQueueParts;
+  readonly #uploads: KnownUploads;
+  /** Outcomes of dead letters that are being written down. */
+  readonly #settling = new Set<Promise<void>>();
+  /** Called for each upload that has ended. */
+  onSettled: (settled: SettledUpload) => void = () => {};
+
+  constructor(parts: UploadQueueParts, uploads: KnownUploads) {
+    this.#parts = parts;
+    this.#uploads = uploads;
+  }
+
+  saved(record: UploadRecord, receipt: Receipt): void {
+    this.#uploads.change(record, { kind: "saved", receipt });
+    const tookMs = receipt.storedAtMs - record.receivedAtMs;
+    const attempt = record.attempts.findLast(({ server }) => server === receipt.server)?.number;
+    this.#parts.observer.note({ kind: "stored", upload: record.naming, receipt, attempt, tookMs });
+    this.#uploads.counters.stored(receipt.sizeBytes);
+    record.bytesAt = "nowhere";
+    this.#settle(record, receipt.server);
+  }
+
+  reject(record: UploadRecord, rejection: Rejection): void {
+    if (record.final) return;
+    this.#uploads.change(record, { kind: "rejected", rejection });
+    this.#parts.observer.note({ kind: "rejected", upload: record.naming, rejection });
+    this.#uploads.counters.rejected();
+    const deadLetter = isDeadLetter(record.toEntry());
+    if (!deadLetter) record.bytesAt = "nowhere";
+    this.#settle(record, undefined);
+    // Sent again, it begins anew, under a new number; a dead letter is revived under its own.
+    if (!rejectReasons[rejection.reason].retryable || deadLetter) return;
+    this.#uploads.records.freeId(record);
+    this.#parts.ledger.freeId(record.description.uploadId);
+  }
+
+  diskFailed(record: UploadRecord, where: string, error: unknown): void {
+    if (record.final) return;
+    this.#parts.observer.note({ kind: "fault", where, error });
+    if (error instanceof DamagedSpool) {
+      this.#damaged(record, error);
+      return;
+    }
+    const full = (error as NodeJS.ErrnoException).code === "ENOSPC";
+    const rejection: Rejection = full
+      ? { reason: "QUEUE_FULL", message: "the balancer's disk is full", retryAfterMs: 5_000 }
+      : { reason: "INTERNAL", message: "the balancer could not keep the file" };
+    record.bytesAt = "nowhere";
+    this.reject(record, rejection);
+  }
+
+  /** Resolves when everything that was given up before has been written down. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#settling);
+  }
+
+  /** What is left of it is put aside, and its client may send it anew. */
+  #damaged(record: UploadRecord, { message }: DamagedSpool): void {
+    const aside = this.#parts.spool.putAside(record.requestNumber).then(() => {
+      record.bytesAt = "nowhere";
+      this.reject(record, { reason: "INTERNAL", message });
+    });
+    this.#background("putting a damaged upload aside", aside);
+  }
+
+  #settle(record: UploadRecord, server: string | undefined): void {
+    const { clock, ledger } = this.#parts;
+    record.sender = undefined;
+    record.taken = false;
+    record.offered = false;
+    // A server that may hold a copy all the same stays suspected, over restarts too.
+    record.intents = record.intents.filter((intent) => intent.server !== server);
+    record.touchedAtMs = clock.nowMs();
+    this.#uploads.records.finished(record);
+    this.#uploads.counters.addBytes(-record.content.receivedBytes);
+    const entry = record.toEntry();
+    const { content, requestNumber } = record;
+    // Not waited for: should a crash undo it, the intent is still there and is settled anew.
+    if (isDeadLetter(entry)) {
+      record.tell();
+      const settling: Promise<void> = this.#layDown(record).finally(() => this.#settling.delete(settling));
+      this.#settling.add(settling);
+      this.#background("keeping a dead letter", settling);
+    } else {
+      const recorded = ledger.put(entry);
+      record.tell();
+      this.#background("recording an outcome", recorded);
+      this.#background("letting go of an upload's bytes", content.drop());
+    }
+    this.onSettled(server === undefined ? { requestNumber } : { requestNumber, server });
+  }
+
+  /** Keeps a dead letter. Whoever wants it again gets it from the ledger, with its bytes. */
+  async #layDown(record: UploadRecord): Promise<void> {
+    const { content } = record;
+    try {
+      // A file that was passed on while it arrived need not be on disk in full yet.
+      if (record.bytesAt === "file") await content.flush();
+    } catch (error) {
+      record.bytesAt = "nowhere";
+      await this.#parts.ledger.put(record.toEntry());
+      throw error;
+    }
+    await this.#parts.ledger.put(record.toEntry());
+    await content.release();
+    this.#uploads.records.evict(record);
+  }
+
+  #background(where: string, work: Promise<void> | undefined): void {
+    inBackground(this.#parts.observer, where, work);
+  }
+}
