@@ -199,8 +199,16 @@ export class DirectoryStore implements FileStore {
     const storedAtMs = Date.now();
     for (const storedName of names) {
       const record: StoredRecord = {
-        ...{ state: "stored", uploadId, storedBy: fence, fence },
-        ...{ storedName, sizeBytes, modifiedNs, sha256, storedAtMs, ...(stats && { stats }) },
+        state: "stored",
+        uploadId,
+        storedBy: fence,
+        fence,
+        storedName,
+        sizeBytes,
+        modifiedNs,
+        sha256,
+        storedAtMs,
+        stats,
       };
       await this.#record(() => put(record));
       try {

@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, link, lstat, open, readFile, unlink } from "node:fs/promises";
 import { syncFiles } from "./file-sync.js";
+import { SmallFileThread } from "./small-file-thread.js";
 import { errorCode } from "./system-error.js";
 
 /** What tells one file on disk from another that later took its name. */
@@ -40,6 +41,8 @@ export interface DiskFile {
   close(): Promise<void>;
 }
 
+const smallFiles = new SmallFileThread();
+
 /** The real file system. */
 export const nodeDisk: Disk = {
   async create(path) {
@@ -66,22 +69,9 @@ export const nodeDisk: Disk = {
       await directory.close();
     }
   },
-  // In the thread pool, although each step takes a few microseconds: while the file system flushes, any of them may wait for it, and the event loop must not.
-  async writeWhole(path, chunks) {
-    const file = await nodeDisk.create(path);
-    try {
-      await file.write(chunks);
-      return await file.mark();
-    } finally {
-      await file.close();
-    }
-  },
-  async giveName(existingPath, newPath) {
-    await link(existingPath, newPath);
-    // If this fails it stays as a temp file, which the next start sweeps.
-    await unlink(existingPath).catch(() => {});
-  },
-  syncFiles,
+  writeWhole: (path, chunks) => smallFiles.writeWhole(path, chunks),
+  giveName: (existingPath, newPath) => smallFiles.giveName(existingPath, newPath),
+  syncFiles: (directory, paths) => syncFiles(directory, paths, (path) => smallFiles.flush(path)),
 };
 
 function diskFile(handle: FileHandle): DiskFile {

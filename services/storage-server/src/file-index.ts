@@ -1,6 +1,7 @@
 import { crc32c } from "@node-rs/crc32";
 import type { Database, RootDatabase } from "lmdb";
 import { z } from "zod";
+import type { Fence } from "./fences.js";
 import { type FileId, fileIdBytes } from "./file-id.js";
 
 const fence = z.object({ term: z.coerce.bigint(), attempt: z.number() });
@@ -76,11 +77,23 @@ export class FileIndex {
 }
 
 function encode(key: Buffer, record: FileRecord): Buffer {
-  const text = JSON.stringify(record, (_name, value: unknown) => (typeof value === "bigint" ? String(value) : value));
-  const bytes = Buffer.alloc(4 + Buffer.byteLength(text));
+  const text = JSON.stringify(inJson(record));
+  const bytes = Buffer.allocUnsafe(4 + Buffer.byteLength(text));
   bytes.write(text, 4);
   bytes.writeUInt32LE(crc32c(bytes.subarray(4), crc32c(key)));
   return bytes;
+}
+
+/** A record without BigInts, which JSON cannot hold. A replacer would be called for each value of each record. */
+function inJson(record: FileRecord): object {
+  const fence = fenceInJson(record.fence);
+  if (record.state === "discarded") return { state: record.state, uploadId: record.uploadId, fence };
+  const storedBy = fenceInJson(record.storedBy);
+  return { ...record, storedBy, fence, modifiedNs: String(record.modifiedNs) };
+}
+
+function fenceInJson({ term, attempt }: Fence): object {
+  return { term: String(term), attempt };
 }
 
 function decode(key: Buffer, bytes: Buffer): FileRecord {

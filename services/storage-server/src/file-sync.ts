@@ -1,24 +1,37 @@
 import { execFile } from "node:child_process";
-import { open } from "node:fs/promises";
 import { promisify } from "node:util";
-import { errorCode } from "./system-error.js";
 
 const run = promisify(execFile);
 let canSyncFileSystem: Promise<boolean> | undefined;
+/** How many files are flushed in one go, so that others who want something of the disk get their turn in between. */
+const groupCount = 256;
 
 /**
- * Flushes files of one directory, and its entries: with one flush of the whole file system where that can be had (`sync -f`; Node has no
- * `syncfs`), and otherwise file by file. A file that is gone counts as flushed. Either way a failure is final: it must not be tried again.
+ * Flushes files of one directory, and its entries; a failure is final and must not be tried again.
+ *
+ * With one flush of the whole file system first, where that can be had (`sync -f`; Node has no `syncfs`): after it, flushing each file costs
+ * microseconds. It is flushed all the same, since the kernel tells of a write error of the file system only one of those who ask, which may
+ * be another server on the same disk, but tells of an error of a file whoever flushes that file.
+ *
+ * @param flush flushes one file, or the entries of a directory; one that is gone counts as flushed
  */
-export async function syncFiles(directory: string, paths: readonly string[]): Promise<void> {
+export async function syncFiles(
+  directory: string,
+  paths: readonly string[],
+  flush: (path: string) => Promise<void>,
+): Promise<void> {
   canSyncFileSystem ??= probe();
-  if (!(await canSyncFileSystem)) return syncEach(directory, paths);
+  if (await canSyncFileSystem) await syncFileSystem(directory);
+  for (let at = 0; at < paths.length; at += groupCount) await Promise.all(paths.slice(at, at + groupCount).map(flush));
+  await flush(directory);
+}
+
+async function syncFileSystem(directory: string): Promise<void> {
   try {
     await run("sync", ["-f", directory]);
   } catch (error) {
     // Where the program could not even be started, nothing has been tried yet.
     if (!(error instanceof Error && "syscall" in error)) throw error;
-    await syncEach(directory, paths);
   }
 }
 
@@ -29,23 +42,4 @@ async function probe(): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-/** Flushes one file after another, and then the directory. */
-export async function syncEach(directory: string, paths: readonly string[]): Promise<void> {
-  for (const path of paths) await sync(path);
-  await sync(directory);
-}
-
-async function sync(path: string): Promise<void> {
-  try {
-    const file = await open(path, "r");
-    try {
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (errorCode(error) !== "ENOENT") throw error;
-  }
 }

@@ -7,6 +7,7 @@ import { Holding } from "@bilancia/proto/gen/storage";
 import { StorageClient } from "@bilancia/proto/services";
 import { callUnary } from "@bilancia/proto/unary";
 import { credentials } from "@grpc/grpc-js";
+import { type Disk, nodeDisk } from "./disk.js";
 import { damageJournal, journalLength } from "./testing/journal-file.js";
 import { startStorageProgram } from "./testing/storage-program.js";
 import { startTestServer, storedNames, withFolder } from "./testing/test-server.js";
@@ -130,6 +131,47 @@ describe("recovery from the journal", () => {
       assert.equal((await holding(again.client, 2)).holding, Holding.HOLDING_STORED);
       assert.equal(journalLength(dir), 0);
       await again.stop();
+    }));
+
+  it("starts on a full disk, keeps what it has no room to make anew, and makes it anew once, also when it was sent again", () =>
+    withFolder(async (dir) => {
+      await killAfter(dir, (client) => save(client, 1, 2, 3));
+      await unlink(join(dir, "1_a.bin"));
+      await unlink(join(dir, "2_a.bin"));
+      let isDiskFull = true;
+      const disk: Disk = {
+        ...nodeDisk,
+        writeWhole: (path, chunks) =>
+          isDiskFull
+            ? Promise.reject(Object.assign(new Error("ENOSPC"), { code: "ENOSPC" }))
+            : nodeDisk.writeWhole(path, chunks),
+        // Its failure keeps the journal as it is.
+        syncFiles: (folder, paths) =>
+          isDiskFull
+            ? nodeDisk.syncFiles(folder, paths)
+            : Promise.reject(Object.assign(new Error("EIO"), { code: "EIO" })),
+      };
+      const server = await startTestServer(dir, {}, disk);
+      const full = server.logged.filter(({ msg }) => String(msg).includes("the disk is full"));
+      assert.deepEqual(full.map(({ requestNumber }) => Number(requestNumber)).sort(), [1, 2]);
+      assert.equal((await holding(server.client, 1)).holding, Holding.HOLDING_NONE);
+      assert.equal((await holding(server.client, 3)).holding, Holding.HOLDING_STORED);
+      isDiskFull = false;
+      const stream = new TestStream(server.client);
+      await stream.send(wholeFile(header(1, { attempt: 2 }), content(1)));
+      await stream.saved(1);
+      await server.broken;
+      await server.stop();
+      await unlink(join(dir, "1_a.bin"));
+      assert.equal(journalLength(dir), 3);
+      await withServerOn(dir, async (client) => {
+        assert.deepEqual(await storedNames(dir), ["1_a.bin", "2_a.bin", "3_a.bin"]);
+        for (const number of [1, 2, 3]) {
+          assert.equal((await holding(client, number)).holding, Holding.HOLDING_STORED);
+          assert.equal(await readFile(join(dir, `${number}_a.bin`), "utf8"), content(number));
+        }
+      });
+      assert.equal(journalLength(dir), 0);
     }));
 
   it("leaves a discarded file discarded", () =>

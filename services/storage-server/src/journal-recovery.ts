@@ -2,11 +2,11 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Disk } from "./disk.js";
-import type { FileId } from "./file-id.js";
+import { type FileId, fileKey } from "./file-id.js";
 import type { FileIndex, StoredRecord } from "./file-index.js";
 import type { FileJournal } from "./file-journal.js";
 import { storedNames } from "./stored-names.js";
-import { errorCode } from "./system-error.js";
+import { errorCode, isFull } from "./system-error.js";
 
 /** What `recoverJournal` works with. */
 export interface RecoveryOptions {
@@ -21,27 +21,37 @@ export interface RecoveryOptions {
 /** What became of one entry; `path` is where its file lies. */
 type Outcome =
   | { readonly kind: "whole" | "restored"; readonly path: string }
-  | { readonly kind: "obsolete" | "damaged" | "taken" };
+  | { readonly kind: "obsolete" | "damaged" }
+  /** It could not be made anew, so its entry stays for the next start. */
+  | { readonly kind: "kept" };
 
 /** How many files are looked at together, so that their records share a flush. */
 const groupCount = 64;
 
 /**
  * Makes good what a crash took from a directory: every file in the journal that is missing there or torn is made anew, and then the journal
- * is trimmed. Another's file is never overwritten. A damaged entry is reported and left out; a file whose names are all taken is reported,
- * and its entry stays for the next start.
+ * is trimmed. Another's file is never overwritten. A damaged entry is reported and left out; a file whose names are all taken, or for which
+ * there is no room, is reported, and its entry stays for the next start.
  *
- * @throws the error of the disk when a file could not be made anew, or a flush failed; the journal is as it was then
+ * @throws the error of the disk when a file could not be made anew for another reason, or a flush failed; the journal is as it was then
  */
 export async function recoverJournal(options: RecoveryOptions): Promise<void> {
   const { dir, disk, journal, log } = options;
   const sequences = journal.sequences();
   if (sequences.length === 0) return;
   const outcomes = new Map<bigint, Outcome>();
+  // A file that a start could not make anew may have been sent again since: only its latest entry counts.
+  const latest = new Map<string, bigint>();
+  for (const sequence of sequences) {
+    const id = journal.idOf(sequence);
+    if (id) latest.set(fileKey(id), sequence);
+  }
   for (let at = 0; at < sequences.length; at += groupCount) {
     const group = sequences.slice(at, at + groupCount);
     const recovering = group.map(async (sequence) => {
-      outcomes.set(sequence, await recoverEntry(options, sequence));
+      const id = journal.idOf(sequence);
+      const isObsolete = id !== undefined && latest.get(fileKey(id)) !== sequence;
+      outcomes.set(sequence, isObsolete ? { kind: "obsolete" } : await recoverIfRoom(options, sequence));
     });
     await Promise.all(recovering);
   }
@@ -50,8 +60,25 @@ export async function recoverJournal(options: RecoveryOptions): Promise<void> {
     dir,
     [...outcomes.values()].flatMap((outcome) => ("path" in outcome ? [outcome.path] : [])),
   );
-  await journal.remove(sequences.filter((sequence) => outcomes.get(sequence)?.kind !== "taken"));
-  log.info({ journalled: sequences.length, restored: count("restored"), damaged: count("damaged") }, "recovered files");
+  try {
+    await journal.remove(sequences.filter((sequence) => outcomes.get(sequence)?.kind !== "kept"));
+  } catch (error) {
+    // Where there is no room to remove them they stay, which does no harm, and go another time.
+    if (!isFull(error)) throw error;
+  }
+  const counts = { restored: count("restored"), damaged: count("damaged"), kept: count("kept") };
+  log.info({ journalled: sequences.length, ...counts }, "recovered files");
+}
+
+async function recoverIfRoom(options: RecoveryOptions, sequence: bigint): Promise<Outcome> {
+  try {
+    return await recoverEntry(options, sequence);
+  } catch (error) {
+    if (!isFull(error)) throw error;
+    const message = "stored file cannot be restored: the disk is full; it is tried again at the next start";
+    options.log.error({ ...options.journal.idOf(sequence), sequence }, message);
+    return { kind: "kept" };
+  }
 }
 
 async function recoverEntry(options: RecoveryOptions, sequence: bigint): Promise<Outcome> {
@@ -101,7 +128,7 @@ async function restore(
   await index.put(id, record);
   await disk.unlink(tempPath);
   log.error({ ...id, storedName: record.storedName }, "stored file cannot be restored: its names are taken");
-  return { kind: "taken" };
+  return { kind: "kept" };
 }
 
 function isFileOf(record: StoredRecord, bytes: Buffer): boolean {
