@@ -1,42 +1,90 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect } from "node:http2";
+import { type ClientHttp2Session, connect } from "node:http2";
 import { Server } from "@grpc/grpc-js";
-import { flowControlWindowBytes, serverOptions } from "./channel-options.js";
-import { widenReceiveWindow } from "./flow-control.js";
+import { serverOptions } from "./channel-options.js";
+import { widenReceiveWindows } from "./flow-control.js";
 import { listen } from "./grpc-server.js";
+import { storageService } from "./services.js";
 
-/** What a server says to a bare HTTP/2 client: the window of a stream, and that of the connection. */
-async function advertised(
-  widen: boolean,
-): Promise<{ streamBytes: number | undefined; connectionBytes: number | undefined }> {
-  const server = new Server(serverOptions);
-  if (widen) widenReceiveWindow(server, flowControlWindowBytes);
+const mebibyte = 1024 * 1024;
+const windows = { maxBytes: 4 * mebibyte, totalBytes: 6 * mebibyte };
+
+/** Runs a test with bare HTTP/2 connections to a server. */
+async function withConnections(
+  server: Server,
+  count: number,
+  test: (sessions: ClientHttp2Session[]) => Promise<void>,
+): Promise<void> {
+  server.addService(storageService, { save: () => {} } as never);
   const address = await listen(server, "127.0.0.1:0");
-  const session = connect(`http://${address}`);
+  const sessions = Array.from({ length: count }, () => connect(`http://${address}`));
   try {
-    await once(session, "remoteSettings");
-    // The connection's window comes in a frame of its own; the answer to a ping comes after it.
-    await new Promise<void>((resolve, reject) => session.ping((error) => (error ? reject(error) : resolve())));
-    return {
-      streamBytes: session.remoteSettings.initialWindowSize,
-      connectionBytes: session.state.remoteWindowSize,
-    };
+    await Promise.all(sessions.map((session) => once(session, "remoteSettings")));
+    await test(sessions);
   } finally {
-    session.destroy();
+    for (const session of sessions) session.destroy();
     server.forceShutdown();
   }
 }
 
-describe("widenReceiveWindow", () => {
-  it("makes the server advertise the wide window for each stream and for the connection", async () => {
-    assert.deepEqual(await advertised(true), {
-      streamBytes: flowControlWindowBytes,
-      connectionBytes: flowControlWindowBytes,
-    });
-  });
+/** The window of a connection as its client knows it, once the server has said all that it had to say. */
+async function windowOf(session: ClientHttp2Session): Promise<number | undefined> {
+  const ping = () =>
+    new Promise<void>((resolve, reject) => session.ping((error) => (error ? reject(error) : resolve())));
+  // The answer to a ping overtakes what was said before it, but not what was said before the ping came.
+  await ping();
+  await ping();
+  return session.state.remoteWindowSize;
+}
 
-  it("is needed: without it grpc-js leaves HTTP/2's 65,535 bytes", async () => {
-    assert.deepEqual(await advertised(false), { streamBytes: 65_535, connectionBytes: 65_535 });
+/** Begins a call that goes on. */
+function call(session: ClientHttp2Session): void {
+  session.request({
+    ":method": "POST",
+    ":path": storageService.save.path,
+    "content-type": "application/grpc",
+    te: "trailers",
   });
+}
+
+function widened(): Server {
+  const server = new Server(serverOptions);
+  widenReceiveWindows(server, windows);
+  return server;
+}
+
+describe("widenReceiveWindows", () => {
+  it("makes the server advertise the wide window for each stream, and for a connection that has a call", () =>
+    withConnections(widened(), 1, async ([session]) => {
+      assert.ok(session);
+      assert.equal(session.remoteSettings.initialWindowSize, windows.maxBytes);
+      assert.equal(await windowOf(session), 65_535);
+      call(session);
+      assert.equal(await windowOf(session), windows.maxBytes);
+    }));
+
+  it("shares the total among the connections that have calls", () =>
+    withConnections(widened(), 4, async (sessions) => {
+      const [first, second, third, idle] = sessions as [
+        ClientHttp2Session,
+        ClientHttp2Session,
+        ClientHttp2Session,
+        ClientHttp2Session,
+      ];
+      for (const session of [first, second, third]) {
+        call(session);
+        await windowOf(session);
+      }
+      assert.equal(await windowOf(third), 2 * mebibyte);
+      assert.equal(await windowOf(idle), 65_535);
+    }));
+
+  it("is needed: without it grpc-js leaves HTTP/2's 65,535 bytes", () =>
+    withConnections(new Server(serverOptions), 1, async ([session]) => {
+      assert.ok(session);
+      call(session);
+      assert.equal(session.remoteSettings.initialWindowSize, 65_535);
+      assert.equal(await windowOf(session), 65_535);
+    }));
 });

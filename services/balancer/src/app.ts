@@ -1,6 +1,6 @@
 import path from "node:path";
-import { flowControlWindowBytes, serverOptions } from "@bilancia/proto/channel-options";
-import { widenReceiveWindow } from "@bilancia/proto/flow-control";
+import { receiveWindows, serverOptions } from "@bilancia/proto/channel-options";
+import { widenReceiveWindows } from "@bilancia/proto/flow-control";
 import { AdminService as AdminDefinition } from "@bilancia/proto/gen/admin";
 import { listen, stopGracefully } from "@bilancia/proto/grpc-server";
 import { addReflection } from "@bilancia/proto/reflection";
@@ -100,7 +100,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
 
   const health = new HealthImplementation({ "": "SERVING", "bilancia.v1.Balancer": "SERVING" });
   const server = new Server(serverOptions);
-  widenReceiveWindow(server, flowControlWindowBytes);
+  widenReceiveWindows(server, receiveWindows);
   server.addService(balancerService, uploads.handlers);
   health.addToServer(server);
   addReflection(server, ["bilancia.v1.Balancer"]);

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { flowControlWindowBytes, serverOptions } from "@bilancia/proto/channel-options";
-import { widenReceiveWindow } from "@bilancia/proto/flow-control";
+import { receiveWindows, serverOptions } from "@bilancia/proto/channel-options";
+import { widenReceiveWindows } from "@bilancia/proto/flow-control";
 import { listen, stopGracefully } from "@bilancia/proto/grpc-server";
 import { addReflection } from "@bilancia/proto/reflection";
 import { storageService } from "@bilancia/proto/services";
@@ -83,7 +83,7 @@ export async function startStorageServer(
   };
   const service = new StorageService(desk, monitor);
   const server = new Server(serverOptions);
-  widenReceiveWindow(server, flowControlWindowBytes);
+  widenReceiveWindows(server, receiveWindows);
   server.addService(storageService, service.handlers());
   health.addToServer(server);
   addReflection(server, [serviceName]);
