@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { StorageClient } from "@bilancia/proto/services";
 import { credentials } from "@grpc/grpc-js";
 import { saveNaively } from "./naive-save.js";
-import { startStorage } from "./storage-process.js";
+import { startProgram } from "./program-process.js";
 import { saveOverStream } from "./stream-save.js";
 
 // How many small files a second a storage server acknowledges, against one flush per file on the same disk; in turns, so that both meet the
@@ -40,7 +40,8 @@ function summary(title: string, figures: readonly number[]): number {
 const base = await mkdtemp(join(resolve(process.env.BENCH_DIR ?? "."), ".bench-"));
 try {
   const serverDir = join(base, "server");
-  const storage = await startStorage(serverDir);
+  const options = ["--listen", "127.0.0.1:0", "--dir", serverDir, "--overload-memory-percent", "off"];
+  const storage = await startProgram("storage", options);
   const client = new StorageClient(storage.address, credentials.createInsecure());
   const naive: number[] = [];
   const server: number[] = [];
@@ -51,8 +52,8 @@ try {
     await mkdir(naiveDir);
     naive.push(await perSecond(naiveFilesCount, () => saveNaively(naiveDir, naiveFilesCount, data, naiveConcurrency)));
     await verify(naiveDir, 1, naiveFilesCount, data);
-    const options = { firstNumber, filesCount: serverFilesCount, data, maxOutstanding };
-    server.push(await perSecond(serverFilesCount, () => saveOverStream(client, options)));
+    const files = { firstNumber, filesCount: serverFilesCount, data, maxOutstanding };
+    server.push(await perSecond(serverFilesCount, () => saveOverStream(client, files)));
     await verify(serverDir, firstNumber, serverFilesCount, data);
     firstNumber += serverFilesCount;
     const [naiveText, serverText] = [naive, server].map((figures) => figures.at(-1)?.toFixed(0));

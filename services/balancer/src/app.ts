@@ -65,7 +65,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
     observer,
     retentionMs: retention.finishedMs,
     unfinishedExpiryMs: retention.unfinishedMs,
-    maxFinishedInMemory: ledger ? 10_000 : 100_000,
+    maxFinishedInMemory: ledger ? 1_000 : 100_000,
   });
   await queue.recover();
   const pool = new ServerPool({

@@ -60,8 +60,10 @@ export class LedgerRoom {
     try {
       this.#roomBytes = this.#measure(fd);
       if (this.#roomBytes - neededBytes >= lowBytes) return;
+      // What was just committed counts twice until its writers have been told: in a burst that is more than one step.
+      const lackBytes = Math.max(0, -this.#roomBytes);
       // Within a transaction no other one writes to the file.
-      this.#root.transactionSync(() => grow(fd, growBytes + neededBytes));
+      this.#root.transactionSync(() => grow(fd, lackBytes + growBytes + neededBytes));
       this.#roomBytes = this.#measure(fd);
     } finally {
       closeSync(fd);

@@ -28,8 +28,8 @@ export interface Ledger {
   bytes(requestNumber: bigint): Uint8Array | undefined;
   /** The upload id may name another upload from now on; the number still finds this one. */
   freeId(uploadId: string): void;
-  /** Everything that needs looking after, oldest first. */
-  open(): Iterable<OpenUpload>;
+  /** Everything that needs looking after, oldest first, in pages. */
+  open(): AsyncIterable<readonly OpenUpload[]>;
   /** Dead letters with numbers beyond `after`, in order; fewer than `limit` only where no more follow. */
   deadLetters(after: bigint, limit: number): readonly LedgerEntry[];
   /**
@@ -49,7 +49,7 @@ export const memoryLedger: Ledger = {
   find: () => undefined,
   bytes: () => undefined,
   freeId: () => undefined,
-  open: () => [],
+  async *open() {},
   deadLetters: () => [],
   strike: () => undefined,
   prune: () => undefined,

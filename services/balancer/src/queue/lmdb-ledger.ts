@@ -1,14 +1,16 @@
 import { crc32c } from "@node-rs/crc32";
-import { type Database, open, type RootDatabase } from "lmdb";
 import type { UploadKey } from "../ports.js";
 import type { Ledger, OpenUpload } from "./ledger.js";
 import { decodeEntry, encodeEntry, isDeadLetter, type LedgerEntry } from "./ledger-entry.js";
-import { LedgerRoom } from "./ledger-room.js";
+import { LmdbEnvironment } from "./lmdb-environment.js";
 
 /** Told of an entry that cannot be read. Its bytes are kept aside, and the upload is treated as unknown. */
 export type OnDamage = (requestNumber: bigint, problem: string) => void;
 
 const stateCodes: readonly OpenUpload["state"][] = ["receiving", "queued", "intended", "suspected"];
+const tables = ["entries", "ids", "bytes", "open", "dead", "quarantine"] as const;
+/** Uploads in one page of `open`. */
+const openPage = 20_000;
 /** Entries looked at by one call of `prune`. */
 const pruneBatch = 5_000;
 /** The largest number that a key can hold. */
@@ -24,49 +26,23 @@ const present = Buffer.from([1]);
  * and resolve after the flush.
  */
 export class LmdbLedger implements Ledger {
-  readonly #root: RootDatabase<Buffer, Buffer>;
-  readonly #entries: Database<Buffer, Buffer>;
-  readonly #ids: Database<Buffer, Buffer>;
-  readonly #bytes: Database<Buffer, Buffer>;
-  readonly #open: Database<Buffer, Buffer>;
-  readonly #dead: Database<Buffer, Buffer>;
-  readonly #quarantine: Database<Buffer, Buffer>;
-  readonly #room: LedgerRoom;
+  readonly #env: LmdbEnvironment<(typeof tables)[number]>;
   readonly #onDamage: OnDamage;
-  #closed = false;
   /** Where the next call of `prune` goes on. */
   #pruneFrom: Buffer = firstKey;
 
   constructor(dir: string, onDamage: OnDamage) {
     this.#onDamage = onDamage;
-    this.#root = open({
-      path: dir,
-      // With it a write would resolve before it is flushed.
-      overlappingSync: false,
-      // It makes a promise of its own for each transaction that nobody can catch: a full disk would end the process. `#write` batches instead.
-      eventTurnBatching: false,
-      encoding: "binary",
-      keyEncoding: "binary",
-      maxDbs: 8,
-    });
-    const table = (name: string) =>
-      this.#root.openDB<Buffer, Buffer>({ name, encoding: "binary", keyEncoding: "binary" });
-    this.#room = new LedgerRoom(this.#root, dir);
-    this.#entries = table("entries");
-    this.#ids = table("ids");
-    this.#bytes = table("bytes");
-    this.#open = table("open");
-    this.#dead = table("dead");
-    this.#quarantine = table("quarantine");
+    this.#env = new LmdbEnvironment(dir, tables);
   }
 
   put(entry: LedgerEntry, bytes?: Uint8Array): Promise<void> {
     const key = numberKey(entry.requestNumber);
-    return this.#write(
+    return this.#env.write(
       () => {
-        const writes: Promise<unknown>[] = [this.#ids.put(idKey(entry.description.uploadId), key)];
-        if (bytes) writes.push(this.#bytes.put(key, withChecksum(bytes)));
-        else if (entry.bytesAt !== "ledger") writes.push(this.#bytes.remove(key));
+        const writes: Promise<unknown>[] = [this.#env.table("ids").put(idKey(entry.description.uploadId), key)];
+        if (bytes) writes.push(this.#env.table("bytes").put(key, withChecksum(bytes)));
+        else if (entry.bytesAt !== "ledger") writes.push(this.#env.table("bytes").remove(key));
         return [...writes, ...this.#putEntry(key, entry)];
       },
       bytes?.length,
@@ -75,42 +51,53 @@ export class LmdbLedger implements Ledger {
   }
 
   amend(entry: LedgerEntry): Promise<void> {
-    return this.#write(() => this.#putEntry(numberKey(entry.requestNumber), entry));
+    return this.#env.write(() => this.#putEntry(numberKey(entry.requestNumber), entry));
   }
 
   find(key: UploadKey): LedgerEntry | undefined {
-    const number = "uploadId" in key ? this.#ids.get(idKey(key.uploadId)) : numberKey(key.requestNumber);
+    const number = "uploadId" in key ? this.#env.table("ids").get(idKey(key.uploadId)) : numberKey(key.requestNumber);
     return number && this.#read(number);
   }
 
   bytes(requestNumber: bigint): Uint8Array | undefined {
     const key = numberKey(requestNumber);
-    const value = this.#bytes.get(key);
+    const value = this.#env.table("bytes").get(key);
     if (!value) return undefined;
     const bytes = value.subarray(checksumBytes);
     if (value.length >= checksumBytes && crc32c(bytes) === value.readUInt32LE(0)) return bytes;
     // A copy is kept aside: the client may send the file again under this number.
-    this.#write(() => [this.#quarantine.put(Buffer.concat([key, Buffer.from("bytes")]), value)]).catch(() => undefined);
+    this.#env
+      .write(() => [this.#env.table("quarantine").put(Buffer.concat([key, Buffer.from("bytes")]), value)])
+      .catch(() => undefined);
     this.#onDamage(requestNumber, "the checksum of a small file's bytes does not match");
     return undefined;
   }
 
   freeId(uploadId: string): void {
     // Not awaited: should a crash undo it, the id still names the old upload, which tells its client to retry.
-    this.#write(() => [this.#ids.remove(idKey(uploadId))]).catch(() => undefined);
+    this.#env.write(() => [this.#env.table("ids").remove(idKey(uploadId))]).catch(() => undefined);
   }
 
-  *open(): Iterable<OpenUpload> {
-    for (const { key, value } of this.#open.getRange()) {
-      const state = stateCodes[value.readUInt8(0)];
-      if (state) yield { requestNumber: key.readBigUInt64BE(0), state, bytes: value.readDoubleBE(1) };
+  async *open(): AsyncGenerator<readonly OpenUpload[]> {
+    let from = firstKey;
+    for (;;) {
+      const page: OpenUpload[] = [];
+      for (const { key, value } of this.#env.table("open").getRange({ start: from, limit: openPage })) {
+        const requestNumber = key.readBigUInt64BE(0);
+        from = numberKey(requestNumber + 1n);
+        const state = stateCodes[value.readUInt8(0)];
+        if (state) page.push({ requestNumber, state, bytes: value.readDoubleBE(1) });
+      }
+      if (page.length === 0) return;
+      yield page;
+      await this.#env.relax();
     }
   }
 
   deadLetters(after: bigint, limit: number): readonly LedgerEntry[] {
     const found: LedgerEntry[] = [];
     if (after >= lastNumber) return found;
-    for (const { key } of this.#dead.getRange({ start: numberKey(after + 1n) })) {
+    for (const { key } of this.#env.table("dead").getRange({ start: numberKey(after + 1n) })) {
       if (found.length === limit) break;
       const entry = this.#read(key);
       if (entry) found.push(entry);
@@ -120,16 +107,16 @@ export class LmdbLedger implements Ledger {
 
   strike(requestNumber: bigint): number | undefined {
     const key = numberKey(requestNumber);
-    const listed = this.#open.get(key);
+    const listed = this.#env.table("open").get(key);
     if (!listed) return undefined;
-    this.#write(() => [this.#open.remove(key)]).catch(() => undefined);
+    this.#env.write(() => [this.#env.table("open").remove(key)]).catch(() => undefined);
     return listed.readDoubleBE(1);
   }
 
   prune(beforeMs: number): void {
     const due: LedgerEntry[] = [];
     let last: Buffer | undefined;
-    for (const { key } of this.#entries.getRange({ start: this.#pruneFrom, limit: pruneBatch })) {
+    for (const { key } of this.#env.table("entries").getRange({ start: this.#pruneFrom, limit: pruneBatch })) {
       const entry = this.#read(key);
       if (!entry) continue;
       // Numbers are given in the order of time: nothing behind this one is old enough.
@@ -144,63 +131,51 @@ export class LmdbLedger implements Ledger {
     this.#pruneFrom = last ?? firstKey;
     for (const { requestNumber, description } of due) {
       const key = numberKey(requestNumber);
-      this.#write(() => {
-        const removals = [this.#entries.remove(key), this.#bytes.remove(key)];
-        const named = this.#ids.get(idKey(description.uploadId));
-        if (named?.equals(key)) removals.push(this.#ids.remove(idKey(description.uploadId)));
-        return removals;
-        // What a crash leaves is found again by the next call.
-      }).catch(() => undefined);
+      this.#env
+        .write(() => {
+          const removals = [this.#env.table("entries").remove(key), this.#env.table("bytes").remove(key)];
+          const named = this.#env.table("ids").get(idKey(description.uploadId));
+          if (named?.equals(key)) removals.push(this.#env.table("ids").remove(idKey(description.uploadId)));
+          return removals;
+          // What a crash leaves is found again by the next call.
+        })
+        .catch(() => undefined);
     }
   }
 
   /** Waits for what has been put, and takes nothing more. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    await this.#root.flushed;
-    await this.#root.close();
+  close(): Promise<void> {
+    return this.#env.close();
   }
 
   #putEntry(key: Buffer, entry: LedgerEntry): Promise<unknown>[] {
     // What is final stays listed while a server may hold an extra copy of it.
-    const listed = isSettled(entry) ? this.#open.remove(key) : this.#open.put(key, openValue(entry));
-    const writes = [this.#entries.put(key, encodeEntry(entry)), listed];
-    if (isDeadLetter(entry)) writes.push(this.#dead.put(key, present));
+    const listed = isSettled(entry)
+      ? this.#env.table("open").remove(key)
+      : this.#env.table("open").put(key, openValue(entry));
+    const writes = [this.#env.table("entries").put(key, encodeEntry(entry)), listed];
+    if (isDeadLetter(entry)) writes.push(this.#env.table("dead").put(key, present));
     // Only these can have been a dead letter before: the others are spared the write.
-    else if (entry.state === "dead" || entry.revivedAtMs !== undefined) writes.push(this.#dead.remove(key));
+    else if (entry.state === "dead" || entry.revivedAtMs !== undefined)
+      writes.push(this.#env.table("dead").remove(key));
     return writes;
   }
 
-  /** Makes writes that become durable together, or not at all. */
-  async #write(writes: () => Promise<unknown>[], bytes = 0, outcome = true): Promise<void> {
-    if (this.#closed) throw new Error("the ledger is closed");
-    const taken = this.#room.take(bytes, outcome);
-    const made: Promise<unknown>[] = [];
-    const batch = this.#root.batch(() => {
-      made.push(...writes());
-    });
-    try {
-      await Promise.all([batch, ...made]);
-    } catch (error) {
-      // Its cause is a promise that rejects by itself.
-      await (error as { commitError?: Promise<unknown> }).commitError?.catch(() => undefined);
-      throw error;
-    } finally {
-      taken();
-    }
-  }
-
   #read(key: Buffer): LedgerEntry | undefined {
-    const value = this.#entries.get(key);
+    const value = this.#env.table("entries").get(key);
     if (!value) return undefined;
     try {
       return decodeEntry(value);
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       // Kept aside whole, and out of the way: nothing is deleted, and it is reported once. Whoever works through the open ones strikes it off.
-      this.#write(() => [this.#quarantine.put(key, value), this.#entries.remove(key), this.#dead.remove(key)]).catch(
-        () => undefined,
-      );
+      this.#env
+        .write(() => [
+          this.#env.table("quarantine").put(key, value),
+          this.#env.table("entries").remove(key),
+          this.#env.table("dead").remove(key),
+        ])
+        .catch(() => undefined);
       this.#onDamage(key.readBigUInt64BE(0), problem);
       return undefined;
     }

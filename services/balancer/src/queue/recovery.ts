@@ -1,4 +1,5 @@
 import type { Outbox, SavedFile, Suspicion } from "../ports.js";
+import type { OpenUpload } from "./ledger.js";
 import type { Intent, LedgerEntry } from "./ledger-entry.js";
 import { inBackground, type QueueWorks } from "./queue-parts.js";
 import { SpoolFile } from "./spool-file.js";
@@ -26,17 +27,14 @@ export class Recovery implements Pick<Outbox, "suspicions" | "found" | "cleared"
     const { parts, uploads, line } = this.#works;
     const { ledger, observer } = parts;
     let queued = 0;
-    for (const { requestNumber, state, bytes } of ledger.open()) {
-      if (state === "queued") {
-        queued += 1;
-        uploads.counters.enter("queued");
-        uploads.counters.addBytes(bytes);
-        line.joinUnread(requestNumber);
-      } else {
-        const entry = ledger.find({ requestNumber });
-        if (!entry) ledger.strike(requestNumber);
-        else if (state === "suspected") this.#suspect(entry, { rests: { server: entry.receipt?.server } });
-        else this.#takeUp(entry);
+    for await (const page of ledger.open()) {
+      for (const { requestNumber, state, bytes } of page) {
+        if (state === "queued") {
+          queued += 1;
+          uploads.counters.enter("queued");
+          uploads.counters.addBytes(bytes);
+          line.joinUnread(requestNumber);
+        } else this.#resume(requestNumber, state);
       }
     }
     if (queued > 0) observer.note({ kind: "recovered", what: "queued", files: queued });
@@ -69,6 +67,14 @@ export class Recovery implements Pick<Outbox, "suspicions" | "found" | "cleared"
     if (!entry) return;
     const recorded = ledger.amend({ ...entry, intents: entry.intents.filter(open) });
     inBackground(observer, "recording where an upload is", recorded);
+  }
+
+  #resume(requestNumber: bigint, state: OpenUpload["state"]): void {
+    const { ledger } = this.#works.parts;
+    const entry = ledger.find({ requestNumber });
+    if (!entry) ledger.strike(requestNumber);
+    else if (state === "suspected") this.#suspect(entry, { rests: { server: entry.receipt?.server } });
+    else this.#takeUp(entry);
   }
 
   #suspect(entry: LedgerEntry, facts: Pick<Suspicion, "bytesGone" | "rests">): void {

@@ -1,4 +1,4 @@
-import { Fifo } from "./fifo.js";
+import { NumberFifo } from "./number-fifo.js";
 import type { UploadRecord } from "./upload-record.js";
 
 /** Waiting uploads beyond this many are known to the ledger alone. */
@@ -6,8 +6,8 @@ const maxWaitingInMemory = 2_000;
 
 /** The order in which uploads go out: those that have been tried before, then first in, first out. It holds their numbers only. */
 export class WaitingLine {
-  readonly #returned = new Fifo<bigint>();
-  readonly #fresh = new Fifo<bigint>();
+  readonly #returned = new NumberFifo();
+  readonly #fresh = new NumberFifo();
   readonly #timers = new Set<NodeJS.Timeout>();
   /** Called when `next` may have something again. */
   onReady: () => void = () => {};
@@ -58,7 +58,7 @@ export class WaitingLine {
     this.#timers.clear();
   }
 
-  #add(record: UploadRecord, line: Fifo<bigint>): void {
+  #add(record: UploadRecord, line: NumberFifo): void {
     if (record.offered) return;
     record.offered = true;
     line.push(record.requestNumber);
