@@ -21,6 +21,8 @@ export const auditKinds = [
   "checked",
   /** A server turned out to hold the file. */
   "found",
+  /** Left open for long: a server may hold the file and has not been asked yet. */
+  "unsettled",
   /** Put aside because it was damaged. */
   "quarantined",
   /** Taken up after a restart. */

@@ -36,6 +36,8 @@ export type Occurrence =
   | { readonly kind: "dead-letter"; readonly upload: UploadName; readonly action: "revived" | "discarded" }
   /** A server turns out to hold a file whose bytes the balancer has lost; `stored` follows. */
   | { readonly kind: "found"; readonly upload: UploadName; readonly server: string }
+  /** Long unfinished, but not given up: one of these servers may hold it and has not been asked yet. */
+  | { readonly kind: "unsettled"; readonly upload: UploadName; readonly servers: readonly string[] }
   | {
       readonly kind: "not-admitted";
       readonly uploadId: string;
@@ -68,7 +70,7 @@ export type Occurrence =
     }
   | {
       readonly kind: "recovered";
-      readonly what: "queued" | "dispatching" | "receiving";
+      readonly what: "queued" | "dispatching" | "receiving" | "in a damaged ledger";
       readonly files: number;
       readonly upload?: UploadName;
     }

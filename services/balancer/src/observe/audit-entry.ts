@@ -46,6 +46,10 @@ export function toAuditFacts(occurrence: Occurrence, timeMs: number): AuditFacts
     }
     case "found":
       return { timeMs, kind: "found", ...names(occurrence.upload), server: occurrence.server };
+    case "unsettled": {
+      const message = `not asked yet: ${occurrence.servers.join(", ")}`;
+      return { timeMs, kind: "unsettled", ...names(occurrence.upload), message: cut(message) };
+    }
     case "extra-copy": {
       const { requestNumber, uploadId, server, discarded, result } = occurrence;
       const kind = discarded ? "discarded" : "checked";

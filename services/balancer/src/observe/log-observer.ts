@@ -53,6 +53,9 @@ export class LogObserver implements Observer {
       case "found":
         log.info({ ...names(occurrence.upload), server: occurrence.server }, "file found on a server");
         break;
+      case "unsettled":
+        log.warn({ ...names(occurrence.upload), servers: occurrence.servers }, "file unsettled");
+        break;
       case "not-admitted": {
         const { uploadId, name, client, rejection } = occurrence;
         log.warn({ uploadId, name, client, reason: rejection.reason, detail: rejection.message }, "file not admitted");

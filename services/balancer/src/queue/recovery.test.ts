@@ -22,14 +22,14 @@ describe("the queue after a crash", () => {
   let queue: UploadQueue;
 
   /** Starts on what is in the folder. */
-  async function start(): Promise<void> {
-    opened = await openTestQueue(folder);
+  async function start(nowMs: () => number = Date.now): Promise<void> {
+    opened = await openTestQueue(folder, { nowMs });
     queue = opened.queue;
   }
 
-  async function crash(): Promise<void> {
+  async function crash(nowMs?: () => number): Promise<void> {
     await opened.crash();
-    await start();
+    await start(nowMs);
   }
 
   const waiting = () => {
@@ -87,6 +87,33 @@ describe("the queue after a crash", () => {
     assert.equal(queue.find({ requestNumber: gone })?.state.kind, "receiving");
     assert.ok(queue.found(gone, "storage-1", saved));
     assert.equal(queue.find({ requestNumber: gone })?.state.kind, "stored");
+  });
+
+  it("never gives up what a server may hold before that server has been asked", async () => {
+    const send = async () => {
+      const { requestNumber } = sendFile(queue, describeFile(), new RecordingListener());
+      const delivery = queue.take();
+      delivery?.begin("storage-1");
+      await delivery?.intend();
+      return requestNumber;
+    };
+    const [held, lost, cancelled] = [await send(), await send(), await send()];
+    const state = (requestNumber: bigint) => queue.find({ requestNumber })?.state.kind;
+    const later = () => Date.now() + 1_000 * 3_600_000;
+    await crash(later);
+    for (const _ of [1, 2]) queue.sweep();
+    assert.deepEqual([held, lost, cancelled].map(state), ["receiving", "receiving", "receiving"]);
+    const unsettled = opened.noted.filter(({ kind }) => kind === "unsettled");
+    assert.equal(unsettled.length, 3, "each is reported, once");
+    assert.ok(
+      unsettled.every((occurrence) => occurrence.kind === "unsettled" && occurrence.servers[0] === "storage-1"),
+    );
+
+    assert.ok(queue.found(held, "storage-1", saved));
+    queue.cleared(lost, "storage-1", 1);
+    queue.cancel({ requestNumber: cancelled });
+    queue.sweep();
+    assert.deepEqual([held, lost, cancelled].map(state), ["stored", "dead", "dead"]);
   });
 
   it("does not take a server's copy for the outcome of an upload that is being sent again", async () => {

@@ -3,13 +3,14 @@ import type { OpenUpload } from "./ledger.js";
 import type { Intent, LedgerEntry } from "./ledger-entry.js";
 import { inBackground, type QueueWorks } from "./queue-parts.js";
 import { SpoolFile } from "./spool-file.js";
+import type { UploadRecord } from "./upload-record.js";
 
 /**
  * What a start does with each record that the last run has left, and what follows from it later:
  *
  * - queued: goes on, in the order of numbers;
  * - with a server, bytes here: tried there again first, ahead of the queued ones;
- * - with a server, bytes gone: the server is asked, and what it holds is taken for the outcome (`found`);
+ * - with a server, bytes gone: the server is asked, and what it holds is taken for the outcome (`found`); until then it is left open, however long that takes;
  * - arriving: can be resumed;
  * - at rest, while another server may hold a copy: that server is asked (`suspicions`), until it is known (`cleared`);
  * - an entry that cannot be read, and a spool file that nobody knows: put aside and reported.
@@ -17,6 +18,8 @@ import { SpoolFile } from "./spool-file.js";
 export class Recovery implements Pick<Outbox, "suspicions" | "found" | "cleared"> {
   readonly #works: QueueWorks;
   readonly #suspicions: Suspicion[] = [];
+  /** Uploads that have been reported as unsettled. */
+  readonly #unsettled = new Set<bigint>();
 
   constructor(works: QueueWorks) {
     this.#works = works;
@@ -67,6 +70,20 @@ export class Recovery implements Pick<Outbox, "suspicions" | "found" | "cleared"
     if (!entry) return;
     const recorded = ledger.amend({ ...entry, intents: entry.intents.filter(open) });
     inBackground(observer, "recording where an upload is", recorded);
+  }
+
+  /**
+   * Whether an unfinished upload must not expire: a server may hold it, and its client may have been told so. It stays until that server has been asked, its client
+   * sends it again, or it is cancelled. Reported once.
+   */
+  leavesOpen(record: UploadRecord): boolean {
+    if (record.intents.length === 0) return false;
+    if (!this.#unsettled.has(record.requestNumber)) {
+      this.#unsettled.add(record.requestNumber);
+      const servers = [...new Set(record.intents.map(({ server }) => server))];
+      this.#works.parts.observer.note({ kind: "unsettled", upload: record.naming, servers });
+    }
+    return true;
   }
 
   #resume(requestNumber: bigint, state: OpenUpload["state"]): void {

@@ -18,6 +18,8 @@ export class SpoolFile {
   /** One opening for all who use it: two at the same time would leave one pair of handles behind. */
   #opening: Promise<Handles> | undefined;
   #pieces: number;
+  /** Whether what an earlier run left behind the usable pieces has been cut off. */
+  #trimmed = false;
   #closed = false;
 
   /** @param path without its ending */
@@ -60,6 +62,12 @@ export class SpoolFile {
     const [first] = pieces;
     if (!first) return;
     const { data, index } = await this.#open();
+    if (!this.#trimmed) {
+      // A loss of power may have left whole entries behind a torn one: behind what is written now, a later start would take them for pieces of this file.
+      await index.truncate(this.#pieces * indexEntryBytes);
+      await data.truncate(first.offset);
+      this.#trimmed = true;
+    }
     await writeFully(
       data,
       pieces.map((piece) => piece.data as Uint8Array),

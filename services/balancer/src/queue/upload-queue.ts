@@ -84,7 +84,21 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
 
   /** Begins to forget what is old. */
   start(): void {
-    this.#sweeper = setInterval(() => this.#sweep(), sweepIntervalMs).unref();
+    this.#sweeper = setInterval(() => this.sweep(), sweepIntervalMs).unref();
+  }
+
+  /** Forgets what is old: finished uploads, and unfinished ones whose client has not come back. */
+  sweep(): void {
+    const { clock, ledger, retentionMs, unfinishedExpiryMs } = this.#parts;
+    const nowMs = clock.nowMs();
+    ledger.prune(nowMs - retentionMs);
+    for (const record of this.#uploads.records.sweep(nowMs)) {
+      const idleMs = nowMs - record.touchedAtMs;
+      if (record.complete || record.sender || idleMs < unfinishedExpiryMs) continue;
+      if (this.#recovery.leavesOpen(record)) continue;
+      const message = `the upload was not completed within ${unfinishedExpiryMs} ms`;
+      this.#settlement.reject(record, { reason: "DEADLINE_EXCEEDED", message });
+    }
   }
 
   /** Lets go of the files in the spool; what is in them stays there. */
@@ -236,18 +250,6 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
         : { kind: "queued" };
     listener.uploadProgress(description.uploadId, requestNumber, progress);
     return { kind: "known", requestNumber, told: true };
-  }
-
-  #sweep(): void {
-    const { clock, ledger, retentionMs, unfinishedExpiryMs } = this.#parts;
-    const nowMs = clock.nowMs();
-    ledger.prune(nowMs - retentionMs);
-    for (const record of this.#uploads.records.sweep(nowMs)) {
-      const idleMs = nowMs - record.touchedAtMs;
-      if (record.complete || record.sender || idleMs < unfinishedExpiryMs) continue;
-      const message = `the upload was not completed within ${unfinishedExpiryMs} ms`;
-      this.#settlement.reject(record, { reason: "DEADLINE_EXCEEDED", message });
-    }
   }
 }
 
