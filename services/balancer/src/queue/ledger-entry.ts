@@ -1,7 +1,7 @@
-import { crc32c } from "@node-rs/crc32";
 import type { Rejection } from "../domain/errors.js";
 import type { AttemptRecord, Receipt, UploadDescription, UploadState } from "../domain/upload.js";
 import type { UploadView } from "../ports.js";
+import { checkedBytes, withChecksum } from "./checked-bytes.js";
 
 /** Where the bytes of an upload are kept: nowhere that survives, in the ledger itself, or in the spool's file. */
 export type BytesAt = "nowhere" | "ledger" | "file";
@@ -67,9 +67,7 @@ export function viewOf(entry: LedgerEntry): UploadView {
 /** Thrown for an entry whose bytes are not what was written. */
 export class DamagedEntry extends Error {}
 
-const checksumBytes = 4;
-
-/** An entry as the ledger's bytes: CRC-32C, then JSON. LMDB has no checksums of its own. */
+/** An entry as the ledger's bytes: JSON, with a checksum. */
 export function encodeEntry(entry: LedgerEntry): Buffer {
   const body = Buffer.from(
     JSON.stringify(entry, function (this: Record<string, unknown>, key, value: unknown) {
@@ -79,20 +77,14 @@ export function encodeEntry(entry: LedgerEntry): Buffer {
       return typeof value === "bigint" ? { $bigint: String(value) } : value;
     }),
   );
-  const out = Buffer.allocUnsafe(checksumBytes + body.length);
-  out.writeUInt32LE(crc32c(body), 0);
-  body.copy(out, checksumBytes);
-  return out;
+  return withChecksum(body);
 }
 
 /** @throws DamagedEntry */
 export function decodeEntry(bytes: Uint8Array): LedgerEntry {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  const body = buffer.subarray(checksumBytes);
-  if (buffer.length <= checksumBytes || crc32c(body) !== buffer.readUInt32LE(0)) {
-    throw new DamagedEntry("the checksum of a ledger entry does not match");
-  }
-  return JSON.parse(body.toString(), (_key, value: unknown) => {
+  const body = checkedBytes(bytes);
+  if (!body || body.length === 0) throw new DamagedEntry("the checksum of a ledger entry does not match");
+  return JSON.parse(Buffer.from(body).toString(), (_key, value: unknown) => {
     const tagged = value as { $bigint?: string; $bytes?: string } | null;
     if (typeof tagged?.$bigint === "string") return BigInt(tagged.$bigint);
     if (typeof tagged?.$bytes === "string") return Uint8Array.from(Buffer.from(tagged.$bytes, "base64"));

@@ -1,5 +1,5 @@
-import { crc32c } from "@node-rs/crc32";
 import type { UploadKey } from "../ports.js";
+import { checkedBytes, withChecksum } from "./checked-bytes.js";
 import type { Ledger, OpenUpload } from "./ledger.js";
 import { decodeEntry, encodeEntry, isDeadLetter, type LedgerEntry } from "./ledger-entry.js";
 import { LmdbEnvironment } from "./lmdb-environment.js";
@@ -15,9 +15,8 @@ const openPage = 20_000;
 const pruneBatch = 5_000;
 /** The largest number that a key can hold. */
 const lastNumber = 2n ** 64n - 1n;
-/** The value of a table whose keys say all. */
-const checksumBytes = 4;
 const firstKey = numberKey(0n);
+/** The value of a table whose keys say all. */
 const present = Buffer.from([1]);
 
 /**
@@ -63,8 +62,8 @@ export class LmdbLedger implements Ledger {
     const key = numberKey(requestNumber);
     const value = this.#env.table("bytes").get(key);
     if (!value) return undefined;
-    const bytes = value.subarray(checksumBytes);
-    if (value.length >= checksumBytes && crc32c(bytes) === value.readUInt32LE(0)) return bytes;
+    const bytes = checkedBytes(value);
+    if (bytes) return bytes;
     // A copy is kept aside: the client may send the file again under this number.
     this.#env
       .write(() => [this.#env.table("quarantine").put(Buffer.concat([key, Buffer.from("bytes")]), value)])
@@ -212,12 +211,4 @@ function numberKey(requestNumber: bigint): Buffer {
 
 function idKey(uploadId: string): Buffer {
   return Buffer.from(uploadId.replaceAll("-", ""), "hex");
-}
-
-/** CRC-32C, then the bytes. LMDB has no checksums of its own. */
-function withChecksum(bytes: Uint8Array): Buffer {
-  const value = Buffer.allocUnsafe(checksumBytes + bytes.length);
-  value.writeUInt32LE(crc32c(bytes), 0);
-  value.set(bytes, checksumBytes);
-  return value;
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, rm, truncate } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { Occurrence } from "../domain/occurrence.js";
@@ -45,5 +45,73 @@ describe("opening the ledger", () => {
       ["quarantined"],
     );
     assert.ok((await readdir(folder)).some((name) => name.startsWith("ledger.damaged-")));
+  });
+
+  /** Fills the ledger with queued uploads, bytes and all, and gives back where its file is. */
+  async function fill(count: number): Promise<string> {
+    const ledger = await openLedger(folder, observer);
+    const puts = Array.from({ length: count }, (_, at) => {
+      const requestNumber = BigInt(100 + at);
+      return ledger.put(
+        { ...entry, requestNumber, description: describeFile() },
+        Buffer.from(`bytes ${requestNumber}`),
+      );
+    });
+    await Promise.all(puts);
+    await ledger.close();
+    return path.join(folder, "ledger", "data.mdb");
+  }
+
+  async function opened(): Promise<LedgerEntry[]> {
+    const ledger = await openLedger(folder, observer);
+    try {
+      const found: LedgerEntry[] = [];
+      for await (const page of ledger.open()) {
+        for (const { requestNumber } of page) {
+          const read = ledger.find({ requestNumber });
+          assert.ok(read);
+          assert.deepEqual(ledger.find({ uploadId: read.description.uploadId }), read);
+          const bytes = requestNumber === 7n ? "abc" : `bytes ${requestNumber}`;
+          assert.equal(Buffer.from(ledger.bytes(requestNumber) ?? []).toString(), bytes);
+          found.push(read);
+        }
+      }
+      return found;
+    } finally {
+      await ledger.close();
+    }
+  }
+
+  it("takes over what can be read on both sides of the damage", async () => {
+    const file = await fill(500);
+    const data = await readFile(file);
+    const mark = Buffer.from('"$bigint":"350"');
+    for (let at = data.indexOf(mark); at >= 0; at = data.indexOf(mark, at + 1)) {
+      const pageAt = at - (at % 4096);
+      data.fill(0, pageAt, pageAt + 4096);
+    }
+    await writeFile(file, data);
+    const found = new Set((await opened()).map(({ requestNumber }) => requestNumber));
+    assert.ok(found.has(7n) && found.has(100n) && found.has(599n) && !found.has(350n));
+    // As many as a page holds, and those beside them that share a page of another table.
+    assert.ok(found.size > 450, `${found.size} of 501 were taken over`);
+    const kinds = noted.map(({ kind }) => kind);
+    assert.deepEqual(kinds, ["quarantined", "recovered"]);
+    const [aside] = (await readdir(folder)).filter((name) => name.startsWith("ledger.damaged-"));
+    assert.deepEqual(await readFile(path.join(folder, aside ?? "", "data.mdb")), data, "the damaged one is as it was");
+    noted = [];
+    assert.equal((await opened()).length, found.size, "the next start finds nothing wrong");
+    assert.deepEqual(noted, []);
+  });
+
+  it("goes on where a start was ended: between the two renames, or before them", async () => {
+    await rename(path.join(folder, "ledger"), path.join(folder, "ledger-new"));
+    assert.equal((await opened()).length, 1);
+    const file = await fill(50);
+    await mkdir(path.join(folder, "ledger-new"));
+    await writeFile(path.join(folder, "ledger-new", "data.mdb"), "half a copy");
+    await truncate(file, 40_000);
+    for (const { requestNumber } of await opened()) assert.ok(requestNumber === 7n || requestNumber >= 100n);
+    assert.ok(!(await readdir(folder)).includes("ledger-new"));
   });
 });

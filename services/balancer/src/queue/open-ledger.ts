@@ -1,36 +1,55 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { rename } from "node:fs/promises";
+import { open, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Observer } from "../ports.js";
+import { damageIn, damageSignals } from "./ledger-damage.js";
 import { LmdbLedger } from "./lmdb-ledger.js";
+import { salvageLedger } from "./salvage.js";
 
 const checkScript = fileURLToPath(new URL("./ledger-check.js", import.meta.url));
 /** Far more than reading the largest ledger takes, in milliseconds. */
 const checkTimeoutMs = 120_000;
-/** How reading a damaged ledger ends a process. */
-const damageSignals: ReadonlySet<string> = new Set(["SIGBUS", "SIGSEGV", "SIGABRT", "SIGILL", "SIGFPE"]);
-/** What LMDB calls damage. A full disk, a missing permission or a check that takes too long is none: then the ledger stays where it is. */
-const damageWords =
-  /MDB_(?:CORRUPTED|PAGE_NOTFOUND|INVALID|VERSION_MISMATCH|PANIC|BAD_\w+|CURSOR_FULL|PAGE_FULL)[^\n]*/;
-
 /**
- * Opens the ledger kept in a state folder, or begins one there. One that cannot be read is moved aside as a whole, and a new one is begun: nothing is deleted, and the
- * balancer starts.
+ * Opens the ledger kept in a state folder, or begins one there. One that cannot be read is moved aside as a whole; what can be read of it is in the ledger that takes its
+ * place. Nothing is deleted, and the balancer starts.
+ *
+ * @throws Error when a damaged ledger cannot be replaced, for want of space for example: it stays where it is, and the next start tries again
  */
 export async function openLedger(stateDir: string, observer: Observer): Promise<LmdbLedger> {
   const dir = path.join(stateDir, "ledger");
+  const successor = `${dir}-new`;
+  // A start was ended when the damaged one had been moved aside, and its successor not yet put in its place.
+  if (!existsSync(dir) && existsSync(successor)) await move(successor, dir);
   const problem = existsSync(path.join(dir, "data.mdb")) ? await problemOf(dir) : undefined;
   if (problem !== undefined) {
+    // What a start that was ended had copied: it is all in the damaged one.
+    await rm(successor, { recursive: true, force: true });
+    const { taken, queued, damaged } = await salvageLedger(dir, successor);
     const aside = `${dir}.damaged-${Date.now()}`;
-    await rename(dir, aside);
-    const detail = `the ledger cannot be read (${problem}); it was moved to ${aside}, and a new one is begun`;
+    await move(dir, aside);
+    if (existsSync(successor)) await move(successor, dir);
+    const read = `${taken} of its uploads could be read and are taken over, ${queued} of them queued`;
+    const left = `what could not be read stays there${damaged > 0 ? `, ${damaged} damaged entries at least` : ""}`;
+    const detail = `the ledger cannot be read in full (${problem}); it was moved to ${aside}; ${read}; ${left}`;
     observer.note({ kind: "quarantined", what: "ledger", detail });
+    if (queued > 0) observer.note({ kind: "recovered", what: "in a damaged ledger", files: queued });
   }
   return new LmdbLedger(dir, (requestNumber, detail) =>
     observer.note({ kind: "quarantined", what: "ledger entry", detail, requestNumber }),
   );
+}
+
+/** Renames a folder beside itself, durably: what is written to it from now on must not be found under its old name. */
+async function move(from: string, to: string): Promise<void> {
+  await rename(from, to);
+  const folder = await open(path.dirname(to), "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }
 
 /** Reads the ledger in a process of its own: damage inside LMDB can end a process. `undefined` where all is well. */
@@ -47,7 +66,7 @@ function problemOf(dir: string): Promise<string | undefined> {
     child.once("error", () => resolve(undefined));
     child.once("close", (_code, signal) => {
       if (signal !== null && damageSignals.has(signal)) resolve(`its check was ended by ${signal}`);
-      else resolve(damageWords.exec(words)?.[0]);
+      else resolve(damageIn(words));
     });
   });
 }
