@@ -197,7 +197,12 @@ ${examples("lb-cli ftp --count 5", "lb-cli ftp --count 3 --dir documents --no-re
 Exit codes: 0 the chain holds, 1 it does not, 2 there is no such file.
 Entries cut off at the end cannot be seen: compare the last entry that is told with one noted earlier.`,
     )
-    .action(action((context, options: { audit: string }) => auditVerify(options.audit, context)));
+    .option("--partial", "the oldest files are elsewhere: begin with the first entry that is there", false)
+    .action(
+      action((context, options: { audit: string; partial: boolean }) =>
+        auditVerify(options.audit, options.partial, context),
+      ),
+    );
 
   return program;
 }

@@ -2,7 +2,7 @@ import { type ChainHead, chainStart, parseEntry } from "./audit-chain.js";
 
 /** What is wrong with the audit at a line. */
 export interface AuditFinding {
-  /** From 1. */
+  /** From 1, in its file. */
   readonly line: number;
   readonly kind: /** Not an entry at all. */
     | "unreadable"
@@ -24,11 +24,23 @@ export interface AuditFinding {
 export class AuditVerifier {
   #line = 0;
   #head: ChainHead = chainStart;
+  /** Whether the first entry is taken for the beginning, whatever its number. */
+  #anyStart: boolean;
   /** Whether the text behind `#head.hash` is known to be good, so that the next entry can be held against it. */
   #sure = true;
   /** Lines since `#head` that were no entries; as many may be missing for it. */
   #unreadable = 0;
   #entries = 0;
+
+  /** @param anyStart whether the chain may begin anywhere: its older files are elsewhere */
+  constructor(anyStart = false) {
+    this.#anyStart = anyStart;
+  }
+
+  /** The next line is the first of the next file. */
+  nextFile(): void {
+    this.#line = 0;
+  }
 
   /** How many good or changed entries there were. */
   get entries(): number {
@@ -51,6 +63,10 @@ export class AuditVerifier {
     }
     this.#entries += 1;
     const { seq, prev, hash } = parsed.entry;
+    if (this.#anyStart) {
+      this.#anyStart = false;
+      this.#reach({ seq: seq - 1, hash: prev }, true);
+    }
     const expected = this.#head.seq + 1;
     if (parsed.kind === "changed") {
       // The number may be what was altered: the place counts.

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type AuditFacts, chainStart, sealEntry } from "@bilancia/proto/audit-chain";
 import { type CliRun, runCli } from "../testing/run-cli.js";
@@ -93,7 +93,7 @@ describe("lb-cli, with the audit", () => {
     assert.match(stdout, /^audit: the chain holds; 7 lines read, last entry 7 [0-9a-f]{64}\n$/);
     const [summary] = jsonLines(await run("audit", "verify", "--json"));
     const lastHash = (JSON.parse(sealed(story)[6] ?? "") as { hash: string }).hash;
-    assert.deepEqual(summary, { ok: true, entries: 7, findings: 0, lastSeq: 7, lastHash });
+    assert.deepEqual(summary, { ok: true, files: 1, entries: 7, findings: 0, lastSeq: 7, lastHash });
   });
 
   const faults: readonly [string, (lines: string[]) => string[], string][] = [
@@ -114,6 +114,59 @@ describe("lb-cli, with the audit", () => {
       assert.equal(lines.at(-1)?.ok, false);
     });
   }
+
+  describe("over several files", () => {
+    beforeEach(async () => {
+      const lines = sealed(story).map((line) => `${line}\n`);
+      await writeFile(join(folder.path, "audit.3"), lines.slice(0, 3).join(""));
+      await writeFile(join(folder.path, "audit.5"), lines.slice(3, 5).join(""));
+      await writeFile(join(folder.path, "audit"), lines.slice(5).join(""));
+      await writeFile(join(folder.path, "audit.torn-1"), "{");
+    });
+
+    it("trace tells the whole story, and audit verify follows the chain through all of them", async () => {
+      const lines = jsonLines(await run("trace", "42", "--json"));
+      assert.deepEqual(
+        lines.map(({ file, line, seq }) => [file, line, seq]),
+        [
+          ["audit.3", 1, 1],
+          ["audit.3", 3, 3],
+          ["audit.5", 1, 4],
+          ["audit.5", 2, 5],
+          ["audit", 1, 6],
+          ["audit", 2, 7],
+        ],
+      );
+      const { code, stdout } = await run("audit", "verify");
+      assert.equal(code, 0, stdout);
+      assert.match(stdout, /^audit and 2 full files: the chain holds; 7 lines read, last entry 7 /);
+    });
+
+    it("audit verify names the file of a fault, and a file that is gone", async () => {
+      const full = join(folder.path, "audit.5");
+      const text = await readFile(full, "utf8");
+      await writeFile(full, text.replace("storage-1", "storage-9"));
+      const changed = await run("audit", "verify");
+      assert.equal(changed.code, 1);
+      assert.match(changed.stdout, /^audit[.]5, line 1: changed:/);
+      await rm(full);
+      assert.match(
+        (await run("audit", "verify")).stdout,
+        /^audit, line 1: missing: entries 4 to 5 are not before entry 6/,
+      );
+    });
+
+    it("audit verify --partial begins with the oldest entry that is there", async () => {
+      await rm(join(folder.path, "audit.3"));
+      assert.equal((await run("audit", "verify")).code, 1);
+      const { code, stdout } = await run("audit", "verify", "--partial");
+      assert.equal(code, 0, stdout);
+      assert.match(stdout, /the chain holds; 4 lines read, last entry 7 /);
+      await rm(join(folder.path, "audit.5"));
+      await rm(join(folder.path, "audit"));
+      assert.equal((await run("audit", "verify", "--partial")).code, 2, "nothing is no audit");
+    });
+  });
 
   it("ends with 2 where there is no such file, or no such command", async () => {
     for (const args of [

@@ -1,4 +1,5 @@
 import { type AuditEntry, parseEntry } from "@bilancia/proto/audit-chain";
+import { auditFiles } from "../audit/audit-files.js";
 import { auditLines } from "../audit/audit-lines.js";
 import type { UploadKey } from "../client/bilancia-client.js";
 import { humanBytes, printable } from "../output/human.js";
@@ -7,6 +8,7 @@ import { type CommandContext, exitCode } from "./command-context.js";
 
 /** An entry, and whether it still is what was written. */
 interface Step {
+  readonly file: string;
   readonly line: number;
   readonly entry: AuditEntry;
   readonly intact: boolean;
@@ -21,13 +23,15 @@ export async function trace(key: UploadKey, file: string, { screen, json }: Comm
   // Most lines are about other files: they need not be understood.
   const mark = `"${field}":"${value}"`;
   const steps: Step[] = [];
-  let line = 0;
-  for await (const { bytes } of auditLines(file)) {
-    line += 1;
-    if (!bytes.includes(mark)) continue;
-    const parsed = parseEntry(bytes);
-    if (parsed.kind === "unreadable" || parsed.entry[field] !== value) continue;
-    steps.push({ line, entry: parsed.entry, intact: parsed.kind === "entry" });
+  for (const part of await auditFiles(file)) {
+    let line = 0;
+    for await (const { bytes } of auditLines(part)) {
+      line += 1;
+      if (!bytes.includes(mark)) continue;
+      const parsed = parseEntry(bytes);
+      if (parsed.kind === "unreadable" || parsed.entry[field] !== value) continue;
+      steps.push({ file: part, line, entry: parsed.entry, intact: parsed.kind === "entry" });
+    }
   }
   if (steps.length === 0) {
     const named = `${field === "uploadId" ? "the id" : "the request number"} ${value}`;
@@ -35,18 +39,17 @@ export async function trace(key: UploadKey, file: string, { screen, json }: Comm
     return exitCode.notAllStored;
   }
   if (json) {
-    for (const { line, entry, intact } of steps) {
-      await screen.print(JSON.stringify({ line, intact, time: time(entry), ...entry }));
+    for (const { file: part, line, entry, intact } of steps) {
+      await screen.print(JSON.stringify({ file: part, line, intact, time: time(entry), ...entry }));
     }
     return exitCode.ok;
   }
   const { requestNumber, uploadId, name } = steps.find(({ entry }) => entry.name !== undefined)?.entry ?? {};
   const title = `request ${requestNumber ?? value}  ${name ?? "-"}  ${uploadId ?? "-"}`;
   await screen.print(`${screen.paint("bold", printable(title))}\n${renderTable(columns, steps, screen)}`);
-  const altered = steps.filter(({ intact }) => !intact).map((step) => step.line);
+  const altered = steps.filter(({ intact }) => !intact).map((step) => `line ${step.line} of ${step.file}`);
   if (altered.length > 0) {
-    const lines = `line${altered.length === 1 ? "" : "s"} ${altered.join(", ")}`;
-    screen.remark(`${screen.paintSide("yellow", "warning:")} altered after it was written: ${lines} of ${file}`);
+    screen.remark(`${screen.paintSide("yellow", "warning:")} altered after it was written: ${altered.join(", ")}`);
   }
   return exitCode.ok;
 }

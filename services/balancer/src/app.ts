@@ -160,9 +160,10 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
 
 /** Opens the audit where the configuration wants it; `undefined` for none. */
 async function openAudit(config: Config, clock: Clock, faults: Observer): Promise<AuditLog | undefined> {
-  const { file } = config.audit;
+  const { file, maxFileBytes, rotate } = config.audit;
   if (file === "off") return undefined;
-  return AuditLog.open(file === "" ? path.join(config.stateDir, "audit.jsonl") : file, clock, faults);
+  const written = file === "" ? path.join(config.stateDir, "audit.jsonl") : file;
+  return AuditLog.open(written, clock, faults, { maxFileBytes, daily: rotate === "daily" });
 }
 
 function both(first: Observer, second: Observer): Observer {

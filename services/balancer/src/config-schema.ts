@@ -65,6 +65,13 @@ export const configSchema = z.strictObject({
         .string("expected a file, an empty text, or off")
         .default("")
         .describe("Audit file; empty for `audit.jsonl` in `stateDir`, `off` for none."),
+      maxFileBytes: bytes(64 * 1024)
+        .default(256 * 1024 ** 2)
+        .describe("Size from which the audit goes on in a new file."),
+      rotate: z
+        .enum(["daily", "size"], "expected daily or size")
+        .default("daily")
+        .describe("`daily`: the audit goes on in a new file each day (UTC) too; `size`: for its size only."),
     })
     .prefault({}),
   servers: z

@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
-import { appendFile, readdir, readFile, truncate, writeFile } from "node:fs/promises";
+import { appendFile, readdir, readFile, rename, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type AuditEntry, chainStart, parseEntry } from "@bilancia/proto/audit-chain";
+import { fullAuditFiles } from "@bilancia/proto/audit-files";
 import { AuditVerifier } from "@bilancia/proto/audit-verifier";
 import fc from "fast-check";
 import type { Occurrence } from "../domain/occurrence.js";
 import type { Observer } from "../ports.js";
 import { withTempFolder } from "../test-support/temp-folder.js";
 import type { AuditSink } from "./audit-file.js";
-import { AuditLog } from "./audit-log.js";
+import { AuditLog, type AuditRotation } from "./audit-log.js";
 
 const clock = { nowMs: () => 1_800_000_000_000, random: () => 0 };
 const upload = (requestNumber: number) => ({
@@ -36,18 +37,30 @@ class Disk implements AuditSink {
     if (this.broken) throw new Error("no space");
     this.writes.push(bytes.toString());
   }
+  get lengthBytes(): number {
+    return this.writes.join("").length;
+  }
   async flush(): Promise<void> {
     this.flushes += 1;
+  }
+  async rotate(): Promise<void> {
+    assert.fail("nothing was said of rotation");
   }
   async close(): Promise<void> {}
 }
 
+/** The entries of a whole audit. */
 function entriesOf(text: string): AuditEntry[] {
   const verifier = new AuditVerifier();
+  const lines = text.split("\n").slice(0, -1);
+  for (const line of lines) assert.equal(verifier.check(Buffer.from(line)), undefined, line);
+  return entriesIn(text);
+}
+
+function entriesIn(text: string): AuditEntry[] {
   const lines = text.split("\n");
   assert.equal(lines.pop(), "", "ends with a whole line");
   return lines.map((line) => {
-    assert.equal(verifier.check(Buffer.from(line)), undefined, line);
     const parsed = parseEntry(Buffer.from(line));
     assert.ok(parsed.kind === "entry");
     return parsed.entry;
@@ -136,6 +149,70 @@ describe("the audit's file", () => {
       await truncate(file, length - 10);
       const entries = await run(file, [6_000]);
       assert.deepEqual(numbersOf(entries).slice(-3), ["4999", "torn", "6000"]);
+    }));
+});
+
+describe("the audit's files", () => {
+  const dayMs = 86_400_000;
+  const never = Number.POSITIVE_INFINITY;
+  /** Notes one upload after another, each in a write of its own. */
+  async function write(file: string, rotation: AuditRotation, times: readonly number[]): Promise<void> {
+    let nowMs = 0;
+    const audit = await AuditLog.open(file, { nowMs: () => nowMs, random: () => 0 }, new Faults(), rotation);
+    for (const [index, timeMs] of times.entries()) {
+      nowMs = timeMs;
+      audit.note(received(index + 1));
+      await audit.flush();
+    }
+    await audit.close();
+  }
+  const textOf = async (file: string) => {
+    const files = [...(await fullAuditFiles(file)), file];
+    return (await Promise.all(files.map((name) => readFile(name, "utf8")))).join("");
+  };
+
+  it("are begun anew when one is full, also over restarts, and hold one chain", () =>
+    withTempFolder(async (folder) => {
+      const file = path.join(folder, "audit.jsonl");
+      const rotation = { maxFileBytes: 700, daily: false };
+      for (const _ of [1, 2, 3]) await write(file, rotation, Array(20).fill(1));
+      const full = await fullAuditFiles(file);
+      assert.ok(full.length > 10);
+      for (const name of full) {
+        const last = entriesIn(await readFile(name, "utf8")).at(-1);
+        assert.equal(name, `${file}.${last?.seq}`);
+      }
+      assert.equal(entriesOf(await textOf(file)).length, 60);
+    }));
+
+  it("are begun anew each day, and go on where a crash came between the renaming and the new file", () =>
+    withTempFolder(async (folder) => {
+      const file = path.join(folder, "audit.jsonl");
+      const rotation = { maxFileBytes: never, daily: true };
+      await write(file, rotation, [1, 2, dayMs - 1]);
+      await write(file, rotation, [dayMs, dayMs + 5, 3 * dayMs]);
+      assert.deepEqual(
+        (await fullAuditFiles(file)).map((name) => path.basename(name)),
+        ["audit.jsonl.3", "audit.jsonl.5"],
+      );
+      await rename(file, `${file}.6`);
+      await write(file, rotation, [3 * dayMs]);
+      assert.equal(entriesOf(await textOf(file)).length, 7);
+      assert.equal((await readFile(file, "utf8")).trimEnd().split("\n").length, 1);
+    }));
+
+  it("go on in the old one when a new one cannot be begun, and overwrite nothing", () =>
+    withTempFolder(async (folder) => {
+      const file = path.join(folder, "audit.jsonl");
+      await write(file, { maxFileBytes: never, daily: false }, [1, 1]);
+      await writeFile(`${file}.2`, "somebody's");
+      const faults = new Faults();
+      const audit = await AuditLog.open(file, clock, faults, { maxFileBytes: 10, daily: false });
+      audit.note(received(3));
+      await audit.close();
+      assert.equal(faults.noted[0]?.kind, "fault");
+      assert.equal(await readFile(`${file}.2`, "utf8"), "somebody's");
+      assert.equal(entriesOf(await readFile(file, "utf8")).length, 3);
     }));
 });
 

@@ -8,6 +8,14 @@ import { toAuditFacts } from "./audit-entry.js";
 import { AuditFile, type AuditSink } from "./audit-file.js";
 import { mendTail } from "./audit-tail.js";
 
+/** When a file of the audit is full. */
+export interface AuditRotation {
+  /** It has at least so many bytes. */
+  readonly maxFileBytes: number;
+  /** The day is over, by UTC. */
+  readonly daily: boolean;
+}
+
 /** What the audit works with. */
 export interface AuditParts {
   readonly sink: AuditSink;
@@ -18,7 +26,13 @@ export interface AuditParts {
   readonly faults: Observer;
   /** Entries that wait in memory at most; what comes on top is lost, and counted. */
   readonly maxWaiting?: number;
+  /** Default: never full. */
+  readonly rotation?: AuditRotation;
+  /** When the last entry was made. Default: there is none. */
+  readonly lastTimeMs?: number | undefined;
 }
+
+const neverFull: AuditRotation = { maxFileBytes: Number.POSITIVE_INFINITY, daily: false };
 
 /** How often the file is flushed: after a loss of power, at most this much of the audit is missing at its end. */
 const flushIntervalMs = 1_000;
@@ -41,20 +55,24 @@ export class AuditLog implements Observer {
   readonly #clock: Clock;
   readonly #faults: Observer;
   readonly #maxWaiting: number;
+  readonly #rotation: AuditRotation;
   readonly #flushing: NodeJS.Timeout;
   readonly #waiting: AuditFacts[] = [];
   #head: ChainHead;
+  #lastTimeMs: number | undefined;
   #lost = 0;
   #writing: Promise<void> | undefined;
   #failing = false;
   #unflushed = false;
 
-  constructor({ sink, head, clock, faults, maxWaiting = 100_000 }: AuditParts) {
+  constructor({ sink, head, clock, faults, maxWaiting = 100_000, rotation = neverFull, lastTimeMs }: AuditParts) {
     this.#sink = sink;
     this.#head = head;
     this.#clock = clock;
     this.#faults = faults;
     this.#maxWaiting = maxWaiting;
+    this.#rotation = rotation;
+    this.#lastTimeMs = lastTimeMs;
     this.#flushing = setInterval(() => void this.flush(), flushIntervalMs).unref();
   }
 
@@ -63,10 +81,11 @@ export class AuditLog implements Observer {
    *
    * @throws Error when the file cannot be opened
    */
-  static async open(file: string, clock: Clock, faults: Observer): Promise<AuditLog> {
+  static async open(file: string, clock: Clock, faults: Observer, rotation = neverFull): Promise<AuditLog> {
     await mkdir(path.dirname(file), { recursive: true });
-    const { head, lengthBytes, aside } = await mendTail(file);
-    const audit = new AuditLog({ sink: await AuditFile.open(file, lengthBytes), head, clock, faults });
+    const { head, lastTimeMs, lengthBytes, aside } = await mendTail(file);
+    const sink = await AuditFile.open(file, lengthBytes);
+    const audit = new AuditLog({ sink, head, clock, faults, rotation, lastTimeMs });
     if (aside) {
       const name = path.basename(aside.file);
       const message = `${aside.bytes} bytes behind the last whole entry were put aside in ${name}`;
@@ -127,6 +146,7 @@ export class AuditLog implements Observer {
   async #write(): Promise<void> {
     await delay(gatherMs);
     while (this.#waiting.length > 0) {
+      await this.#rotateIfFull(this.#waiting[0]?.timeMs);
       const batch = this.#waiting.slice(0, maxBatch);
       let head = this.#head;
       let lines = "";
@@ -144,6 +164,7 @@ export class AuditLog implements Observer {
       }
       this.#failing = false;
       this.#head = head;
+      this.#lastTimeMs = batch.at(-1)?.timeMs;
       this.#waiting.splice(0, batch.length);
       this.#unflushed = true;
     }
@@ -151,7 +172,24 @@ export class AuditLog implements Observer {
     this.#writing = undefined;
   }
 
+  /** Begins a new file where the one before is full, or the next entry is of another day than its last one. */
+  async #rotateIfFull(nextTimeMs: number | undefined): Promise<void> {
+    if (this.#failing || this.#sink.lengthBytes === 0) return;
+    const { maxFileBytes, daily } = this.#rotation;
+    const otherDay = daily && this.#lastTimeMs !== undefined && dayOf(nextTimeMs ?? 0) !== dayOf(this.#lastTimeMs);
+    if (this.#sink.lengthBytes < maxFileBytes && !otherDay) return;
+    try {
+      await this.#sink.rotate(this.#head.seq);
+    } catch (error) {
+      this.#fault("beginning a new file of the audit", error);
+    }
+  }
+
   #fault(where: string, error: unknown): void {
     this.#faults.note({ kind: "fault", where, error });
   }
+}
+
+function dayOf(timeMs: number): number {
+  return Math.floor(timeMs / 86_400_000);
 }
