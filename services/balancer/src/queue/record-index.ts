@@ -56,7 +56,12 @@ export class RecordIndex {
     this.#unfinished.add(record);
   }
 
-  /** The record has become final. */
+  /** The record has become final, but the ledger may not have it so yet: it must not be forgotten. */
+  end(record: UploadRecord): void {
+    this.#unfinished.delete(record);
+  }
+
+  /** The record is final, and need not be remembered for ever. */
   finished(record: UploadRecord): void {
     this.#unfinished.delete(record);
     this.#finished.push(record);

@@ -82,7 +82,7 @@ export class Settlement {
     // A server that may hold a copy all the same stays suspected, over restarts too.
     record.intents = record.intents.filter((intent) => intent.server !== server);
     record.touchedAtMs = clock.nowMs();
-    this.#uploads.records.finished(record);
+    this.#uploads.records.end(record);
     this.#uploads.counters.addBytes(-record.content.receivedBytes);
     const entry = record.toEntry();
     const { content, requestNumber } = record;
@@ -92,13 +92,25 @@ export class Settlement {
       const settling: Promise<void> = this.#layDown(record).finally(() => this.#settling.delete(settling));
       this.#settling.add(settling);
       this.#background("keeping a dead letter", settling);
+      this.#forgetAfter(settling, record);
     } else {
       const recorded = ledger.put(entry);
       record.tell();
       this.#background("recording an outcome", recorded);
+      this.#forgetAfter(recorded, record);
       this.#background("letting go of an upload's bytes", content.drop());
     }
     this.onSettled(server === undefined ? { requestNumber } : { requestNumber, server });
+  }
+
+  /** Until the ledger has the outcome, memory alone knows it, however many there are. */
+  #forgetAfter(kept: Promise<void> | undefined, record: UploadRecord): void {
+    // One that was revived meanwhile ends another time.
+    const forget = () => {
+      if (record.final) this.#uploads.records.finished(record);
+    };
+    if (kept) kept.then(forget, forget);
+    else forget();
   }
 
   /** Keeps a dead letter. Whoever wants it again gets it from the ledger, with its bytes. */

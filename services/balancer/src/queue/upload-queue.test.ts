@@ -32,6 +32,25 @@ async function makeQueue(options: TestQueueOptions) {
 
 describe("the queue that survives restarts", () => {
   queueContract(embeddedQueue);
+
+  it("knows an outcome at every moment, also before the ledger has it, however few it remembers", async () => {
+    const { queue, ledger, stop } = await makeQueue({ maxFinishedInMemory: 1 });
+    try {
+      const sent = Array.from({ length: 20 }, () => sendFile(queue, describeFile(), new RecordingListener()));
+      for (let delivery = queue.take(); delivery; delivery = queue.take()) {
+        delivery.begin("storage-1");
+        delivery.stored(saved);
+      }
+      const states = () => sent.map(({ requestNumber }) => queue.find({ requestNumber })?.state.kind);
+      assert.deepEqual(states(), Array(20).fill("stored"));
+      await eventually("the outcomes in the ledger", () =>
+        sent.every((upload) => ledger.find(upload)?.state === "stored"),
+      );
+      assert.deepEqual(states(), Array(20).fill("stored"));
+    } finally {
+      await stop();
+    }
+  });
 });
 
 describe("the queue in memory", () => {
