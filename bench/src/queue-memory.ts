@@ -7,8 +7,8 @@ import { startProgram } from "./program-process.js";
 import { SinkStorage } from "./sink-storage.js";
 
 // The memory of a balancer with very many files queued: at rest, with no server there, and while it delivers all of them. BENCH_DIR names the disk,
-// BENCH_FILES how many, BENCH_DELIVERED how many of them are delivered. Fails where more than
-// the limits was ever resident.
+// BENCH_FILES how many, BENCH_DELIVERED how many of them are delivered. Fails where more was
+// ever resident than the limits allow.
 const filesCount = Number(process.env.BENCH_FILES ?? 1_000_000);
 const deliveredCount = Number(process.env.BENCH_DELIVERED ?? filesCount);
 const sizeBytes = 200;

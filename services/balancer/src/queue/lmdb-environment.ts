@@ -16,7 +16,8 @@ const usesPerLook = 500;
  *
  * LMDB maps its file, and each page that was read stays resident in the process until the kernel is short of memory: with a long queue, all of the file. So once too much of
  * it is resident, the environment is closed and opened again, which lets go of all of it. Nobody sees that: writes wait for it, in their order, and there is no turn of the event
- * loop between the two in which somebody could read. Where the system does not tell what is resident (it is Linux that does), this is left out.
+ * loop between the two in which somebody could read. Where the system does not tell what is resident (it is Linux that does), this is left out. A file that cannot be opened again ends the process, by a
+ * rejection that nobody handles: the next start decides.
  */
 export class LmdbEnvironment<Name extends string> {
   readonly #dir: string;
