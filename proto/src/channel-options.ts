@@ -1,14 +1,15 @@
 import type { ChannelOptions } from "@grpc/grpc-js";
-import type { ReceiveWindows } from "./flow-control.js";
 import { maxMessageBytes } from "./limits.js";
+import type { ShareLimits } from "./window-shares.js";
 
 /** HTTP/2 receive window, in bytes, of a stream and of a connection; see `flow-control.ts` for the server's side. */
 export const flowControlWindowBytes = 4 * 1024 * 1024;
 
-/** Receive windows of a server. */
-export const receiveWindows: ReceiveWindows = {
-  maxBytes: flowControlWindowBytes,
-  totalBytes: 16 * flowControlWindowBytes,
+/** Receive windows of a server: of a connection, and of all connections together. */
+export const receiveWindows: ShareLimits = {
+  leastBytes: 16 * 1024,
+  mostBytes: flowControlWindowBytes,
+  totalBytes: 8 * flowControlWindowBytes,
 };
 
 /** Options of every channel: uploads from clients, save streams and probes from the balancer. */

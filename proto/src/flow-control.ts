@@ -1,6 +1,10 @@
 import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { Readable } from "node:stream";
 import type { Server } from "@grpc/grpc-js";
-import { WindowShares } from "./window-shares.js";
+import { type ShareLimits, WindowShares } from "./window-shares.js";
+
+/** The window that HTTP/2 gives each connection, and that it cannot be given less of at first. */
+const leastConnectionBytes = 65_535;
 
 /** The parts of grpc-js' `Server` that have no public door; `flow-control.test.ts` fails when an upgrade moves them. */
 interface ServerInternals {
@@ -8,27 +12,22 @@ interface ServerInternals {
   createHttp2Server(credentials: unknown): Http2Server;
 }
 
-/** How wide receive windows are, in bytes. What has arrived and is not read yet lies in memory, up to the window. */
-export interface ReceiveWindows {
-  /** Of one connection, and of each stream on it, at most. */
-  readonly maxBytes: number;
-  /** Of all connections together. */
-  readonly totalBytes: number;
-}
-
 /**
  * Widens a server's HTTP/2 receive windows. grpc-js leaves them at 65,535 bytes, so that an upload gets 64 KiB per round trip (3 MB/s at 20
  * ms), and has an option for the client's side only. To be called before the server is bound.
  *
- * Connections with calls share `totalBytes` among them, so a few get wide windows, and a thousand cannot take the memory; one without calls
- * has HTTP/2's 65,535 bytes, and nobody ever has less.
+ * What has arrived and is not read yet lies in memory, up to the window. So the connections that have calls share an amount of bytes: few get
+ * wide windows, and a thousand cannot take the memory. The window of a connection is also that of each stream on it.
  */
-export function widenReceiveWindows(server: Server, { maxBytes, totalBytes }: ReceiveWindows): void {
-  const shares = new WindowShares<ServerHttp2Session>({ maxBytes, totalBytes }, (session, bytes) => {
-    if (!session.destroyed) session.setLocalWindowSize(bytes);
+export function widenReceiveWindows(server: Server, limits: ShareLimits): void {
+  const shares = new WindowShares<ServerHttp2Session>(limits, (session, bytes) => {
+    if (session.destroyed || session.closed) return;
+    session.settings({ initialWindowSize: bytes });
+    session.setLocalWindowSize(Math.max(bytes, leastConnectionBytes));
   });
   const internals = server as unknown as ServerInternals;
-  internals.commonServerOptions.settings = { ...internals.commonServerOptions.settings, initialWindowSize: maxBytes };
+  const { settings } = internals.commonServerOptions;
+  internals.commonServerOptions.settings = { ...settings, initialWindowSize: limits.leastBytes };
   const createHttp2Server = internals.createHttp2Server.bind(server);
   internals.createHttp2Server = (credentials) => {
     const http2Server = createHttp2Server(credentials);
@@ -44,4 +43,18 @@ export function widenReceiveWindows(server: Server, { maxBytes, totalBytes }: Re
     });
     return http2Server;
   };
+}
+
+/** The part of Node's `Readable` that has no public door after it has been made; `flow-control.test.ts` fails when an upgrade moves it. */
+interface ReadableInternals {
+  _readableState: { highWaterMark: number };
+}
+
+/**
+ * Makes a call read nothing ahead of whoever listens to it. grpc-js leaves Node's 16 for streams of objects: of each client that has to wait, 16
+ * messages would be in memory, besides its receive window.
+ */
+export function readNothingAhead(call: Readable): void {
+  const { _readableState } = call as unknown as ReadableInternals;
+  _readableState.highWaterMark = 0;
 }

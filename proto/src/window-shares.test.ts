@@ -1,49 +1,55 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { WindowShares } from "./window-shares.js";
 
-const leastBytes = 65_535;
+const limits = { leastBytes: 16_384, mostBytes: 4_194_304, totalBytes: 33_554_432 };
 
 class Member {
-  bytes = leastBytes;
-  changes = 0;
+  bytes: number = limits.leastBytes;
 }
 
-function shares(maxBytes: number, totalBytes: number): WindowShares<Member> {
-  return new WindowShares<Member>({ maxBytes, totalBytes }, (member, bytes) => {
+function shares(): WindowShares<Member> {
+  return new WindowShares<Member>(limits, (member, bytes) => {
     member.bytes = bytes;
-    member.changes += 1;
   });
 }
 
 describe("shares of the receive window", () => {
-  it("gives each active one its share, never more than the most, never less than HTTP/2's own", () => {
-    const windows = shares(4_000_000, 8_000_000);
-    const members = Array.from({ length: 1_000 }, () => new Member());
-    const expected = new Map([
-      [1, 4_000_000],
-      [2, 4_000_000],
-      [4, 2_000_000],
-      [80, 100_000],
-      [1_000, leastBytes],
-    ]);
-    for (const [at, member] of members.entries()) {
-      windows.join(member);
-      const bytes = expected.get(at + 1);
-      if (bytes === undefined) continue;
-      for (const active of members.slice(0, at + 1))
-        assert.ok(active.bytes <= bytes * 1.25 && active.bytes >= bytes / 1.25, `${active.bytes} of ${at + 1}`);
-    }
-    assert.ok(Math.max(...members.map(({ changes }) => changes)) < 40, "few changes");
+  it("gives the first ones wide windows, and leaves something for the next ones", () => {
+    const windows = shares();
+    const members = Array.from({ length: 40 }, () => new Member());
+    for (const member of members) windows.join(member);
+    assert.deepEqual(
+      [0, 1, 7, 15, 39].map((at) => Math.round((members[at]?.bytes ?? 0) / 1024)),
+      [4096, 3602, 1625, 569, 38],
+    );
   });
 
-  it("takes back what somebody had who has no call any more, and gives it to the others", () => {
-    const windows = shares(4_000_000, 4_000_000);
-    const [one, other] = [new Member(), new Member()];
-    windows.join(one);
-    windows.join(other);
-    assert.deepEqual([one.bytes, other.bytes], [2_000_000, 2_000_000]);
-    windows.leave(one);
-    windows.leave(one);
-    assert.deepEqual([one.bytes, other.bytes], [leastBytes, 4_000_000]);
+  it("gives what somebody had to those that have little, once that one has no call any more", () => {
+    const windows = shares();
+    const members = Array.from({ length: 1_000 }, () => new Member());
+    for (const member of members) windows.join(member);
+    const last = members.at(-1) as Member;
+    assert.equal(last.bytes, limits.leastBytes);
+    for (const member of members.slice(0, -1)) windows.leave(member);
+    assert.equal(members[0]?.bytes, limits.leastBytes);
+    assert.ok(last.bytes > limits.mostBytes / 2, `${last.bytes}`);
+  });
+
+  it("never gives more than there is, nor less or more than anybody may have (property)", () => {
+    const step = fc.record({ joins: fc.boolean(), at: fc.nat(99) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+        const windows = shares();
+        const members = Array.from({ length: 100 }, () => new Member());
+        for (const { joins, at } of steps) {
+          if (joins) windows.join(members[at] as Member);
+          else windows.leave(members[at] as Member);
+          const sum = members.reduce((total, { bytes }) => total + bytes - limits.leastBytes, 0);
+          assert.ok(sum <= limits.totalBytes, `${sum} given`);
+          for (const { bytes } of members) assert.ok(bytes >= limits.leastBytes && bytes <= limits.mostBytes);
+        }
+      }),
+    );
   });
 });

@@ -1,44 +1,58 @@
-/** HTTP/2's own window, which nobody gets less than. */
-const leastBytes = 65_535;
-/** A window is changed only where it is off by more than this factor: each change is a frame to the other side. */
-const toleratedFactor = 1.25;
+/** How an amount of bytes is shared. */
+export interface ShareLimits {
+  /** What anybody has, whether there is enough or not. */
+  readonly leastBytes: number;
+  readonly mostBytes: number;
+  /** Of all together, besides the least. */
+  readonly totalBytes: number;
+}
+
+/** Which part of what is left whoever comes gets at most. */
+const partOfRest = 1 / 8;
+/** A share grows only where it is worth telling the other side. */
+const worthwhileFactor = 2;
 
 /**
- * Shares an amount of bytes among those that are active, equally, within limits. Those that have been given more than their new share before
- * get it taken away as others come.
+ * Shares an amount of bytes among those that are active. Who comes gets a part of what is left, so that there is something for the next one, and
+ * the sum is never exceeded: what has been given cannot be taken back, since it may be used already. When somebody leaves, who has little gets
+ * more.
  */
 export class WindowShares<Member extends object> {
-  readonly #maxBytes: number;
-  readonly #totalBytes: number;
+  readonly #limits: ShareLimits;
   readonly #set: (member: Member, bytes: number) => void;
-  readonly #active = new Map<Member, number>();
+  readonly #given = new Map<Member, number>();
+  #leftBytes: number;
 
   /** @param set gives a member its window */
-  constructor(limits: { maxBytes: number; totalBytes: number }, set: (member: Member, bytes: number) => void) {
-    this.#maxBytes = limits.maxBytes;
-    this.#totalBytes = limits.totalBytes;
+  constructor(limits: ShareLimits, set: (member: Member, bytes: number) => void) {
+    this.#limits = limits;
     this.#set = set;
+    this.#leftBytes = limits.totalBytes;
   }
 
   join(member: Member): void {
-    if (this.#active.has(member)) return;
-    this.#active.set(member, leastBytes);
-    this.#share();
+    if (this.#given.has(member)) return;
+    this.#given.set(member, this.#limits.leastBytes);
+    this.#raise(member);
   }
 
   leave(member: Member): void {
-    if (!this.#active.delete(member)) return;
-    this.#set(member, leastBytes);
-    this.#share();
+    const given = this.#given.get(member);
+    if (given === undefined) return;
+    this.#given.delete(member);
+    this.#leftBytes += given - this.#limits.leastBytes;
+    this.#set(member, this.#limits.leastBytes);
+    for (const other of this.#given.keys()) this.#raise(other);
   }
 
-  #share(): void {
-    const share = Math.floor(this.#totalBytes / this.#active.size);
-    const bytes = Math.max(leastBytes, Math.min(this.#maxBytes, share));
-    for (const [member, had] of this.#active) {
-      if (had <= bytes * toleratedFactor && bytes <= had * toleratedFactor) continue;
-      this.#active.set(member, bytes);
-      this.#set(member, bytes);
-    }
+  #raise(member: Member): void {
+    const { leastBytes, mostBytes, totalBytes } = this.#limits;
+    const given = this.#given.get(member) ?? leastBytes;
+    const share = Math.min(mostBytes, totalBytes / this.#given.size);
+    const wanted = Math.floor(Math.min(share, given + this.#leftBytes * partOfRest));
+    if (wanted < given * worthwhileFactor && !(wanted === mostBytes && given < mostBytes)) return;
+    this.#leftBytes -= wanted - given;
+    this.#given.set(member, wanted);
+    this.#set(member, wanted);
   }
 }

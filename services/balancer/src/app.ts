@@ -85,7 +85,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
     clock,
     observer,
   });
-  const uploads = new UploadService(queue, queue, observer);
+  const uploads = new UploadService(queue, queue, observer, clock);
   const admin = new AdminService({
     servers: pool,
     uploads: queue,

@@ -1,5 +1,6 @@
 import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import { BatchWriter } from "@bilancia/proto/batch-writer";
+import { readNothingAhead } from "@bilancia/proto/flow-control";
 import type { SaveHeader, SaveResponse, SaveResult } from "@bilancia/proto/gen/storage";
 import { maxPartDataBytes, maxPartsPerMessage } from "@bilancia/proto/limits";
 import type { Part } from "@bilancia/proto/part-codec";
@@ -56,6 +57,7 @@ export class SaveStream {
    */
   serve(onEnded: () => void): void {
     this.#onEnded = onEnded;
+    readNothingAhead(this.#call);
     this.#call.on("data", (batch: SaveBatch) => this.#receive(batch));
     this.#call.once("end", () => void this.#finish());
     for (const event of ["cancelled", "close"])

@@ -7,10 +7,14 @@ import type {
 import { isUuid } from "@bilancia/proto/header-rules";
 import type { handleUnaryCall, sendUnaryData } from "@grpc/grpc-js";
 import { BilanciaError } from "../domain/errors.js";
-import type { Inbox, Observer, UploadDirectory, UploadKey } from "../ports.js";
+import type { Clock, Inbox, Observer, UploadDirectory, UploadKey } from "../ports.js";
 import { toStatus } from "../wire/wire-errors.js";
+import { ReadTurns } from "./read-turns.js";
 import { toQueryResponse } from "./upload-messages.js";
 import { type UploadCall, UploadSession } from "./upload-session.js";
+
+/** Enough to keep a disk and a few servers busy; each may have two messages of 256 KiB in memory. */
+const turnLimits = { maxCount: 64, maxBytes: 1024 * 1024, silentMs: 1_000 };
 
 /** The `Balancer` service: the handlers, and the streams that are open. */
 export class UploadService {
@@ -18,12 +22,14 @@ export class UploadService {
   readonly #directory: UploadDirectory;
   readonly #observer: Observer;
   readonly #sessions = new Set<UploadSession>();
+  readonly #turns: ReadTurns;
   #draining = false;
 
-  constructor(inbox: Inbox, directory: UploadDirectory, observer: Observer) {
+  constructor(inbox: Inbox, directory: UploadDirectory, observer: Observer, clock: Clock) {
     this.#inbox = inbox;
     this.#directory = directory;
     this.#observer = observer;
+    this.#turns = new ReadTurns(turnLimits, () => clock.nowMs());
   }
 
   /** Open `UploadFile` streams. */
@@ -39,7 +45,9 @@ export class UploadService {
 
   readonly handlers = {
     uploadFile: (call: UploadCall): void => {
-      const session = new UploadSession(call, this.#inbox, this.#observer, (over) => this.#sessions.delete(over));
+      const session = new UploadSession(call, this.#inbox, this.#observer, this.#turns, (over) =>
+        this.#sessions.delete(over),
+      );
       this.#sessions.add(session);
       if (this.#draining) session.drain();
     },

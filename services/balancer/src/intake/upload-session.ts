@@ -1,4 +1,5 @@
 import { BatchWriter } from "@bilancia/proto/batch-writer";
+import { readNothingAhead } from "@bilancia/proto/flow-control";
 import type { UploadEvent, UploadFileResponse, UploadHeader } from "@bilancia/proto/gen/balancer";
 import { maxPartDataBytes, maxPartsPerMessage } from "@bilancia/proto/limits";
 import type { Part } from "@bilancia/proto/part-codec";
@@ -10,6 +11,7 @@ import type { UploadDescription } from "../domain/upload.js";
 import type { Inbox, IncomingUpload, Observer, UploadListener, UploadProgress } from "../ports.js";
 import { toStatus } from "../wire/wire-errors.js";
 import { readHeader } from "./header-reader.js";
+import type { Reader, ReadTurns } from "./read-turns.js";
 import { toUploadEvent } from "./upload-messages.js";
 
 export type UploadCall = ServerDuplexStream<UploadBatch, UploadFileResponse>;
@@ -23,11 +25,12 @@ interface Current {
 }
 
 /** One client's `UploadFile` stream: reads parts, hands files to the inbox, and passes their news on. */
-export class UploadSession implements UploadListener {
+export class UploadSession implements UploadListener, Reader {
   readonly client: string;
   readonly #call: UploadCall;
   readonly #inbox: Inbox;
   readonly #observer: Observer;
+  readonly #turns: ReadTurns;
   readonly #events: BatchWriter<UploadEvent, UploadFileResponse>;
   /** Uploads that the client has yet to hear the last of. */
   readonly #awaited = new Set<bigint>();
@@ -35,9 +38,19 @@ export class UploadSession implements UploadListener {
   #clientDone = false;
   #draining = false;
   #over = false;
+  /** Nothing is read while the file waits for room in the queue, or for its turn. */
+  #waitsForRoom = false;
+  #waitsForTurn = false;
 
-  constructor(call: UploadCall, inbox: Inbox, observer: Observer, onOver: (session: UploadSession) => void) {
+  constructor(
+    call: UploadCall,
+    inbox: Inbox,
+    observer: Observer,
+    turns: ReadTurns,
+    onOver: (session: UploadSession) => void,
+  ) {
     this.client = call.getPeer();
+    this.#turns = turns;
     this.#call = call;
     this.#inbox = inbox;
     this.#observer = observer;
@@ -46,6 +59,7 @@ export class UploadSession implements UploadListener {
       this.#leaveAll();
       onOver(this);
     };
+    readNothingAhead(call);
     call.on("data", (batch: UploadBatch) => this.#guard(() => this.#take(batch)));
     call.on("end", () => this.#guard(() => this.#ended()));
     call.on("cancelled", over);
@@ -65,6 +79,7 @@ export class UploadSession implements UploadListener {
     this.#events.push(toUploadEvent(uploadId, requestNumber, progress));
     if (progress.kind === "rejected" && this.#current?.upload?.requestNumber === requestNumber) {
       this.#current.upload = undefined;
+      this.#endTurn();
     }
     // Who asked for `queued` waits no longer, though the news goes on while the stream is open.
     this.#awaited.delete(requestNumber);
@@ -90,11 +105,61 @@ export class UploadSession implements UploadListener {
     const [only] = parts;
     const raw = parts.length === 1 && only && !only.header && !only.finish ? batch.raw : undefined;
     for (const part of parts) this.#part(part, raw);
-    const wait = this.#current?.upload?.ready();
-    if (!wait) return;
-    // Not reading is what makes the client wait: HTTP/2 flow control does the rest.
-    this.#call.pause();
-    wait.then(() => this.#call.resume()).catch((error: unknown) => this.#fail(error));
+    const upload = this.#current?.upload;
+    if (!upload) {
+      this.#endTurn();
+      return;
+    }
+    this.#turns.used(this, parts.length === 1 && only ? only.data.length : 0);
+    this.#readOn(upload);
+  }
+
+  turn(): void {
+    const upload = this.#current?.upload;
+    if (upload) this.#readOn(upload);
+    else this.#endTurn();
+  }
+
+  turnOver(): void {
+    this.#waitsForTurn = true;
+    this.#readOrWait();
+  }
+
+  /** What comes next is not kept in memory for long: it is read as it comes. */
+  #endTurn(): void {
+    this.#waitsForTurn = false;
+    this.#turns.leave(this);
+    this.#readOrWait();
+  }
+
+  /** The file goes on in a later message: that is read once the queue has room for it, and it is the file's turn. */
+  #readOn(upload: IncomingUpload): void {
+    const room = upload.ready();
+    if (!room) {
+      this.#waitsForTurn = !this.#turns.take(this);
+      this.#readOrWait();
+      return;
+    }
+    this.#turns.leave(this);
+    this.#waitsForTurn = false;
+    if (this.#waitsForRoom) return;
+    this.#waitsForRoom = true;
+    this.#readOrWait();
+    room
+      .then(() => {
+        this.#waitsForRoom = false;
+        this.turn();
+      })
+      .catch((error: unknown) => this.#fail(error));
+  }
+
+  /** Not reading is what makes the client wait: HTTP/2 flow control does the rest. */
+  #readOrWait(): void {
+    if (this.#over) return;
+    const waits = this.#waitsForRoom || this.#waitsForTurn;
+    if (waits === this.#call.isPaused()) return;
+    if (waits) this.#call.pause();
+    else this.#call.resume();
   }
 
   #part(part: Part<UploadHeader>, raw: Buffer | undefined): void {
@@ -209,6 +274,7 @@ export class UploadSession implements UploadListener {
   #leaveAll(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#turns.leave(this);
     for (const requestNumber of this.#awaited) this.#inbox.leave(requestNumber, this);
     this.#awaited.clear();
     this.#current = undefined;

@@ -139,10 +139,26 @@ describe("UploadContent", () => {
     withContent(mib, async (content, spool) => {
       spool.account(10 * mib);
       content.append(chunkAt(0, 1_000));
+      let waits = true;
+      const wait = content.ready()?.then(() => {
+        waits = false;
+      });
+      assert.ok(wait);
+      // That its own bytes are on disk by now does not help: the next ones would have no room.
+      await content.flush();
+      assert.ok(waits);
+      spool.account(-10 * mib);
+      await wait;
+    }));
+
+  it("makes also a client wait that has sent nothing yet, and makes no file for it", () =>
+    withContent(mib, async (content, spool) => {
+      spool.account(10 * mib);
       const wait = content.ready();
       assert.ok(wait);
-      await wait;
+      assert.equal(content.spilled, false);
       spool.account(-10 * mib);
+      await wait;
     }));
 
   it("lets everybody go who waits when it is dropped", () =>

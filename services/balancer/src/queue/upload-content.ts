@@ -81,7 +81,7 @@ export class UploadContent {
   ready(): Promise<void> | undefined {
     if (!this.#mustWait()) return undefined;
     this.#pieces.settle();
-    this.#spill();
+    if (this.#unwrittenBytes > 0) this.#spill();
     this.#stopWaiting ??= this.#spool.onRoom(() => this.#letGo());
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
@@ -144,7 +144,7 @@ export class UploadContent {
   }
 
   #mustWait(): boolean {
-    return !this.#dropped && this.#unwrittenBytes > 0 && (this.#unwrittenBytes > maxUnwrittenBytes || this.#spool.full);
+    return !this.#dropped && (this.#unwrittenBytes > maxUnwrittenBytes || this.#spool.full);
   }
 
   #at(position: number, from: number): { content: Content | Promise<Content>; index: number } | undefined {
