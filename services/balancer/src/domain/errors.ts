@@ -23,6 +23,9 @@ export const rejectReasons = {
   UNKNOWN_UPLOAD: { code: "NOT_FOUND", retryable: false },
   NOT_CANCELLABLE: { code: "FAILED_PRECONDITION", retryable: false },
   NOT_A_DEAD_LETTER: { code: "FAILED_PRECONDITION", retryable: false },
+  UNKNOWN_SERVER: { code: "NOT_FOUND", retryable: false },
+  SERVER_MISMATCH: { code: "FAILED_PRECONDITION", retryable: false },
+  SERVER_UNREACHABLE: { code: "UNAVAILABLE", retryable: true },
 } as const;
 
 export type RejectReason = keyof typeof rejectReasons;

@@ -117,6 +117,15 @@ export enum RejectReason {
   REJECT_REASON_NOT_CANCELLABLE = 19,
   /** REJECT_REASON_NOT_A_DEAD_LETTER - The upload is no dead letter; a status of the `Admin` service (FAILED_PRECONDITION), never an event. */
   REJECT_REASON_NOT_A_DEAD_LETTER = 20,
+  /** REJECT_REASON_UNKNOWN_SERVER - No storage server has this name; a status of the `Registry` service (NOT_FOUND), never an event. */
+  REJECT_REASON_UNKNOWN_SERVER = 21,
+  /**
+   * REJECT_REASON_SERVER_MISMATCH - The storage server is known at another address, or another process answers there; a status of `Announce`
+   * (FAILED_PRECONDITION), never an event.
+   */
+  REJECT_REASON_SERVER_MISMATCH = 22,
+  /** REJECT_REASON_SERVER_UNREACHABLE - The storage server cannot be talked to; a status of `ClaimPending` (UNAVAILABLE), never an event. */
+  REJECT_REASON_SERVER_UNREACHABLE = 23,
   UNRECOGNIZED = -1,
 }
 
@@ -185,6 +194,15 @@ export function rejectReasonFromJSON(object: any): RejectReason {
     case 20:
     case "REJECT_REASON_NOT_A_DEAD_LETTER":
       return RejectReason.REJECT_REASON_NOT_A_DEAD_LETTER;
+    case 21:
+    case "REJECT_REASON_UNKNOWN_SERVER":
+      return RejectReason.REJECT_REASON_UNKNOWN_SERVER;
+    case 22:
+    case "REJECT_REASON_SERVER_MISMATCH":
+      return RejectReason.REJECT_REASON_SERVER_MISMATCH;
+    case 23:
+    case "REJECT_REASON_SERVER_UNREACHABLE":
+      return RejectReason.REJECT_REASON_SERVER_UNREACHABLE;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -236,6 +254,12 @@ export function rejectReasonToJSON(object: RejectReason): string {
       return "REJECT_REASON_NOT_CANCELLABLE";
     case RejectReason.REJECT_REASON_NOT_A_DEAD_LETTER:
       return "REJECT_REASON_NOT_A_DEAD_LETTER";
+    case RejectReason.REJECT_REASON_UNKNOWN_SERVER:
+      return "REJECT_REASON_UNKNOWN_SERVER";
+    case RejectReason.REJECT_REASON_SERVER_MISMATCH:
+      return "REJECT_REASON_SERVER_MISMATCH";
+    case RejectReason.REJECT_REASON_SERVER_UNREACHABLE:
+      return "REJECT_REASON_SERVER_UNREACHABLE";
     case RejectReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
