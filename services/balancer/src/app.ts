@@ -65,6 +65,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
     observer,
     retentionMs: retention.finishedMs,
     unfinishedExpiryMs: retention.unfinishedMs,
+    claimMs: delivery.claimMs,
     maxFinishedInMemory: ledger ? 1_000 : 100_000,
   });
   await queue.recover();

@@ -132,6 +132,7 @@ export const configSchema = z.strictObject({
       answerTimeoutMs: milliseconds()
         .default(300_000)
         .describe("How long a server may take to answer a file it has in full."),
+      claimMs: milliseconds().default(60_000).describe("How long an upload is kept for a server that has claimed it."),
     })
     .prefault({}),
   retention: z

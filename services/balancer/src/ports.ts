@@ -4,6 +4,7 @@
  */
 import type { LoadResponse } from "@bilancia/proto/gen/storage";
 import type { Backend } from "./domain/backend.js";
+import type { ClaimVerdict } from "./domain/claim.js";
 import type { Rejection } from "./domain/errors.js";
 import type { Occurrence } from "./domain/occurrence.js";
 import type { AttemptOutcome, AttemptRecord, Receipt, UploadDescription, UploadState } from "./domain/upload.js";
@@ -81,6 +82,14 @@ export interface IncomingUpload {
 export interface Outbox {
   /** Takes the next upload that can be sent, or `undefined`. It is the caller's until it is settled. */
   take(): Delivery | undefined;
+  /** The servers for which claimed uploads may be waiting. */
+  readonly claimants: Iterable<string>;
+  /** Takes the next upload that a server has claimed, or `undefined`. It is the caller's until it is settled. */
+  takeClaimed(server: string): Delivery | undefined;
+  /** Ends all claims of a server that cannot be talked to: what it has claimed may go anywhere. */
+  endClaims(server: string): void;
+  /** Ends the claims that have been held for too long. */
+  expireClaims(): void;
   /** Sets what to call when `take` may have something again. */
   onReady(callback: () => void): void;
   /** Sets what to call when an upload has reached its end; dispatch looks for extra copies then. */
@@ -166,6 +175,44 @@ export type Content =
 export interface ContentReader {
   next(): Content | Promise<Content>;
   close(): void;
+}
+
+// ── What storage servers may ask for ────────────────────────────────────────────────────────────────────────────────
+
+/** An upload that is complete and waits for a server, or for its next attempt. */
+export interface PendingUpload {
+  readonly requestNumber: bigint;
+  readonly description: UploadDescription;
+  readonly sizeBytes: number;
+  readonly receivedAtMs: number;
+  readonly attemptCount: number;
+  /** The last attempt on the server that asks that was refused or lost. */
+  readonly failedHere: AttemptRecord | undefined;
+  readonly claimedBy: string | undefined;
+}
+
+/** What is asked of `PendingUploads.list`. */
+export interface PendingQuery {
+  readonly server: string;
+  /** Only uploads with a failed attempt on the server. */
+  readonly failedHere: boolean;
+  /** Only uploads with numbers beyond this one. */
+  readonly after: bigint;
+  /** At least 1. */
+  readonly limit: number;
+}
+
+/** The uploads that wait, and who wants them. */
+export interface PendingUploads {
+  /**
+   * A page of what waits, in the order of the numbers. `next`: where the next page goes on, absent when there is none; a page may hold fewer
+   * uploads than asked for although more follow, so that no call takes long.
+   */
+  list(query: PendingQuery): { readonly uploads: readonly PendingUpload[]; readonly next: bigint | undefined };
+  /** Claims an upload for a server; it is the next it gets. */
+  claim(server: string, requestNumber: bigint, isReachable: (server: string) => boolean): ClaimVerdict;
+  /** How long a claim holds at most, in milliseconds. */
+  readonly claimMs: number;
 }
 
 // ── Looking in from outside ─────────────────────────────────────────────────────────────────────────────────────────

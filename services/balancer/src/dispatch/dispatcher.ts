@@ -1,3 +1,4 @@
+import { isReachable } from "../domain/backend.js";
 import { decideRetry, type Failure, type RetryPolicy } from "../domain/retry.js";
 import { sameBytes } from "../domain/upload.js";
 import type { Clock, Delivery, LedgerIdentity, Observer, Outbox } from "../ports.js";
@@ -18,6 +19,12 @@ export interface DispatcherParts {
   readonly answerTimeoutMs: number;
   readonly clock: Clock;
   readonly observer: Observer;
+}
+
+/** What goes out next, and who has claimed it. */
+interface Next {
+  readonly delivery: Delivery | undefined;
+  readonly claimant?: PooledServer;
 }
 
 /** How long an upload waits whose last servers to try are unavailable, while others must be avoided, in milliseconds. */
@@ -46,9 +53,10 @@ export class Dispatcher {
   }
 
   start(): void {
-    const { pool, clock, answerTimeoutMs } = this.#parts;
+    const { pool, outbox, clock, answerTimeoutMs } = this.#parts;
     this.#expiry = setInterval(() => {
       for (const name of pool.names) pool.get(name)?.link.expire(clock.nowMs(), answerTimeoutMs);
+      outbox.expireClaims();
     }, 1_000).unref();
     this.#loop();
   }
@@ -71,24 +79,42 @@ export class Dispatcher {
     this.#looping = true;
     try {
       while (!this.#stopping && this.#parts.pool.anyAvailable) {
-        const delivery = this.#parts.outbox.take();
-        if (!delivery) break;
-        const server = this.#choose(delivery);
-        if (server) this.#begin(delivery, server);
-        else delivery.release(avoidPauseMs);
+        const next = this.#claimed() ?? { delivery: this.#parts.outbox.take() };
+        if (!next.delivery) break;
+        const server = this.#choose(next.delivery, next.claimant);
+        if (server) this.#begin(next.delivery, server);
+        else next.delivery.release(avoidPauseMs);
       }
     } finally {
       this.#looping = false;
     }
   }
 
-  /** A server that may hold the file already comes first, while it answers; then the next by weight that has not refused it. */
-  #choose(delivery: Delivery): PooledServer | undefined {
+  /** The next upload whose claimant is available. Claims of servers that cannot be talked to are over. */
+  #claimed(): Next | undefined {
+    const { outbox, pool } = this.#parts;
+    for (const name of outbox.claimants) {
+      const claimant = pool.get(name);
+      if (!claimant || !isReachable(claimant.backend)) {
+        outbox.endClaims(name);
+        continue;
+      }
+      const delivery = pool.isAvailable(claimant) ? outbox.takeClaimed(name) : undefined;
+      if (delivery) return { delivery, claimant };
+    }
+    return undefined;
+  }
+
+  /**
+   * A server that may hold the file already comes first, while it answers; then the one that has claimed it; then the next by weight that has not
+   * refused it.
+   */
+  #choose(delivery: Delivery, claimant: PooledServer | undefined): PooledServer | undefined {
     const { pool } = this.#parts;
-    if (delivery.failures === 0) return pool.pick(noServers);
+    if (delivery.failures === 0) return claimant ?? pool.pick(noServers);
     const suspect = this.#extraCopies.lastSuspect(delivery.requestNumber);
     const same = suspect && suspect.times <= sameServerTries ? pool.pickSame(suspect.server) : undefined;
-    return same ?? pool.pick(this.#refusedBy(delivery));
+    return same ?? claimant ?? pool.pick(this.#refusedBy(delivery));
   }
 
   /** The servers that have refused this upload; none once all have. */

@@ -74,6 +74,11 @@ export class ServerPool implements ServerDirectory {
     return false;
   }
 
+  /** Whether a server may be given a file now. */
+  isAvailable(server: PooledServer): boolean {
+    return isAvailable(server.backend, this.#limits, this.#clock.nowMs());
+  }
+
   /** The next server by weight among those that are available and not to be avoided. */
   pick(avoid: ReadonlySet<string>): PooledServer | undefined {
     const nowMs = this.#clock.nowMs();

@@ -59,6 +59,18 @@ export type Occurrence =
       readonly overloaded: boolean;
       readonly causes: readonly string[];
     }
+  /** A server has said that it has started. */
+  | {
+      readonly kind: "server-announced";
+      readonly server: string;
+      readonly instanceId: string;
+      readonly version: string;
+      readonly peer: string;
+      readonly serving: boolean;
+    }
+  | { readonly kind: "server-claimed"; readonly server: string; readonly asked: number; readonly claimed: number }
+  /** Claimed uploads that their server has not taken may go to any other now. `server`: absent where the time was over, whosever they were. */
+  | { readonly kind: "claims-ended"; readonly server: string | undefined; readonly files: number }
   | {
       readonly kind: "extra-copy";
       readonly requestNumber: bigint;

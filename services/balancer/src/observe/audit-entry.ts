@@ -69,6 +69,9 @@ export function toAuditFacts(occurrence: Occurrence, timeMs: number): AuditFacts
     case "stream-ended":
     case "server-health":
     case "server-overload":
+    case "server-announced":
+    case "server-claimed":
+    case "claims-ended":
     case "fault":
       return undefined;
   }

@@ -77,6 +77,21 @@ export class LogObserver implements Observer {
         log[overloaded ? "warn" : "info"]({ server, overloaded, causes }, "server overload changed");
         break;
       }
+      case "server-announced": {
+        const { server, instanceId, version, peer, serving } = occurrence;
+        log[serving ? "info" : "warn"]({ server, instanceId, version, peer, serving }, "server announced");
+        break;
+      }
+      case "server-claimed": {
+        const { server, asked, claimed } = occurrence;
+        log.info({ server, asked, claimed }, "server claimed files");
+        break;
+      }
+      case "claims-ended": {
+        const { server, files } = occurrence;
+        log.info({ server, files }, "claims ended");
+        break;
+      }
       case "extra-copy": {
         const { requestNumber, server, result } = occurrence;
         log.info({ requestNumber: String(requestNumber), server, result }, "extra copy settled");

@@ -30,6 +30,8 @@ export interface Ledger {
   freeId(uploadId: string): void;
   /** Everything that needs looking after, oldest first, in pages. */
   open(): AsyncIterable<readonly OpenUpload[]>;
+  /** The same, beyond a number, as far as the caller goes on. It must not wait in between. */
+  openAfter(after: bigint): Iterable<OpenUpload>;
   /** Dead letters with numbers beyond `after`, in order; fewer than `limit` only where no more follow. */
   deadLetters(after: bigint, limit: number): readonly LedgerEntry[];
   /**
@@ -50,6 +52,7 @@ export const memoryLedger: Ledger = {
   bytes: () => undefined,
   freeId: () => undefined,
   async *open() {},
+  openAfter: () => [],
   deadLetters: () => [],
   strike: () => undefined,
   prune: () => undefined,

@@ -81,15 +81,22 @@ export class LmdbLedger implements Ledger {
     let from = firstKey;
     for (;;) {
       const page: OpenUpload[] = [];
-      for (const { key, value } of this.#env.table("open").getRange({ start: from, limit: openPage })) {
-        const requestNumber = key.readBigUInt64BE(0);
-        from = numberKey(requestNumber + 1n);
-        const state = stateCodes[value.readUInt8(0)];
-        if (state) page.push({ requestNumber, state, bytes: value.readDoubleBE(1) });
+      for (const row of this.#env.table("open").getRange({ start: from, limit: openPage })) {
+        from = numberKey(row.key.readBigUInt64BE(0) + 1n);
+        const upload = openUpload(row);
+        if (upload) page.push(upload);
       }
       if (page.length === 0) return;
       yield page;
       await this.#env.relax();
+    }
+  }
+
+  *openAfter(after: bigint): Iterable<OpenUpload> {
+    if (after >= lastNumber) return;
+    for (const row of this.#env.table("open").getRange({ start: numberKey(after + 1n) })) {
+      const upload = openUpload(row);
+      if (upload) yield upload;
     }
   }
 
@@ -193,6 +200,11 @@ function openState(entry: LedgerEntry): OpenUpload["state"] {
   if (isFinal(entry)) return "suspected";
   if (entry.intents.length > 0) return "intended";
   return entry.state === "receiving" ? "receiving" : "queued";
+}
+
+function openUpload({ key, value }: { readonly key: Buffer; readonly value: Buffer }): OpenUpload | undefined {
+  const state = stateCodes[value.readUInt8(0)];
+  return state && { requestNumber: key.readBigUInt64BE(0), state, bytes: value.readDoubleBE(1) };
 }
 
 function openValue(entry: LedgerEntry): Buffer {

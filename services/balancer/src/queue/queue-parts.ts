@@ -18,6 +18,8 @@ export interface UploadQueueParts {
   /** How long finished uploads are remembered, and unfinished ones kept for their client, in milliseconds. */
   readonly retentionMs: number;
   readonly unfinishedExpiryMs: number;
+  /** How long a server's claim holds at most, in milliseconds. */
+  readonly claimMs: number;
   /** Finished uploads that stay in memory at most. Those beyond are forgotten, or known to the ledger alone. */
   readonly maxFinishedInMemory: number;
 }

@@ -13,6 +13,8 @@ export interface DeliveryHost {
   /** Puts the record back in line. */
   later(record: UploadRecord, delayMs: number): void;
   reject(record: UploadRecord, rejection: Rejection): void;
+  /** Ends the claim of a server on the record, if there is one. */
+  unclaim(record: UploadRecord): void;
 }
 
 /** An upload in dispatch's hands. */
@@ -95,6 +97,8 @@ export class QueuedDelivery implements Delivery {
     const ended = record.endAttempt(outcome, message);
     if (record.final) return;
     this.#noteFailure(ended, outcome, message, delayMs);
+    // A server that was merely busy still gets what it has claimed.
+    if (outcome !== "busy") this.#host.unclaim(record);
     this.#host.later(record, delayMs);
   }
 

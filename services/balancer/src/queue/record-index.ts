@@ -17,8 +17,8 @@ export class RecordIndex {
     this.#maxFinished = maxFinished;
   }
 
-  get unfinished(): UploadRecord[] {
-    return [...this.#unfinished];
+  get unfinished(): ReadonlySet<UploadRecord> {
+    return this.#unfinished;
   }
 
   find(key: UploadKey): UploadRecord | undefined {

@@ -6,19 +6,22 @@ import { isDeadLetter } from "./ledger-entry.js";
 import { inBackground, type UploadQueueParts } from "./queue-parts.js";
 import { DamagedSpool } from "./spool-file.js";
 import type { UploadRecord } from "./upload-record.js";
+import type { WaitingLine } from "./waiting-line.js";
 
 /** How uploads end: stored, given up, or lost to a failing disk. Whoever waits is told, and the ledger keeps the outcome. */
 export class Settlement {
   readonly #parts: UploadQueueParts;
   readonly #uploads: KnownUploads;
+  readonly #line: WaitingLine;
   /** Outcomes of dead letters that are being written down. */
   readonly #settling = new Set<Promise<void>>();
   /** Called for each upload that has ended. */
   onSettled: (settled: SettledUpload) => void = () => {};
 
-  constructor(parts: UploadQueueParts, uploads: KnownUploads) {
+  constructor(parts: UploadQueueParts, uploads: KnownUploads, line: WaitingLine) {
     this.#parts = parts;
     this.#uploads = uploads;
+    this.#line = line;
   }
 
   saved(record: UploadRecord, receipt: Receipt): void {
@@ -79,6 +82,7 @@ export class Settlement {
     record.sender = undefined;
     record.taken = false;
     record.offered = false;
+    this.#line.claims.drop(record.requestNumber);
     // A server that may hold a copy all the same stays suspected, over restarts too.
     record.intents = record.intents.filter((intent) => intent.server !== server);
     record.touchedAtMs = clock.nowMs();

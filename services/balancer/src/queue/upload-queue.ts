@@ -7,6 +7,7 @@ import type {
   Inbox,
   Opened,
   Outbox,
+  PendingUploads,
   QueueCounts,
   SavedFile,
   SettledUpload,
@@ -18,9 +19,11 @@ import type {
   UploadView,
 } from "../ports.js";
 import { ArrivingUpload } from "./arriving-upload.js";
+import type { EndedClaims } from "./claims.js";
 import { DeadLetterBox } from "./dead-letter-box.js";
 import { KnownUploads } from "./known-uploads.js";
 import { isDeadLetter, type LedgerEntry } from "./ledger-entry.js";
+import { PendingList } from "./pending-list.js";
 import { inBackground, type QueueWorks, type UploadQueueParts } from "./queue-parts.js";
 import { type DeliveryHost, QueuedDelivery } from "./queued-delivery.js";
 import { Recovery } from "./recovery.js";
@@ -42,6 +45,8 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   readonly #settlement: Settlement;
   readonly #recovery: Recovery;
   readonly #letters: DeadLetterBox;
+  /** What waits, for the servers to claim. */
+  readonly pending: PendingUploads;
   readonly #host: DeliveryHost;
   #sweeper: NodeJS.Timeout | undefined;
 
@@ -50,10 +55,11 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     this.#uploads = new KnownUploads(parts, (record, where, error) =>
       this.#settlement.diskFailed(record, where, error),
     );
-    this.#settlement = new Settlement(parts, this.#uploads);
+    this.#settlement = new Settlement(parts, this.#uploads, this.#line);
     this.#works = { parts, uploads: this.#uploads, line: this.#line, settlement: this.#settlement };
     this.#recovery = new Recovery(this.#works);
     this.#letters = new DeadLetterBox(this.#works);
+    this.pending = new PendingList(this.#works);
     this.#host = {
       clock: parts.clock,
       observer: parts.observer,
@@ -69,6 +75,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
         this.#line.comeBack(record, delayMs);
       },
       reject: (record, rejection) => this.#settlement.reject(record, rejection),
+      unclaim: ({ requestNumber }) => this.#line.claims.drop(requestNumber),
     };
   }
 
@@ -105,7 +112,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   async stop(): Promise<void> {
     clearInterval(this.#sweeper);
     this.#line.stop();
-    await Promise.all(this.#uploads.records.unfinished.map((record) => record.content.release()));
+    await Promise.all([...this.#uploads.records.unfinished].map((record) => record.content.release()));
   }
 
   // ── Inbox ──
@@ -139,19 +146,30 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     for (;;) {
       const requestNumber = this.#line.next();
       if (requestNumber === undefined) return undefined;
-      const record = this.#uploads.find({ requestNumber });
-      if (!record) this.#uploads.strike(requestNumber);
-      if (!record || record.final) continue;
-      // Its client left while it stood in line; it is offered again when somebody goes on sending.
-      if (!record.complete && !record.sender) {
-        record.offered = false;
-        continue;
-      }
-      record.taken = true;
-      record.offered = true;
-      if (record.complete) this.#uploads.change(record, { kind: "dispatched" });
-      return new QueuedDelivery(record, this.#host);
+      const delivery = this.#give(requestNumber);
+      if (delivery) return delivery;
     }
+  }
+
+  get claimants(): Iterable<string> {
+    return this.#line.claims.servers;
+  }
+
+  takeClaimed(server: string): Delivery | undefined {
+    for (;;) {
+      const requestNumber = this.#line.claims.next(server);
+      if (requestNumber === undefined) return undefined;
+      const delivery = this.#give(requestNumber);
+      if (delivery) return delivery;
+    }
+  }
+
+  endClaims(server: string): void {
+    this.#unclaimed(this.#line.claims.end(server), server);
+  }
+
+  expireClaims(): void {
+    this.#unclaimed(this.#line.claims.expire(this.#parts.clock.nowMs()), undefined);
   }
 
   onReady(callback: () => void): void {
@@ -196,6 +214,28 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   }
 
   // ── Inside ──
+
+  /** Gives out an upload whose turn has come. `undefined`: there is nothing to give, or not yet. */
+  #give(requestNumber: bigint): Delivery | undefined {
+    const record = this.#uploads.find({ requestNumber });
+    if (!record) this.#uploads.strike(requestNumber);
+    if (!record || record.final || record.taken || this.#line.isResting(requestNumber)) return undefined;
+    // Its client left while it stood in line; it is offered again when somebody goes on sending.
+    if (!record.complete && !record.sender) {
+      record.offered = false;
+      return undefined;
+    }
+    record.taken = true;
+    record.offered = true;
+    if (record.complete) this.#uploads.change(record, { kind: "dispatched" });
+    return new QueuedDelivery(record, this.#host);
+  }
+
+  #unclaimed(ended: EndedClaims, server: string | undefined): void {
+    const { files } = ended;
+    if (files > 0) this.#parts.observer.note({ kind: "claims-ended", server, files });
+    this.#line.unclaimed(ended);
+  }
 
   #reopen(record: UploadRecord, description: UploadDescription, listener: UploadListener): Opened {
     const conflict = idConflict(record.description, description);

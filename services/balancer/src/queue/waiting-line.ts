@@ -1,14 +1,20 @@
+import { Claims, type EndedClaims } from "./claims.js";
 import { NumberFifo } from "./number-fifo.js";
 import type { UploadRecord } from "./upload-record.js";
 
 /** Waiting uploads beyond this many are known to the ledger alone. */
 const maxWaitingInMemory = 2_000;
 
-/** The order in which uploads go out: those that have been tried before, then first in, first out. It holds their numbers only. */
+/**
+ * The order in which uploads go out: those that have been tried before, then first in, first out. What a server has claimed stands in a line of its
+ * own for that server. It holds their numbers only, and a number may come out once more than it should, which does no harm: see `isResting`.
+ */
 export class WaitingLine {
   readonly #returned = new NumberFifo();
   readonly #fresh = new NumberFifo();
-  readonly #timers = new Set<NodeJS.Timeout>();
+  /** Uploads whose pause before the next attempt is not over. */
+  readonly #resting = new Map<bigint, NodeJS.Timeout>();
+  readonly claims = new Claims();
   /** Called when `next` may have something again. */
   onReady: () => void = () => {};
 
@@ -17,8 +23,38 @@ export class WaitingLine {
     return this.#fresh.length > maxWaitingInMemory;
   }
 
+  /** The next upload that nobody has claimed. */
   next(): bigint | undefined {
-    return this.#returned.shift() ?? this.#fresh.shift();
+    for (;;) {
+      const requestNumber = this.#returned.shift() ?? this.#fresh.shift();
+      if (requestNumber === undefined || !this.claims.passOver(requestNumber)) return requestNumber;
+    }
+  }
+
+  /**
+   * Whether an upload whose number has come out of the line is not to be tried yet. What went out by a claim leaves its number behind in the common
+   * line, where it may come out while the upload waits for its next attempt.
+   */
+  isResting(requestNumber: bigint): boolean {
+    return this.#resting.has(requestNumber);
+  }
+
+  /** A server claims an upload that waits: whatever pause there was is over. Claimed again, it stays where it is. */
+  claim(requestNumber: bigint, server: string, untilMs: number): void {
+    if (!this.claims.claim(requestNumber, server, untilMs)) return;
+    const timer = this.#resting.get(requestNumber);
+    if (timer) {
+      clearTimeout(timer);
+      this.#resting.delete(requestNumber);
+      this.#returned.push(requestNumber);
+    }
+    this.onReady();
+  }
+
+  /** Claims have ended: their uploads go to whichever server is next. */
+  unclaimed({ files, back }: EndedClaims): void {
+    for (const requestNumber of back) this.#returned.push(requestNumber);
+    if (files > 0) this.onReady();
   }
 
   /** Adds an upload at the end, unless it stands in line or is under way. */
@@ -47,21 +83,21 @@ export class WaitingLine {
       return;
     }
     const timer = setTimeout(() => {
-      this.#timers.delete(timer);
+      this.#resting.delete(record.requestNumber);
       if (!record.final) back();
     }, delayMs);
-    this.#timers.add(timer);
+    this.#resting.set(record.requestNumber, timer);
   }
 
   stop(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
+    for (const timer of this.#resting.values()) clearTimeout(timer);
+    this.#resting.clear();
   }
 
   #add(record: UploadRecord, line: NumberFifo): void {
     if (record.offered) return;
     record.offered = true;
-    line.push(record.requestNumber);
+    if (!this.claims.wait(record.requestNumber)) line.push(record.requestNumber);
     this.onReady();
   }
 }

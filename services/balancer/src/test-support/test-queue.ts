@@ -57,6 +57,7 @@ export async function openTestQueue(folder: string, options: TestQueueOptions = 
     observer: { note: (occurrence) => noted.push(occurrence) },
     retentionMs: 60_000,
     unfinishedExpiryMs: 60_000,
+    claimMs: 60_000,
     maxFinishedInMemory,
   });
   await queue.recover();
