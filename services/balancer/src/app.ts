@@ -2,6 +2,7 @@ import path from "node:path";
 import { receiveWindows, serverOptions } from "@bilancia/proto/channel-options";
 import { widenReceiveWindows } from "@bilancia/proto/flow-control";
 import { AdminService as AdminDefinition } from "@bilancia/proto/gen/admin";
+import { RegistryService as RegistryDefinition } from "@bilancia/proto/gen/registry";
 import { listen, stopGracefully } from "@bilancia/proto/grpc-server";
 import { addReflection } from "@bilancia/proto/reflection";
 import { balancerService } from "@bilancia/proto/services";
@@ -11,6 +12,7 @@ import type { Logger } from "pino";
 import { AdminService } from "./admin/admin-service.js";
 import type { Config } from "./config-schema.js";
 import { Dispatcher } from "./dispatch/dispatcher.js";
+import { RegistryService } from "./dispatch/registry-service.js";
 import { ServerPool } from "./dispatch/server-pool.js";
 import { UploadService } from "./intake/upload-service.js";
 import { AuditLog } from "./observe/audit-log.js";
@@ -87,6 +89,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
     observer,
   });
   const uploads = new UploadService(queue, queue, observer, clock);
+  const registry = new RegistryService({ pool, pending: queue.pending, uploads: queue, ledger: numbering, observer });
   const admin = new AdminService({
     servers: pool,
     uploads: queue,
@@ -103,8 +106,9 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
   const server = new Server(serverOptions);
   widenReceiveWindows(server, receiveWindows);
   server.addService(balancerService, uploads.handlers);
+  server.addService(RegistryDefinition, registry.handlers);
   health.addToServer(server);
-  addReflection(server, ["bilancia.v1.Balancer"]);
+  addReflection(server, ["bilancia.v1.Balancer", "bilancia.v1.Registry"]);
 
   const adminServer = new Server(serverOptions);
   adminServer.addService(AdminDefinition, admin.handlers);

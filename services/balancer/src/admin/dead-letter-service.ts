@@ -14,10 +14,8 @@ import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream }
 import { BilanciaError } from "../domain/errors.js";
 import type { Content, ContentReader, DeadLetter, DeadLetters, Observer } from "../ports.js";
 import { toAttempt } from "../wire/attempt-message.js";
+import { readPageSize, readPageToken } from "../wire/paging.js";
 import { toStatus, toUploadRejected } from "../wire/wire-errors.js";
-
-const defaultPageSize = 100;
-const maxPageSize = 1_000;
 
 type ExportCall = ServerWritableStream<ExportUploadRequest, ExportUploadResponse>;
 
@@ -56,16 +54,13 @@ export class DeadLetterService {
   };
 
   async #list({ pageSize, pageToken, requestNumber }: ListDeadLettersRequest): Promise<ListDeadLettersResponse> {
-    if (pageSize > maxPageSize) {
-      throw new BilanciaError("INVALID_HEADER", `expected a page_size of at most ${maxPageSize}; came ${pageSize}`);
-    }
+    const limit = readPageSize(pageSize);
     if (requestNumber > 0n) {
       if (pageToken !== "")
         throw new BilanciaError("INVALID_HEADER", "expected a page_token or a request_number; came both");
       return { deadLetters: [toMessage(await this.#letters.find(requestNumber))], nextPageToken: "" };
     }
-    const limit = pageSize || defaultPageSize;
-    const letters = await this.#letters.list(readToken(pageToken), limit);
+    const letters = await this.#letters.list(readPageToken(pageToken), limit);
     const last = letters.length < limit ? undefined : letters.at(-1);
     return { deadLetters: letters.map(toMessage), nextPageToken: last ? String(last.requestNumber) : "" };
   }
@@ -122,13 +117,6 @@ function send(call: ExportCall, message: ExportUploadResponse): Promise<void> | 
 function numberOf({ requestNumber }: { readonly requestNumber: bigint }): bigint {
   if (requestNumber > 0n) return requestNumber;
   throw new BilanciaError("INVALID_HEADER", `expected a request_number from 1; came ${requestNumber}`);
-}
-
-function readToken(token: string): bigint {
-  if (token === "") return 0n;
-  if (/^[1-9][0-9]{0,19}$/.test(token) && BigInt(token) < 2n ** 64n) return BigInt(token);
-  const came = JSON.stringify(token.slice(0, 60));
-  throw new BilanciaError("INVALID_HEADER", `expected a page_token from the answer before; came ${came}`);
 }
 
 function toMessage(letter: DeadLetter): DeadLetterMessage {

@@ -123,6 +123,7 @@ function header(
   };
 }
 
-function kindCode(kind: Delivery["description"]["kind"]): Kind {
+/** A kind as the wire names it. */
+export function kindCode(kind: Delivery["description"]["kind"]): Kind {
   return kind === "text_document" ? KindCode.KIND_TEXT_DOCUMENT : KindCode.KIND_BINARY;
 }

@@ -1,9 +1,14 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { type LoadResponse, OverloadCause } from "@bilancia/proto/gen/storage";
-import { type Backend, newBackend } from "../domain/backend.js";
+import { type Backend, isReachable, newBackend } from "../domain/backend.js";
 import { type HealthSign, nextHealth } from "../domain/health.js";
 import type { Clock, Observer } from "../ports.js";
 import { type ProbeTiming, ServerProbe } from "./server-probe.js";
 import { StorageLink } from "./storage-link.js";
+
+/** For how long a server that says that it has started is looked for, and how often, in milliseconds. */
+const announcedMs = 2_000;
+const announcedPauseMs = 100;
 
 /** A storage server as the configuration names it. */
 export interface ServerConfig {
@@ -59,6 +64,18 @@ export class PooledServer {
   /** Begins to probe; resolves after the first result. */
   start(): Promise<void> {
     return this.#probe.start();
+  }
+
+  /** Looks at once: the server says that it has started. Tries again for a moment, because a connection that has failed is not opened anew at once. */
+  async announced(): Promise<void> {
+    const untilMs = performance.now() + announcedMs;
+    for (;;) {
+      await this.#probe.fresh();
+      if (isReachable(this.backend) || performance.now() >= untilMs) break;
+      await delay(announcedPauseMs);
+    }
+    // Also where nobody had noticed that it was away.
+    if (isReachable(this.backend)) this.#events.returned(this);
   }
 
   stop(): void {

@@ -25,7 +25,8 @@ export class ServerProbe {
   #running = false;
   #again = false;
   #stopped = false;
-  #onFirst: (() => void) | undefined;
+  /** Who waits for the result of a probe that has not begun yet. */
+  #waiting: (() => void)[] = [];
 
   constructor(link: StorageLink, timing: ProbeTiming, report: (result: ProbeResult) => void) {
     this.#link = link;
@@ -35,8 +36,13 @@ export class ServerProbe {
 
   /** Probes now, and from then on in every interval. Resolves after the first result. */
   start(): Promise<void> {
+    return this.fresh();
+  }
+
+  /** Probes at once; resolves after the result of a probe that began after this call. */
+  fresh(): Promise<void> {
     return new Promise((resolve) => {
-      this.#onFirst = resolve;
+      this.#waiting.push(resolve);
       this.now();
     });
   }
@@ -55,7 +61,11 @@ export class ServerProbe {
     clearTimeout(this.#timer);
     this.#running = true;
     const startedMs = performance.now();
-    const finished = (result: ProbeResult) => this.#finished(result, performance.now() - startedMs);
+    const waiting = this.#waiting.splice(0);
+    const finished = (result: ProbeResult) => {
+      this.#finished(result, performance.now() - startedMs);
+      for (const resolve of waiting) resolve();
+    };
     this.#probe().then(finished, (error: unknown) => finished({ sign: failing("probe", error), load: undefined }));
   }
 
@@ -66,8 +76,6 @@ export class ServerProbe {
     this.#again = false;
     this.#timer = setTimeout(() => this.now(), waitMs);
     this.#report(result);
-    this.#onFirst?.();
-    this.#onFirst = undefined;
   }
 
   async #probe(): Promise<ProbeResult> {

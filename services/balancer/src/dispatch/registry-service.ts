@@ -1,0 +1,202 @@
+import {
+  type AnnounceRequest,
+  type AnnounceResponse,
+  ClaimOutcome,
+  type ClaimPendingRequest,
+  type ClaimPendingResponse,
+  type ClaimResult,
+  type ListPendingRequest,
+  type ListPendingResponse,
+  PendingFilter,
+  type PendingUpload as PendingMessage,
+} from "@bilancia/proto/gen/registry";
+import { toDuration, toTimestamp } from "@bilancia/proto/time";
+import type { handleUnaryCall } from "@grpc/grpc-js";
+import { isReachable } from "../domain/backend.js";
+import type { ClaimVerdict } from "../domain/claim.js";
+import { BilanciaError } from "../domain/errors.js";
+import type { LedgerIdentity, Observer, PendingUpload, PendingUploads, UploadDirectory } from "../ports.js";
+import { toAttempt } from "../wire/attempt-message.js";
+import { readPageSize, readPageToken } from "../wire/paging.js";
+import { toStatus } from "../wire/wire-errors.js";
+import { kindCode } from "./attempt.js";
+import type { PooledServer } from "./pooled-server.js";
+import type { ServerPool } from "./server-pool.js";
+
+/** What the registry works with. */
+export interface RegistryServiceParts {
+  readonly pool: ServerPool;
+  readonly pending: PendingUploads;
+  readonly uploads: UploadDirectory;
+  readonly ledger: LedgerIdentity;
+  readonly observer: Observer;
+}
+
+/** Numbers in one `ClaimPending`. */
+const maxNumbers = 1_000;
+/** Length of what a server says of itself, for the log. */
+const maxTextLength = 128;
+/** Names that a refusal lists. */
+const maxNamesTold = 20;
+
+/** The `Registry` service: storage servers that have started, and what they claim. */
+export class RegistryService {
+  readonly #parts: RegistryServiceParts;
+
+  constructor(parts: RegistryServiceParts) {
+    this.#parts = parts;
+  }
+
+  readonly handlers: {
+    announce: handleUnaryCall<AnnounceRequest, AnnounceResponse>;
+    listPending: handleUnaryCall<ListPendingRequest, ListPendingResponse>;
+    claimPending: handleUnaryCall<ClaimPendingRequest, ClaimPendingResponse>;
+  } = {
+    announce: this.#unary((request, peer) => this.#announce(request, peer)),
+    listPending: this.#unary(async (request) => this.#list(request)),
+    claimPending: this.#unary(async (request) => this.#claim(request)),
+  };
+
+  async #announce(request: AnnounceRequest, peer: string): Promise<AnnounceResponse> {
+    const { uploads, ledger, observer } = this.#parts;
+    const server = this.#server(request.server);
+    const { name, address, weight } = server.backend;
+    const { instanceId, version } = request;
+    for (const [field, { length }] of Object.entries({ instance_id: instanceId, version })) {
+      if (length <= maxTextLength) continue;
+      const expected = `expected ${field} to have at most ${maxTextLength} characters`;
+      throw new BilanciaError("INVALID_HEADER", `${expected}; came ${length}`);
+    }
+    if (request.address !== "" && request.address !== address) {
+      const came = short(request.address);
+      const message = `expected ${name} at ${short(address)}, as the balancer is configured; came ${came}`;
+      throw new BilanciaError("SERVER_MISMATCH", message);
+    }
+    await server.announced();
+    const serving = isReachable(server.backend);
+    const found = server.load?.instanceId ?? "";
+    if (serving && instanceId !== "" && found !== "" && found !== instanceId) {
+      const who = server.load?.serverName ? `, which calls itself ${short(server.load.serverName)}` : "";
+      const message = `expected ${name} to answer at ${short(address)} as instance ${short(instanceId)}; came instance ${short(found)}${who}`;
+      throw new BilanciaError("SERVER_MISMATCH", message);
+    }
+    observer.note({ kind: "server-announced", server: name, instanceId, version, peer, serving });
+    return {
+      serving,
+      reason: server.backend.health.reason,
+      weight,
+      waitingFiles: BigInt(uploads.counts().queuedFiles),
+      origin: ledger.origin,
+      term: BigInt(ledger.term),
+    };
+  }
+
+  #list({ server, filter, pageSize, pageToken }: ListPendingRequest): ListPendingResponse {
+    const { name } = this.#server(server).backend;
+    const failedHere = readFilter(filter);
+    const after = readPageToken(pageToken);
+    const page = this.#parts.pending.list({ server: name, failedHere, after, limit: readPageSize(pageSize) });
+    return { uploads: page.uploads.map(toMessage), nextPageToken: page.next === undefined ? "" : String(page.next) };
+  }
+
+  #claim({ server, requestNumbers }: ClaimPendingRequest): ClaimPendingResponse {
+    const { pool, pending, observer } = this.#parts;
+    const { name, health } = this.#server(server).backend;
+    const { length } = requestNumbers;
+    if (length === 0 || length > maxNumbers) {
+      throw new BilanciaError("INVALID_HEADER", `expected 1 to ${maxNumbers} request_numbers; came ${length}`);
+    }
+    if (requestNumbers.includes(0n)) {
+      throw new BilanciaError("INVALID_HEADER", "expected request_numbers from 1; came 0");
+    }
+    if (!isAnswering(pool, name)) {
+      const message = `${name} cannot be talked to (${health.reason}); it should announce itself first`;
+      throw new BilanciaError("SERVER_UNREACHABLE", message);
+    }
+    const results = requestNumbers.map((requestNumber) =>
+      toResult(
+        requestNumber,
+        pending.claim(name, requestNumber, (other) => isAnswering(pool, other)),
+      ),
+    );
+    const claimed = results.filter(({ outcome }) => outcome === ClaimOutcome.CLAIM_OUTCOME_CLAIMED).length;
+    observer.note({ kind: "server-claimed", server: name, asked: length, claimed });
+    return { results, claimDuration: toDuration(pending.claimMs) };
+  }
+
+  /** @throws BilanciaError `UNKNOWN_SERVER` */
+  #server(name: string): PooledServer {
+    const { pool } = this.#parts;
+    const server = pool.get(name);
+    if (server) return server;
+    const { names } = pool;
+    const more = names.length > maxNamesTold ? `, or ${names.length - maxNamesTold} others` : "";
+    const expected = `${names.slice(0, maxNamesTold).join(", ")}${more}`;
+    const came = name === "" ? "none" : short(name);
+    throw new BilanciaError(
+      "UNKNOWN_SERVER",
+      `expected the name of a configured server, one of ${expected}; came ${came}`,
+    );
+  }
+
+  #unary<Request, Response>(
+    answer: (request: Request, peer: string) => Promise<Response>,
+  ): handleUnaryCall<Request, Response> {
+    return (call, callback) => {
+      answer(call.request, call.getPeer()).then(
+        (response) => callback(null, response),
+        (error: unknown) => {
+          if (!(error instanceof BilanciaError))
+            this.#parts.observer.note({ kind: "fault", where: call.getPath(), error });
+          callback(toStatus(error), null);
+        },
+      );
+    };
+  }
+}
+
+function isAnswering(pool: ServerPool, name: string): boolean {
+  const server = pool.get(name);
+  return server !== undefined && isReachable(server.backend);
+}
+
+function readFilter(filter: PendingFilter): boolean {
+  if (filter === PendingFilter.PENDING_FILTER_UNSPECIFIED) return false;
+  if (filter === PendingFilter.PENDING_FILTER_FAILED_HERE) return true;
+  throw new BilanciaError("INVALID_HEADER", `expected a filter of the contract, 0 or 1; came ${filter}`);
+}
+
+const outcomes: Record<ClaimVerdict["kind"], ClaimOutcome> = {
+  claimed: ClaimOutcome.CLAIM_OUTCOME_CLAIMED,
+  unknown: ClaimOutcome.CLAIM_OUTCOME_UNKNOWN,
+  receiving: ClaimOutcome.CLAIM_OUTCOME_RECEIVING,
+  dispatching: ClaimOutcome.CLAIM_OUTCOME_DISPATCHING,
+  stored: ClaimOutcome.CLAIM_OUTCOME_STORED,
+  dead: ClaimOutcome.CLAIM_OUTCOME_DEAD,
+  "claimed-elsewhere": ClaimOutcome.CLAIM_OUTCOME_CLAIMED_ELSEWHERE,
+  unsettled: ClaimOutcome.CLAIM_OUTCOME_UNSETTLED,
+  "too-many": ClaimOutcome.CLAIM_OUTCOME_TOO_MANY,
+};
+
+function toResult(requestNumber: bigint, verdict: ClaimVerdict): ClaimResult {
+  return { requestNumber, outcome: outcomes[verdict.kind], server: "server" in verdict ? verdict.server : "" };
+}
+
+function toMessage(upload: PendingUpload): PendingMessage {
+  const { requestNumber, description, sizeBytes, receivedAtMs, attemptCount, failedHere, claimedBy } = upload;
+  return {
+    requestNumber,
+    name: description.name,
+    sizeBytes: BigInt(sizeBytes),
+    kind: kindCode(description.kind),
+    receivedAt: toTimestamp(receivedAtMs),
+    attemptCount,
+    failedHere: failedHere && toAttempt(failedHere),
+    claimedBy: claimedBy ?? "",
+  };
+}
+
+/** What came, for a message: quoted, and not endless. */
+function short(text: string): string {
+  return JSON.stringify(text.slice(0, 80));
+}
