@@ -8,6 +8,7 @@ import { storageService } from "@bilancia/proto/services";
 import { Server } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import type { Logger } from "pino";
+import { Announcer } from "./announcer.js";
 import type { StorageConfig } from "./config.js";
 import { type Disk, nodeDisk } from "./disk.js";
 import { FileRegistry } from "./file-registry.js";
@@ -97,11 +98,17 @@ export async function startStorageServer(
     throw error;
   }
   log.info({ address, server: name, dir }, "listening");
+  const announcers = config.balancers.map((balancer) => {
+    const announced = { server: name, address: config.advertise ?? knownAddress(address), claim: config.claim };
+    return new Announcer({ balancer, ...announced, load: () => monitor.report(), log });
+  });
+  for (const announcer of announcers) announcer.start();
   return {
     address,
     broken,
     async stop() {
       log.info({ inFlightFiles: inFlight.filesCount, graceMs: config.graceMs }, "stopping");
+      for (const announcer of announcers) announcer.stop();
       setNotServing();
       const untilMs = Date.now() + config.graceMs;
       await within(config.graceMs, service.stop());
@@ -115,6 +122,11 @@ export async function startStorageServer(
       log.info("stopped");
     },
   };
+}
+
+/** The address that a server listens on, as others may know it. Empty for all interfaces: nobody knows it by that. */
+function knownAddress(listening: string): string {
+  return /^(0\.0\.0\.0|\[[0:]+\]):/.test(listening) ? "" : listening;
 }
 
 /** Waits for something, but no longer than `limitMs`. */

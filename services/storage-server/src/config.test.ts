@@ -7,6 +7,7 @@ describe("config", () => {
     assert.equal(config.listen, "127.0.0.1:50061");
     assert.equal(config.graceMs, 5_000);
     assert.equal(config.wipe, false);
+    assert.deepEqual([config.balancers, config.advertise, config.claim], [[], undefined, "failed"]);
     assert.equal(config.maxDocumentBytes, 16 * 1024 * 1024);
     assert.deepEqual(config.overload.files, { high: 4096, low: 4096 * 0.8 });
     assert.deepEqual(config.overload.freeDiskPercent, { high: 2, low: 2.5 });
@@ -17,6 +18,7 @@ describe("config", () => {
     const config = resolveConfig({
       ...{ grace: "1.5s", overloadFiles: "10:4", overloadMemoryPercent: "off", overloadFreeDiskPercent: "5:7" },
       ...{ wipe: "true", simulateWorkMsPerChar: "0.25", listen: "[::1]:0" },
+      ...{ balancer: "10.0.0.1:50051, [::1]:50051,10.0.0.1:50051", advertise: "storage-1:50061", claim: "none" },
     });
     assert.equal(config.graceMs, 1_500);
     assert.deepEqual(config.overload.files, { high: 10, low: 4 });
@@ -24,6 +26,9 @@ describe("config", () => {
     assert.deepEqual(config.overload.freeDiskPercent, { high: 5, low: 7 });
     assert.equal(config.wipe, true);
     assert.equal(config.simulateWorkMsPerChar, 0.25);
+    assert.deepEqual(config.balancers, ["10.0.0.1:50051", "[::1]:50051"]);
+    assert.equal(config.advertise, "storage-1:50061");
+    assert.equal(config.claim, "none");
   });
 
   const bad: [option: string, value: string][] = [
@@ -41,6 +46,11 @@ describe("config", () => {
     ["overloadFiles", "5:9"],
     ["overloadFiles", "1:2:3"],
     ["overloadFreeDiskPercent", "5:4"],
+    ["balancer", "10.0.0.1"],
+    ["balancer", "10.0.0.1:50051,"],
+    ["balancer", "10.0.0.1:50051;10.0.0.2:50051"],
+    ["advertise", "storage-1"],
+    ["claim", "all"],
     ["logLevel", "loud"],
   ];
   for (const [option, value] of bad)

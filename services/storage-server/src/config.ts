@@ -22,6 +22,12 @@ export interface StorageConfig {
   readonly maxDocumentBytes: number;
   /** From how many files in progress on the answer is `busy`. */
   readonly maxFilesInProgress: number;
+  /** Balancers that are told of the start, `host:port` each. */
+  readonly balancers: readonly string[];
+  /** The address under which the balancers know it, `host:port`; absent: where it listens, unless that is all interfaces. */
+  readonly advertise: string | undefined;
+  /** What is claimed of the balancers at the start. */
+  readonly claim: "none" | "failed";
   readonly overload: OverloadLimits;
   readonly logLevel: string;
 }
@@ -76,12 +82,14 @@ const waterMarks = (lowFactor: number) => {
 
 const yesNo = parsed("true or false", (text) => ({ true: true, "1": true, false: false, "0": false, "": false })[text]);
 
+function isAddress(text: string): boolean {
+  const [, port] = /^(?:\[[0-9a-fA-F:]+\]|[^:\s,]+):([0-9]{1,5})$/.exec(text) ?? [];
+  return port !== undefined && Number(port) < 65_536;
+}
+
 const rawConfig = z.strictObject({
   name: parsed("1 to 64 letters, digits, '.', '_' or '-'", (text) => (/^[\w.-]{1,64}$/.test(text) ? text : undefined)),
-  listen: parsed("host:port, for example 127.0.0.1:50061", (text) => {
-    const [, port] = /^(?:\[[0-9a-fA-F:]+\]|[^:\s]+):([0-9]{1,5})$/.exec(text) ?? [];
-    return port !== undefined && Number(port) < 65_536 ? text : undefined;
-  }),
+  listen: parsed("host:port, for example 127.0.0.1:50061", (text) => (isAddress(text) ? text : undefined)),
   dir: parsed("the path of a directory", (text) => text || undefined),
   wipe: z.union([z.boolean(), yesNo], { error: () => "true or false" }),
   grace: duration,
@@ -89,6 +97,14 @@ const rawConfig = z.strictObject({
   maxFileBytes: wholeNumber("a number of bytes, at least 1", 1),
   maxDocumentBytes: wholeNumber("a number of bytes, at least 1", 1),
   maxFilesInProgress: wholeNumber("a number of files, at least 1", 1),
+  balancer: parsed("host:port of a balancer, several with commas between them, or nothing", (text) => {
+    const addresses = text === "" ? [] : text.split(",").map((address) => address.trim());
+    return addresses.every(isAddress) ? [...new Set(addresses)] : undefined;
+  }),
+  advertise: parsed("host:port as the balancer is configured, or nothing", (text) =>
+    text === "" || isAddress(text) ? text : undefined,
+  ),
+  claim: parsed("none or failed", (text) => (text === "none" || text === "failed" ? text : undefined)),
   overloadMemoryPercent: waterMarks(0.8),
   overloadEventLoopMs: waterMarks(0.8),
   overloadFiles: waterMarks(0.8),
@@ -107,6 +123,9 @@ export const defaultOptions = {
   maxFileBytes: String(maxFileBytes),
   maxDocumentBytes: String(16 * 1024 * 1024),
   maxFilesInProgress: "8192",
+  balancer: "",
+  advertise: "",
+  claim: "failed",
   overloadMemoryPercent: "10",
   overloadEventLoopMs: "250",
   overloadFiles: "4096",
@@ -132,13 +151,19 @@ export function resolveConfig(
     const name = String(issue?.path[0]);
     throw new ConfigError(`${describe(name)}: expected ${issue?.message}, got ${JSON.stringify(raw[name])}`);
   }
-  const { grace, overloadMemoryPercent, overloadEventLoopMs, overloadFiles, overloadFreeDiskPercent, ...rest } =
-    result.data;
+  const { grace, balancer, advertise, ...others } = result.data;
+  const { overloadMemoryPercent, overloadEventLoopMs, overloadFiles, overloadFreeDiskPercent, ...rest } = others;
   const overload = Object.freeze({
     memoryPercent: overloadMemoryPercent,
     eventLoopMs: overloadEventLoopMs,
     files: overloadFiles,
     freeDiskPercent: overloadFreeDiskPercent,
   });
-  return Object.freeze({ ...rest, graceMs: grace, overload });
+  return Object.freeze({
+    ...rest,
+    graceMs: grace,
+    balancers: Object.freeze(balancer),
+    advertise: advertise || undefined,
+    overload,
+  });
 }

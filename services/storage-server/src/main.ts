@@ -42,6 +42,19 @@ const program = new Command("bilancia-storage")
   .addOption(option("--overload-event-loop-ms <marks>", "how late timers fire", "overloadEventLoopMs"))
   .addOption(option("--overload-files <marks>", "files in progress", "overloadFiles"))
   .addOption(option("--overload-free-disk-percent <marks>", "less free disk than this", "overloadFreeDiskPercent"))
+  .addOption(
+    option(
+      "--balancer <host:port[,...]>",
+      "balancers to tell of the start, so that they need not find out",
+      "balancer",
+    ),
+  )
+  .addOption(
+    option("--advertise <host:port>", "its address as the balancer is configured, if not --listen", "advertise"),
+  )
+  .addOption(
+    option("--claim <what>", "what to ask the balancers for at the start: failed (here before) or none", "claim"),
+  )
   .addOption(option("--log-level <level>", "trace, debug, info, warn, error, fatal or silent", "logLevel"))
   .allowExcessArguments(false)
   .addHelpText(
@@ -52,6 +65,7 @@ Overload marks are HIGH, HIGH:LOW or off: overloaded from HIGH on, until the fig
 Examples:
   bilancia-storage --name storage-1 --listen 127.0.0.1:50061 --dir data/json_files_1
   bilancia-storage --listen 0.0.0.0:50062 --dir /srv/files --overload-files 2000:1500 --overload-memory-percent off
+  bilancia-storage --listen 0.0.0.0:50061 --balancer 10.0.0.1:50051 --advertise 10.0.0.5:50061
   BILANCIA_STORAGE_DIR=/srv/files bilancia-storage --grace 30s`,
   )
   .exitOverride()
