@@ -151,12 +151,19 @@ export class LocalCluster {
     return { name, weight, dir, address: ready.address, pid: process.pid };
   }
 
-  /** Starts a storage server that is not running, on the same port and folder as before. */
-  async startServer(name: string): Promise<void> {
+  /**
+   * Starts a storage server that is not running, on the same port and folder as before.
+   *
+   * @param moreArgs added to its own, this time
+   */
+  async startServer(name: string, moreArgs: readonly string[] = []): Promise<void> {
     const { dir, listen = freePort, args = [] } = this.#serverOptions(name);
     const address = this.#slots.get(name)?.ready.address ?? listen;
     mkdirSync(dir, { recursive: true });
-    await this.#start(name, storageScript, ["--name", name, "--listen", address, "--dir", dir, ...args]);
+    await this.#start(name, storageScript, [
+      ...["--name", name, "--listen", address, "--dir", dir],
+      ...[...args, ...moreArgs],
+    ]);
   }
 
   /** Starts the balancer if it is not running, on the same ports and state as before. */

@@ -32,6 +32,7 @@ describe("reflection, through buf curl", function () {
     const { balancer } = test.cluster;
     const services = async (address: string) => (await bufCurl(address, "", "--list-services")).trim().split("\n");
     assert.ok((await services(balancer.address)).includes("bilancia.v1.Balancer"));
+    assert.ok((await services(balancer.address)).includes("bilancia.v1.Registry"));
     assert.ok((await services(balancer.adminAddress)).includes("bilancia.v1.Admin"));
     assert.ok((await services(test.cluster.server("storage-1").address)).includes("bilancia.v1.Storage"));
   });
@@ -54,6 +55,25 @@ describe("reflection, through buf curl", function () {
     const load = JSON.parse(await bufCurl(address, "/bilancia.v1.Storage/Load", "--data", "{}"));
     assert.equal(load.serverName, "storage-1");
     assert.equal(load.overloaded ?? false, false);
+  });
+
+  it("announces a server, lists what waits, and claims", async () => {
+    const { address } = test.cluster.balancer;
+    const call = async (method: string, message: object) =>
+      JSON.parse(
+        await bufCurl(
+          address,
+          `/bilancia.v1.Registry/${method}`,
+          "--data",
+          JSON.stringify({ server: "storage-1", ...message }),
+        ),
+      );
+    const announced = await call("Announce", {});
+    assert.deepEqual([announced.serving, announced.weight], [true, 1]);
+    assert.deepEqual(await call("ListPending", { filter: "PENDING_FILTER_FAILED_HERE" }), {});
+    const { results, claimDuration } = await call("ClaimPending", { request_numbers: [4711] });
+    assert.deepEqual(results, [{ requestNumber: "4711", outcome: "CLAIM_OUTCOME_UNKNOWN" }]);
+    assert.equal(claimDuration, "60s");
   });
 
   it("uploads a small document in one message", async () => {
