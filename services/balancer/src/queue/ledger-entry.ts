@@ -69,15 +69,31 @@ export class DamagedEntry extends Error {}
 
 /** An entry as the ledger's bytes: JSON, with a checksum. */
 export function encodeEntry(entry: LedgerEntry): Buffer {
-  const body = Buffer.from(
-    JSON.stringify(entry, function (this: Record<string, unknown>, key, value: unknown) {
-      // `this[key]` is the value before Buffer's own toJSON has spread it out into numbers.
-      const own = this[key];
-      if (own instanceof Uint8Array) return { $bytes: Buffer.from(own).toString("base64") };
-      return typeof value === "bigint" ? { $bigint: String(value) } : value;
-    }),
-  );
-  return withChecksum(body);
+  return withChecksum(Buffer.from(JSON.stringify(inJson(entry))));
+}
+
+/** What JSON has no notation for, tagged; `decodeEntry` knows the tags. A replacer would be called for each value of each entry. */
+function inJson(entry: LedgerEntry): object {
+  const { requestNumber, description, finishSha256, receipt } = entry;
+  return {
+    ...entry,
+    requestNumber: taggedNumber(requestNumber),
+    description: { ...description, sha256: taggedBytes(description.sha256) },
+    finishSha256: taggedBytes(finishSha256),
+    receipt: receipt && {
+      ...receipt,
+      requestNumber: taggedNumber(receipt.requestNumber),
+      sha256: taggedBytes(receipt.sha256),
+    },
+  };
+}
+
+function taggedNumber(number: bigint): object {
+  return { $bigint: String(number) };
+}
+
+function taggedBytes(bytes: Uint8Array | undefined): object | undefined {
+  return bytes && { $bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64") };
 }
 
 /** @throws DamagedEntry */

@@ -161,6 +161,30 @@ describe("UploadContent", () => {
       await wait;
     }));
 
+  it("makes its client wait for a reader that is close behind, so that messages are passed on as they came", () =>
+    withContent(64 * mib, async (content) => {
+      const chunkBytes = 256 * 1024;
+      const raw = Buffer.from("the message as it came");
+      const reader = content.read();
+      const append = () => content.append({ ...chunkAt(content.receivedBytes, chunkBytes), raw });
+      while (!content.ready()) append();
+      // What has come so far is written to disk meanwhile, which is not what its client waits for.
+      await content.flush();
+      const waiting = content.ready();
+      assert.ok(waiting && content.receivedBytes <= 5 * mib, `${content.receivedBytes}`);
+      const first = await reader.next();
+      assert.ok(first.kind === "chunk" && first.chunk.raw === raw);
+      await waiting;
+      append();
+      // A reader that begins anew finds nothing in memory: its client goes on.
+      while (content.receivedBytes < 12 * mib) append();
+      reader.close();
+      await content.flush();
+      const again = content.read();
+      assert.equal(content.ready(), undefined);
+      again.close();
+    }));
+
   it("lets everybody go who waits when it is dropped", () =>
     withContent(mib, async (content) => {
       content.append(chunkAt(0, 6 * mib));

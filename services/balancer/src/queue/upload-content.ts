@@ -11,6 +11,11 @@ const memoryShareBytes = 512 * 1024;
 const maxUnwrittenBytes = 4 * 1024 * 1024;
 /** Bytes that stay in memory for a reader close behind, although they are on disk; unless memory is crowded. */
 const maxKeptBytes = 8 * 1024 * 1024;
+/**
+ * How far a client may be ahead of a reader that takes its file while it arrives. Further ahead, what it sends would leave the memory, and have to be
+ * read back from disk, checked, and put into messages anew.
+ */
+const maxLeadBytes = 4 * 1024 * 1024;
 /** Most bytes of one write to disk. */
 const writeBytes = 1024 * 1024;
 
@@ -144,7 +149,15 @@ export class UploadContent {
   }
 
   #mustWait(): boolean {
-    return !this.#dropped && (this.#unwrittenBytes > maxUnwrittenBytes || this.#spool.full);
+    return !this.#dropped && (this.#unwrittenBytes > maxUnwrittenBytes || this.#spool.full || this.#isFarAhead());
+  }
+
+  /** A reader that begins anew, behind what is on disk already, is not waited for. */
+  #isFarAhead(): boolean {
+    const reader = this.#reader;
+    if (!reader || this.#end) return false;
+    const leadBytes = this.#receivedBytes - reader.position;
+    return leadBytes > maxLeadBytes && leadBytes <= maxKeptBytes;
   }
 
   #at(position: number, from: number): { content: Content | Promise<Content>; index: number } | undefined {
@@ -194,11 +207,13 @@ export class UploadContent {
   #passed(index: number): void {
     const piece = this.#pieces.get(index);
     if (piece?.written) this.#forget(piece);
+    this.#letGo();
   }
 
   #detach(reader: FollowingReader): void {
     if (this.#reader !== reader) return;
     this.#reader = undefined;
+    this.#letGo();
     for (let index = this.#nextToWrite - 1; index >= 0; index--) {
       const piece = this.#pieces.get(index) as Piece;
       if (!piece.data) break;
