@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { LedgerEntry } from "@bilancia/balancer/dist/queue/ledger-entry.js";
@@ -16,19 +16,20 @@ export async function fillQueue(stateDir: string, filesCount: number, sizeBytes:
     throw new Error(`entry ${number}: ${problem}`);
   });
   const nowMs = Date.now();
-  const sha256 = randomBytes(32);
   for (let number = 1; number <= filesCount; ) {
     const puts: Promise<void>[] = [];
     for (; puts.length < batchCount && number <= filesCount; number++) {
       const name = `report-${number}.json`;
-      const about = { contentType: "application/json", kind: "text_document", ack: "queued", labels: {} } as const;
+      const data = Buffer.alloc(sizeBytes, number);
+      const sha256 = createHash("sha256").update(data).digest();
+      const about = { contentType: "application/json", kind: "binary", ack: "queued", labels: {} } as const;
       const counts = { attemptCount: 0, failures: 0, intents: [], attempts: [] };
       const entry: LedgerEntry = {
         ...{ requestNumber: BigInt(number), client: "127.0.0.1:50000", receivedAtMs: nowMs, touchedAtMs: nowMs },
         ...{ description: { uploadId: randomUUID(), name, sizeBytes, sha256, ...about }, ...counts },
         ...{ state: "queued", complete: true, receivedBytes: sizeBytes, bytesAt: "ledger" },
       };
-      puts.push(ledger.put(entry, Buffer.alloc(sizeBytes, number)));
+      puts.push(ledger.put(entry, data));
     }
     await Promise.all(puts);
   }

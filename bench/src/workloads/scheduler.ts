@@ -1,0 +1,73 @@
+import { isAvailable, newBackend } from "@bilancia/balancer/dist/domain/backend.js";
+import { SmoothWeightedRoundRobin } from "@bilancia/balancer/dist/domain/smooth-wrr.js";
+import { interleaved, type Workload } from "../bench.js";
+import type { Measured } from "../report/results.js";
+
+const limits = { maxFiles: 1_024, maxBytes: 16 * 1024 ** 2 };
+const goals: Readonly<Record<number, number>> = { 10: 1_000_000, 10000: 100_000 };
+
+/** The choice of a server by itself. */
+export const scheduler: Workload = {
+  name: "scheduler",
+  about:
+    "Picks of a server a second, by weight among the available ones, with 10, 1,000 and 10,000 servers, all of them available; availability is asked as the balancer asks it. Every server's share is checked against its weight.",
+  async run(bench) {
+    const measured: Measured[] = [];
+    for (const serversCount of [10, 1_000, 10_000]) {
+      const name = `scheduler-${serversCount}`;
+      const durationMs = bench.quick ? 200 : 1_000;
+      const measure = async (warmUp: boolean) => picksPerSecond(serversCount, warmUp ? durationMs / 4 : durationMs);
+      const samples = await interleaved(name, [{ name: "ours", measure }], bench);
+      const atLeast = goals[serversCount];
+      measured.push({
+        ...{ name, unit: "picks/s", better: "higher", samples },
+        goals: atLeast === undefined ? [] : [{ atLeast }],
+      });
+    }
+    return measured;
+  },
+};
+
+function picksPerSecond(serversCount: number, durationMs: number): number {
+  const members = Array.from({ length: serversCount }, (_, index) => ({
+    ...{ name: `storage-${index}`, address: `127.0.0.1:${index}`, weight: 1 + (index % 5) },
+  }));
+  const backends = new Map(members.map((member) => [member.name, newBackend(member, 0)]));
+  for (const backend of backends.values()) backend.health = { kind: "healthy", sinceMs: 0, reason: "" };
+  const chooser = new SmoothWeightedRoundRobin();
+  chooser.setMembers(members);
+  const nowMs = Date.now();
+  const available = (name: string) => {
+    const backend = backends.get(name);
+    return backend !== undefined && isAvailable(backend, limits, nowMs);
+  };
+  const counts = new Map<string, number>();
+  let picksCount = 0;
+  const startMs = performance.now();
+  let elapsedMs = 0;
+  while (elapsedMs < durationMs) {
+    // The clock is looked at now and then only.
+    for (let index = 0; index < 16; index++) {
+      const picked = chooser.pick(available) ?? "";
+      counts.set(picked, (counts.get(picked) ?? 0) + 1);
+    }
+    picksCount += 16;
+    elapsedMs = performance.now() - startMs;
+  }
+  verifyShares(members, counts, picksCount);
+  return (picksCount * 1_000) / elapsedMs;
+}
+
+function verifyShares(
+  members: readonly { readonly name: string; readonly weight: number }[],
+  counts: ReadonlyMap<string, number>,
+  picksCount: number,
+): void {
+  const sum = members.reduce((total, { weight }) => total + weight, 0);
+  for (const { name, weight } of members) {
+    const fair = (picksCount * weight) / sum;
+    const count = counts.get(name) ?? 0;
+    // Within a round nobody is more than a round ahead or behind.
+    if (Math.abs(count - fair) > weight) throw new Error(`${name} was picked ${count} times; its share is ${fair}`);
+  }
+}

@@ -1,0 +1,63 @@
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { TempFolder } from "../bed/temp-folder.js";
+import { TestBed } from "../bed/test-bed.js";
+import { interleaved, type Workload } from "../bench.js";
+import { closedLoop, forTime } from "../load/closed-loop.js";
+import { makePayloads } from "../load/payload.js";
+import { saveNaively } from "./naive-save.js";
+
+const sizeBytes = 4 * 1024;
+const naiveConcurrency = 64;
+
+/** A storage server's journal against one flush per file. */
+export const storageSmallFiles: Workload = {
+  name: "storage-small-files",
+  about:
+    "Documents of 4 KiB straight to one storage server, 256 under way, beside the plain durable way on the same disk, 64 files at once: temp file, flush, name, flush of the folder.",
+  async run(bench) {
+    const bed = await TestBed.start({ parent: bench.dir, serversCount: 1 });
+    const folder = new TempFolder(bench.dir);
+    folder.removeAtExit();
+    const payloads = makePayloads(256, sizeBytes);
+    let storedCount = 0;
+    try {
+      const server = bed.direct(1);
+      const turns = [
+        {
+          name: "ours",
+          async measure(warmUp: boolean) {
+            const next = forTime(payloads, warmUp || bench.quick ? 1_500 : 4_000);
+            const { filesCount, elapsedMs } = await closedLoop(server, { concurrency: 256, next });
+            storedCount += filesCount;
+            return (filesCount * 1_000) / elapsedMs;
+          },
+        },
+        {
+          name: "one flush per file",
+          measure: async (warmUp: boolean) => naiveRate(folder.path, warmUp || bench.quick ? 500 : 2_000),
+        },
+      ];
+      const samples = await interleaved("storage-small-files", turns, bench);
+      await bed.expectStored(storedCount);
+      return [{ name: "storage-small-files", unit: "files/s", better: "higher", samples }];
+    } finally {
+      await bed.stop();
+      folder.remove();
+    }
+  },
+};
+
+async function naiveRate(parent: string, filesCount: number): Promise<number> {
+  const dir = join(parent, "naive");
+  mkdirSync(dir);
+  const data = randomBytes(sizeBytes);
+  const startMs = performance.now();
+  await saveNaively(dir, filesCount, data, naiveConcurrency);
+  const elapsedMs = performance.now() - startMs;
+  for (let number = 1; number <= filesCount; number++)
+    if (!readFileSync(join(dir, `${number}_file.bin`)).equals(data)) throw new Error(`file ${number} differs`);
+  rmSync(dir, { recursive: true });
+  return (filesCount * 1_000) / elapsedMs;
+}
