@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { LocalCluster } from "@bilancia/local-cluster/cluster";
 import { AdminClient, type GetStatusResponse } from "@bilancia/proto/gen/admin";
 import { Ack } from "@bilancia/proto/gen/balancer";
@@ -13,6 +14,8 @@ import { type ProxyName, type RunningPeer, startProxy } from "../peers/peers.js"
 import { TempFolder } from "./temp-folder.js";
 
 const callTimeoutMs = 60_000;
+const settleTimeoutMs = 30_000;
+const pollMs = 100;
 const serverNames = ["storage-1", "storage-2", "storage-3"];
 
 /** What a workload is measured on. */
@@ -89,10 +92,10 @@ export class TestBed {
   }
 
   /** A storage server with nothing in between: many files per stream. */
-  direct(streamsCount: number): Contender {
+  direct(streamsCount: number, options: ConnectOptions = {}): Contender {
     const [server] = this.cluster.servers;
     if (!server) throw new Error("the cluster has no servers");
-    return this.#kept(overStreams("storage server", storageDialect(server.address, "direct"), streamsCount));
+    return this.#kept(overStreams("storage server", storageDialect(server.address, "direct", options), streamsCount));
   }
 
   /** Each proxy, with one call for each file. @param addressOf where to reach it, when not at its own address */
@@ -140,12 +143,18 @@ export class TestBed {
     );
   }
 
-  /** @throws Error when the servers do not hold so many files in all */
+  /**
+   * Waits until the servers hold so many files in all: where an answer was lost, a copy too many is removed a little later.
+   *
+   * @throws Error when they do not hold so many after 30 s
+   */
   async expectStored(filesCount: number): Promise<void> {
-    const counts = await this.storedCounts();
-    const storedCount = counts.reduce((sum, count) => sum + count, 0);
-    if (storedCount !== filesCount)
-      throw new Error(`${filesCount} files were acknowledged, but the servers hold ${storedCount}`);
+    for (const deadlineMs = performance.now() + settleTimeoutMs; ; await delay(pollMs)) {
+      const storedCount = (await this.storedCounts()).reduce((sum, count) => sum + count, 0);
+      if (storedCount === filesCount) return;
+      if (performance.now() > deadlineMs)
+        throw new Error(`${filesCount} files were acknowledged, but the servers hold ${storedCount}`);
+    }
   }
 
   /** The balancer's own account. */

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { SaveResponse } from "@bilancia/proto/gen/storage";
 import { type SaveBatch, StorageClient, storageService } from "@bilancia/proto/services";
 import {
@@ -6,6 +5,7 @@ import {
   Server,
   ServerCredentials,
   type ServerDuplexStream,
+  type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 
@@ -17,19 +17,19 @@ const servers = addresses.map((address) => new StorageClient(address, credential
 let turn = 0;
 
 const server = new Server();
-const save = async (call: ServerDuplexStream<SaveBatch, SaveResponse>) => {
-  try {
-    const batches: SaveBatch[] = [];
-    for await (const batch of call as AsyncIterable<SaveBatch>) batches.push(batch);
-    await delay(handlingMs);
-    const next = (servers[turn++ % servers.length] as StorageClient).save();
-    for (const batch of batches) next.write(batch);
-    next.end();
-    for await (const response of next as AsyncIterable<SaveResponse>) call.write(response);
-    call.end();
-  } catch (error) {
-    call.destroy(error instanceof Error ? error : new Error(String(error)));
-  }
+const save = (call: ServerDuplexStream<SaveBatch, SaveResponse>) => {
+  const batches: SaveBatch[] = [];
+  call.on("data", (batch: SaveBatch) => batches.push(batch));
+  call.on("end", () => {
+    setTimeout(() => {
+      const next = (servers[turn++ % servers.length] as StorageClient).save();
+      next.on("data", (response: SaveResponse) => call.write(response));
+      next.on("end", () => call.end());
+      next.on("error", (error: ServiceError) => call.emit("error", error));
+      for (const batch of batches) next.write(batch);
+      next.end();
+    }, handlingMs);
+  });
 };
 server.addService(storageService, { save } as unknown as UntypedServiceImplementation);
 server.bindAsync(listen, ServerCredentials.createInsecure(), (error) => {

@@ -1,5 +1,5 @@
 import { figure } from "./figures.js";
-import { oursName, type WorkloadResult } from "./results.js";
+import { allSpreads, oursName, type WorkloadResult } from "./results.js";
 
 const widthPx = 860;
 const labelPx = 250;
@@ -32,8 +32,8 @@ ${groups.join("\n")}
 }
 
 function group(result: WorkloadResult, topPx: number): { text: string; heightPx: number } {
-  const { name, unit, better, ours, peers } = result;
-  const entries = Object.entries({ [oursName]: ours, ...peers });
+  const { name, unit, better } = result;
+  const entries = allSpreads(result);
   const largest = Math.max(...entries.map(([, { max }]) => max), Number.MIN_VALUE);
   const x = (value: number) => (labelPx + (Math.max(0, value) / largest) * barPx).toFixed(1);
   const rows = entries.map(([contender, { median, min, max }], index) => {

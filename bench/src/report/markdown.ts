@@ -1,5 +1,5 @@
 import { figure, goalText } from "./figures.js";
-import { oursName, type RunResult, type WorkloadResult } from "./results.js";
+import { allSpreads, oursName, type RunResult, type WorkloadResult } from "./results.js";
 
 /**
  * `docs/benchmarks.md`.
@@ -28,7 +28,7 @@ windows: to the balancer with \`Balancer.UploadFile\`, to the peers with \`Stora
 balance per file, and many files per stream, where each stream stays with one server. All contenders take their turns in every round, in a random order, after a warm-up each. Every file's SHA-256 as
 stored is compared with what was sent, and the servers' own counts with the acknowledgements; a run in which anything differs fails.
 
-Ratios divide the median of ours by that of the best other contender. Lines in the chart go from the smallest to the largest round.
+Ratios divide the median of ours by that of the best peer. Lines in the chart go from the smallest to the largest round.
 
 ![medians of all contenders](${chartFile})
 
@@ -39,13 +39,14 @@ The machine: ${Object.entries(run.machine)
 ${families.filter(Boolean).join("\n")}`;
 }
 
-function table({ name, unit, better, rounds, quick, ours, peers, goals, notes, ratioToBest }: WorkloadResult): string {
-  const rows = Object.entries({ [oursName]: ours, ...peers }).map(
+function table(result: WorkloadResult): string {
+  const { name, unit, better, rounds, quick, ours, goals, notes, ratioToBest } = result;
+  const rows = allSpreads(result).map(
     ([contender, { median, min, max }]) =>
       `| ${contender} | ${figure(median)} | ${figure(min)} | ${figure(max)} | ${contender === oursName ? "" : figure(ours.median / median)} |`,
   );
   const lines = [
-    ...(ratioToBest === undefined ? [] : [`Ours to the best other: ${figure(ratioToBest)}.`]),
+    ...(ratioToBest === undefined ? [] : [`Ours to the best peer: ${figure(ratioToBest)}.`]),
     ...goals.map((goal) => `Goal ${goalText(goal, unit)}.`),
     ...notes,
   ];

@@ -18,6 +18,7 @@ describe("a workload's result", () => {
       quick: true,
       ours: { median: 100, min: 90, max: 110 },
       peers: { nginx: { median: 15, min: 10, max: 20 }, haproxy: { median: 12, min: 11, max: 25 } },
+      references: {},
       ratioToBest: 100 / 15,
       goals: [],
       notes: [],
@@ -26,6 +27,16 @@ describe("a workload's result", () => {
 
   it("compares with the lowest where lower is better", () => {
     assert.equal(summarize({ ...measured, better: "lower" }, false).ratioToBest, 100 / 12);
+  });
+
+  it("keeps bounds and base lines apart from peers", () => {
+    const result = summarize(
+      { ...measured, references: ["nginx"], goals: [{ against: ["nginx"], atLeast: 7 }] },
+      false,
+    );
+    assert.deepEqual([Object.keys(result.peers), Object.keys(result.references)], [["haproxy"], ["nginx"]]);
+    assert.equal(result.ratioToBest, 100 / 12);
+    assert.equal(result.goals[0]?.reached, 100 / 15);
   });
 
   it("has no ratio without peers", () => {

@@ -17,6 +17,8 @@ export interface Measured {
   readonly unit: string;
   readonly better: Better;
   readonly samples: Readonly<Record<string, readonly number[]>>;
+  /** Which of them are no peers, but bounds or base lines. */
+  readonly references?: readonly string[];
   readonly goals?: readonly Goal[];
   /** What a reader must know to read the figures. */
   readonly notes?: readonly string[];
@@ -38,6 +40,8 @@ export interface WorkloadResult {
   readonly quick: boolean;
   readonly ours: Spread;
   readonly peers: Readonly<Record<string, Spread>>;
+  /** Bounds and base lines: what no one would put in the balancer's place. */
+  readonly references: Readonly<Record<string, Spread>>;
   /** The median of ours divided by that of the best peer; missing where there are no peers. */
   readonly ratioToBest?: number;
   readonly goals: readonly GoalResult[];
@@ -52,19 +56,27 @@ export interface RunResult {
 
 export const oursName = "ours";
 
+/** Every contender's figures, ours first. */
+export function allSpreads({ ours, peers, references }: WorkloadResult): [string, Spread][] {
+  return Object.entries({ [oursName]: ours, ...peers, ...references });
+}
+
 /** Sums up what was measured. Goals against contenders that were left out are left out too. */
 export function summarize(measured: Measured, quick: boolean): WorkloadResult {
-  const { name, unit, better, samples, goals = [], notes = [] } = measured;
+  const { name, unit, better, samples, references: referenceNames = [], goals = [], notes = [] } = measured;
   const { [oursName]: ourSamples, ...others } = samples;
   if (!ourSamples) throw new RangeError(`${name} has no figures of ours`);
   const ours = spread(ourSamples);
-  const peers = Object.fromEntries(Object.entries(others).map(([peer, figures]) => [peer, spread(figures)]));
+  const spreads = Object.entries(others).map(([contender, figures]) => [contender, spread(figures)] as const);
+  const isReference = ([contender]: readonly [string, Spread]) => referenceNames.includes(contender);
+  const references = Object.fromEntries(spreads.filter(isReference));
+  const peers = Object.fromEntries(spreads.filter((entry) => !isReference(entry)));
   const best = bestOf(Object.values(peers), better);
   return {
-    ...{ name, unit, better, quick, ours, peers, notes },
+    ...{ name, unit, better, quick, ours, peers, references, notes },
     rounds: ourSamples.length,
     ...(best === undefined ? {} : { ratioToBest: ours.median / best }),
-    goals: goals.flatMap((goal) => judge(goal, ours, peers, better)),
+    goals: goals.flatMap((goal) => judge(goal, ours, { ...peers, ...references }, better)),
   };
 }
 
@@ -85,8 +97,7 @@ export function parseRun(text: string): RunResult {
       isRecord(workload) &&
       ["name", "unit", "better"].every((key) => typeof workload[key] === "string") &&
       isSpread(workload.ours) &&
-      isRecord(workload.peers) &&
-      Object.values(workload.peers).every(isSpread) &&
+      [workload.peers, workload.references].every((map) => isRecord(map) && Object.values(map).every(isSpread)) &&
       Array.isArray(workload.goals) &&
       Array.isArray(workload.notes);
     if (!whole) throw new Error(`workloads[${index}] is no workload's result`);
@@ -94,8 +105,8 @@ export function parseRun(text: string): RunResult {
   return run as unknown as RunResult;
 }
 
-function judge(goal: Goal, ours: Spread, peers: Readonly<Record<string, Spread>>, better: Better): GoalResult[] {
-  const others = (goal.against ?? []).flatMap((name) => peers[name] ?? []);
+function judge(goal: Goal, ours: Spread, all: Readonly<Record<string, Spread>>, better: Better): GoalResult[] {
+  const others = (goal.against ?? []).flatMap((name) => all[name] ?? []);
   const best = bestOf(others, better);
   if (goal.against && best === undefined) return [];
   // Without a peer the bound is absolute: nothing of any round may be beyond it.

@@ -49,7 +49,7 @@ export const slowServer: Workload = {
         const turns = [turn("ours", slow.ours(1)), turn(fastName, fast.ours(1))];
         const samples = await interleaved(name, turns, bench);
         measured.push({
-          ...{ name, unit: "files/s", better: "higher", samples },
+          ...{ name, unit: "files/s", better: "higher", samples, references: [fastName] },
           goals: [{ against: [fastName], atLeast: 0.9 }],
           notes: [`the slow server's link: ${(bytesPerSecond / 1024).toFixed(0)} KiB/s`],
         });

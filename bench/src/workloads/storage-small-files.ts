@@ -10,6 +10,7 @@ import { saveNaively } from "./naive-save.js";
 
 const sizeBytes = 4 * 1024;
 const naiveConcurrency = 64;
+const naiveName = "one flush per file";
 
 /** A storage server's journal against one flush per file. */
 export const storageSmallFiles: Workload = {
@@ -35,13 +36,13 @@ export const storageSmallFiles: Workload = {
           },
         },
         {
-          name: "one flush per file",
+          name: naiveName,
           measure: async (warmUp: boolean) => naiveRate(folder.path, warmUp || bench.quick ? 500 : 2_000),
         },
       ];
       const samples = await interleaved("storage-small-files", turns, bench);
       await bed.expectStored(storedCount);
-      return [{ name: "storage-small-files", unit: "files/s", better: "higher", samples }];
+      return [{ name: "storage-small-files", unit: "files/s", better: "higher", samples, references: [naiveName] }];
     } finally {
       await bed.stop();
       folder.remove();

@@ -41,7 +41,7 @@ export const teaching: Workload = {
       ];
       const samples = await interleaved("teaching", turns, bench);
       await bed.expectStored(storedCount);
-      return [{ name: "teaching", unit: "files/s", better: "higher", samples }];
+      return [{ name: "teaching", unit: "files/s", better: "higher", samples, references: [before.name] }];
     } finally {
       await before.close();
       await old.stop();

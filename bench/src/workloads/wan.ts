@@ -90,7 +90,7 @@ async function overLink(
             { against: [rawName], atLeast: 0.9 },
           ]
         : [];
-    return { name, unit: "MiB/s", better: "higher", samples, goals };
+    return { name, unit: "MiB/s", better: "higher", samples, references: [stockName, rawName], goals };
   } finally {
     stockDialect.close();
     await link.stop();
