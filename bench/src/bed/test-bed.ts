@@ -53,7 +53,7 @@ export class TestBed {
     this.cluster = new LocalCluster({
       servers: names.map((name) => ({ name, weight: 1, dir: join(path, name) })),
       balancer: {
-        stateDir: join(path, "balancer"),
+        stateDir: this.stateDir,
         logFile: join(path, "loadbalancer.log"),
         args: options.balancerArgs ?? [],
         ...(serverAddress
@@ -110,6 +110,11 @@ export class TestBed {
     return [...this.#proxies].map(([name, { address }]) =>
       this.#kept(overStreams(`${name}, pinned streams`, storageDialect(address, `${name}-p`, options), streamsCount)),
     );
+  }
+
+  /** The balancer's state. */
+  get stateDir(): string {
+    return join(this.#folder.path, "balancer");
   }
 
   get proxyAddresses(): Partial<Record<ProxyName, string>> {

@@ -3,6 +3,7 @@ import { large } from "./large.js";
 import { latency } from "./latency.js";
 import { memory } from "./memory.js";
 import { mixed } from "./mixed.js";
+import { queueMemory } from "./queue-memory.js";
 import { restart } from "./restart.js";
 import { scheduler } from "./scheduler.js";
 import { slowServer } from "./slow-server.js";
@@ -15,5 +16,5 @@ import { wan } from "./wan.js";
 /** Every workload, in the order in which they run. */
 export const workloads: readonly Workload[] = [
   ...[small, tinyQueued, latency, large, mixed, wan],
-  ...[slowServer, memory, restart, scheduler, storageSmallFiles, teaching],
+  ...[slowServer, memory, queueMemory, restart, scheduler, storageSmallFiles, teaching],
 ];

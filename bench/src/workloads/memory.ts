@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { residentPeakMiB } from "../bed/process-memory.js";
 import { TestBed } from "../bed/test-bed.js";
 import type { Bench, Workload } from "../bench.js";
 import { closedLoop, once } from "../load/closed-loop.js";
@@ -49,10 +49,4 @@ async function peak(bench: Bench, file: Payload): Promise<number> {
     await bed.stop();
     await Promise.all(links.map((link) => link.stop()));
   }
-}
-
-function residentPeakMiB(pid: number): number {
-  const [, kibibytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
-  if (kibibytes === undefined) throw new Error(`the kernel does not tell the memory of process ${pid}`);
-  return Number(kibibytes) / 1024;
 }

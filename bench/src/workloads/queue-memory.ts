@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Workload } from "../bench.js";
 import { fillQueue } from "../bed/filled-queue.js";
+import { residentPeakMiB } from "../bed/process-memory.js";
 import { TestBed } from "../bed/test-bed.js";
+import type { Workload } from "../bench.js";
 import { freeAddress } from "../peers/child.js";
 import { SinkStorage } from "../peers/sink-storage.js";
 
@@ -47,10 +47,3 @@ export const queueMemory: Workload = {
     }
   },
 };
-
-/** The most that a process ever had resident. @throws Error when the kernel does not tell */
-export function residentPeakMiB(pid: number): number {
-  const [, kibibytes] = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
-  if (kibibytes === undefined) throw new Error(`the kernel does not tell the memory of process ${pid}`);
-  return Number(kibibytes) / 1024;
-}
