@@ -18,7 +18,7 @@ export function markdownReport(run: RunResult, about: Readonly<Record<string, st
 
 \`\`\`
 bench/setup.sh                                     # nginx, haproxy and nats-server, from Debian's packages
-npm run bench                                      # everything: about an hour
+npm run bench                                      # everything: about two hours
 npm run bench -- --quick --only small,latency      # a part, in minutes
 npm run bench -- --json run.json --docs            # also writes the JSON, this page and its chart
 \`\`\`

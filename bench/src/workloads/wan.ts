@@ -58,7 +58,7 @@ async function overLink(
   };
   const link = await startLink(targets, options);
   const { addressOf } = link;
-  const file = makePayload((bench.quick ? 64 : 512) * mebibyte);
+  const file = makePayload((bench.quick ? 64 : 256) * mebibyte);
   // 64 KiB a round trip: about three seconds.
   const stockFile = makePayload(Math.round((3_000 / roundTripMs) * 65_536));
   const through = (contender: Contender, payload: Payload): Turn<number> => ({
