@@ -25,8 +25,8 @@ export interface Workload {
   readonly name: string;
   /** What it does and why, for the documentation. */
   readonly about: string;
-  /** Measures, and verifies what arrived. @throws Error when anything is not as it was sent */
-  run(bench: Bench): Promise<Measured[]>;
+  /** Measures, verifies what arrived, and gives each result as soon as it is there. @throws Error when anything is not as it was sent */
+  run(bench: Bench): AsyncGenerator<Measured, void, void>;
 }
 
 /** A contender's turn. */

@@ -68,18 +68,18 @@ async function measure(options: BenchArguments): Promise<RunResult> {
   for (const workload of workloads) {
     if (only.length > 0 && !only.includes(workload.name)) continue;
     try {
-      for (const measured of await workload.run(bench)) {
+      for await (const measured of workload.run(bench)) {
         const result = summarize(measured, quick);
         results.push(result);
         process.stdout.write(`${textReport(result)}\n`);
+        // After each: a run that is ended keeps what it has.
+        if (options.json !== undefined) writeRun(options.json, { machine, workloads: results });
       }
     } catch (error) {
       // One that fails must not cost an hour of others.
       failed = true;
       process.stderr.write(`bench: ${workload.name} FAILED: ${error instanceof Error ? error.stack : error}\n`);
     }
-    // After each: a run that is ended keeps what it has.
-    if (options.json !== undefined) writeRun(options.json, { machine, workloads: results });
   }
   if (failed) process.exitCode = 1;
   return { machine, workloads: results };

@@ -15,19 +15,16 @@ export const large: Workload = {
   name: "large",
   about:
     "One file of 2 GiB (256 MiB with `--quick`), and four at once, acknowledged `STORED`, each on a stream of its own: on disk, where flushing counts, and on tmpfs, where only the processors do. `storage server` is the same sent straight to one server.",
-  async run(bench) {
-    const measured: Measured[] = [];
+  async *run(bench) {
     for (const [medium, parent] of Object.entries({ disk: bench.dir, tmpfs: bench.tmpfs })) {
       if (parent === undefined) bench.log("large: there is no /dev/shm here, so nothing is measured in memory");
-      else measured.push(...(await runOn(medium, parent, bench)));
+      else yield* runOn(medium, parent, bench);
     }
-    return measured;
   },
 };
 
-async function runOn(medium: string, parent: string, bench: Bench): Promise<Measured[]> {
+async function* runOn(medium: string, parent: string, bench: Bench): AsyncGenerator<Measured, void, void> {
   const bed = await TestBed.start({ parent, proxies: bench.proxies });
-  const measured: Measured[] = [];
   const warmUpFile = makePayload(warmUpBytes);
   try {
     for (const filesCount of [1, 4]) {
@@ -50,18 +47,17 @@ async function runOn(medium: string, parent: string, bench: Bench): Promise<Meas
         },
       }));
       const name = `large-${medium}-${filesCount}`;
-      measured.push({
+      yield {
         ...{ name, unit: "MiB/s", better: "higher", samples: await interleaved(name, turns, bench) },
         references: [direct.name],
         goals: [{ against: ["nginx", "haproxy"], atLeast: medium === "disk" ? 1 : 0.8 }],
         notes: file.sizeBytes < wanted ? [`${file.sizeBytes / mebibyte} MiB a file, for want of room`] : [],
-      });
+      };
     }
     await bed.expectStored(0);
   } finally {
     await bed.stop();
   }
-  return measured;
 }
 
 /** The size, or less where there is not enough room for the files, once on the servers and once in the balancer. */

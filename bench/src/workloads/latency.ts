@@ -9,7 +9,7 @@ export const latency: Workload = {
   name: "latency",
   about:
     "One document of 4 KiB at a time, from its sending to `STORED`, on a stream that stays open (one call per file for the peers also). `storage server` is the same file sent straight to a server.",
-  async run(bench) {
+  async *run(bench) {
     const bed = await TestBed.start({ parent: bench.dir, proxies: bench.proxies });
     const payloads = makePayloads(256, 4 * 1024);
     let storedCount = 0;
@@ -41,7 +41,8 @@ export const latency: Workload = {
         ),
         goals: share === 0.5 ? [{ against: [direct.name], atMost: 2 }] : [],
       });
-      return [result(0.5), result(0.99)];
+      yield result(0.5);
+      yield result(0.99);
     } finally {
       await bed.stop();
     }

@@ -17,7 +17,7 @@ export const mixed: Workload = {
   name: "mixed",
   about:
     "Files with log-normal sizes from 1 KiB to 64 MiB (median 64 KiB, sigma 2, the same sequence for all), 16 under way, each worker with a stream of its own.",
-  async run(bench) {
+  async *run(bench) {
     const bed = await TestBed.start({ parent: bench.dir, proxies: bench.proxies });
     const random = seededRandom(4_711);
     const payloads = Array.from({ length: bench.quick ? 200 : 1_000 }, () => makePayload(logNormal(random)));
@@ -39,7 +39,7 @@ export const mixed: Workload = {
         },
       }));
       const samples = await interleaved("mixed", turns, bench);
-      return [{ name: "mixed", unit: "MiB/s", better: "higher", samples }];
+      yield { name: "mixed", unit: "MiB/s", better: "higher", samples };
     } finally {
       await bed.stop();
     }

@@ -15,7 +15,7 @@ export const queueMemory: Workload = {
   name: "queue-memory",
   about:
     "The memory of a balancer with 1,000,000 files of 200 bytes queued (50,000 with `--quick`): the most that is resident (`VmHWM`) from its start, through a rest without any server, until a server that keeps nothing has taken them all.",
-  async run(bench) {
+  async *run(bench) {
     const filesCount = bench.quick ? 50_000 : 1_000_000;
     const sinkAddress = await freeAddress();
     let sink = new SinkStorage();
@@ -40,7 +40,7 @@ export const queueMemory: Workload = {
       }
       const peak = residentPeakMiB(bed.cluster.balancer.pid);
       const samples = { ours: [peak] };
-      return [{ name: "queue-memory", unit: "MiB", better: "lower", samples, goals: [{ atMost: 400 }] }];
+      yield { name: "queue-memory", unit: "MiB", better: "lower", samples, goals: [{ atMost: 400 }] };
     } finally {
       await bed.stop();
       sink.stop();

@@ -12,7 +12,7 @@ export const restart: Workload = {
   name: "restart",
   about:
     "The time from the start of a balancer that was killed (`kill -9`) until it serves, with 1,000,000 uploads of 64 bytes in its ledger (50,000 with `--quick`), all of them queued. No storage server is there. After the last start the servers come back, and the first 50,000 files must arrive.",
-  async run(bench) {
+  async *run(bench) {
     const recordsCount = bench.quick ? 50_000 : 1_000_000;
     const bed = await TestBed.start({ parent: bench.dir, readyTimeoutMs: 300_000 });
     const names = bed.cluster.servers.map(({ name }) => name);
@@ -36,7 +36,7 @@ export const restart: Workload = {
       await bed.cluster.startBalancer();
       for (let storedCount = 0; storedCount < deliveredCount; await delay(500))
         storedCount = (await bed.storedCounts()).reduce((sum, count) => sum + count, 0);
-      return [{ name: "restart", unit: "s", better: "lower", samples: { ours: seconds }, goals: [{ atMost: 30 }] }];
+      yield { name: "restart", unit: "s", better: "lower", samples: { ours: seconds }, goals: [{ atMost: 30 }] };
     } finally {
       await bed.stop();
     }

@@ -1,7 +1,6 @@
 import { isAvailable, newBackend } from "@bilancia/balancer/dist/domain/backend.js";
 import { SmoothWeightedRoundRobin } from "@bilancia/balancer/dist/domain/smooth-wrr.js";
 import { interleaved, type Workload } from "../bench.js";
-import type { Measured } from "../report/results.js";
 
 const limits = { maxFiles: 1_024, maxBytes: 16 * 1024 ** 2 };
 const goals: Readonly<Record<number, number>> = { 10: 1_000_000, 10000: 100_000 };
@@ -11,20 +10,18 @@ export const scheduler: Workload = {
   name: "scheduler",
   about:
     "Picks of a server a second, by weight among the available ones, with 10, 1,000 and 10,000 servers, all of them available; availability is asked as the balancer asks it. Every server's share is checked against its weight.",
-  async run(bench) {
-    const measured: Measured[] = [];
+  async *run(bench) {
     for (const serversCount of [10, 1_000, 10_000]) {
       const name = `scheduler-${serversCount}`;
       const durationMs = bench.quick ? 200 : 1_000;
       const measure = async (warmUp: boolean) => picksPerSecond(serversCount, warmUp ? durationMs / 4 : durationMs);
       const samples = await interleaved(name, [{ name: "ours", measure }], bench);
       const atLeast = goals[serversCount];
-      measured.push({
+      yield {
         ...{ name, unit: "picks/s", better: "higher", samples },
         goals: atLeast === undefined ? [] : [{ atLeast }],
-      });
+      };
     }
-    return measured;
   },
 };
 

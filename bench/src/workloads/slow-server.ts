@@ -7,7 +7,6 @@ import { makePayloads, type Payload } from "../load/payload.js";
 import type { Child } from "../peers/child.js";
 import { freeAddress } from "../peers/child.js";
 import { spawnLink } from "../peers/scripts.js";
-import type { Measured } from "../report/results.js";
 
 const sizeBytes = 4 * 1024;
 /** What a file takes on the wire besides its bytes, about. */
@@ -22,11 +21,10 @@ export const slowServer: Workload = {
   name: "slow-server",
   about:
     "Documents of 4 KiB, with one of three servers of equal weight 10 times slower: the link to it lets through a tenth of the bytes that a fast server took just before. Beside it the two fast servers alone, with a balancer of their own. Counted are acknowledgements within a time, from one second after the start, when the slow server has all that it is given.",
-  async run(bench) {
+  async *run(bench) {
     const fast = await TestBed.start({ parent: bench.dir, serversCount: 2 });
     let slow: TestBed | undefined;
     let link: Child | undefined;
-    const measured: Measured[] = [];
     try {
       const total = await acknowledgedPerSecond(fast.ours(1), 256, bench.quick ? 2_000 : 4_000);
       const bytesPerSecond = Math.round(((total / 2) * (sizeBytes + overheadBytes)) / 10);
@@ -48,18 +46,17 @@ export const slowServer: Workload = {
         });
         const turns = [turn("ours", slow.ours(1)), turn(fastName, fast.ours(1))];
         const samples = await interleaved(name, turns, bench);
-        measured.push({
+        yield {
           ...{ name, unit: "files/s", better: "higher", samples, references: [fastName] },
           goals: [{ against: [fastName], atLeast: 0.9 }],
           notes: [`the slow server's link: ${(bytesPerSecond / 1024).toFixed(0)} KiB/s`],
-        });
+        };
       }
     } finally {
       await slow?.stop();
       await link?.stop();
       await fast.stop();
     }
-    return measured;
   },
 };
 

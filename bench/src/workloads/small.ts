@@ -13,10 +13,9 @@ export const small: Workload = {
   name: "small",
   about:
     "Documents of 4 KiB, acknowledged `STORED`, with 1, 16 and 256 under way at a time. `pinned` compares the same figures of ours with peers that get many files per stream, six streams, two for each server: what they then do is no balancing per file.",
-  async run(bench) {
+  async *run(bench) {
     const bed = await TestBed.start({ parent: bench.dir, proxies: bench.proxies });
     let storedCount = 0;
-    const measured: Measured[] = [];
     try {
       for (const concurrency of [1, 16, 256]) {
         // What served the peers best of 3 or 6 streams over 1 or 3 connections; for one call per file 1, 2 or 4 made no difference.
@@ -28,13 +27,13 @@ export const small: Workload = {
             storedCount += filesCount;
           }),
         );
-        measured.push(...split(title, concurrency, await interleaved(title, turns, bench)));
+        const samples = await interleaved(title, turns, bench);
         await bed.expectStored(storedCount);
+        yield* split(title, concurrency, samples);
       }
     } finally {
       await bed.stop();
     }
-    return measured;
   },
 };
 

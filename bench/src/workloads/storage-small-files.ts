@@ -17,7 +17,7 @@ export const storageSmallFiles: Workload = {
   name: "storage-small-files",
   about:
     "Documents of 4 KiB straight to one storage server, 256 under way, beside the plain durable way on the same disk, 64 files at once: temp file, flush, name, flush of the folder.",
-  async run(bench) {
+  async *run(bench) {
     const bed = await TestBed.start({ parent: bench.dir, serversCount: 1 });
     const folder = new TempFolder(bench.dir);
     folder.removeAtExit();
@@ -42,7 +42,7 @@ export const storageSmallFiles: Workload = {
       ];
       const samples = await interleaved("storage-small-files", turns, bench);
       await bed.expectStored(storedCount);
-      return [{ name: "storage-small-files", unit: "files/s", better: "higher", samples, references: [naiveName] }];
+      yield { name: "storage-small-files", unit: "files/s", better: "higher", samples, references: [naiveName] };
     } finally {
       await bed.stop();
       folder.remove();

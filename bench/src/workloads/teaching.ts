@@ -13,7 +13,7 @@ export const teaching: Workload = {
   name: "teaching",
   about:
     "The base line: the timing of the protocol's teaching version, one file of 4 KiB after another, each with 0.3 s at the client and 0.2 s in the balancer. Ours sends one file after another too, without the pauses.",
-  async run(bench) {
+  async *run(bench) {
     const bed = await TestBed.start({ parent: bench.dir });
     const addresses = bed.cluster.servers.map(({ address }) => address);
     const old = await startScript("teaching-balancer", addresses);
@@ -41,7 +41,7 @@ export const teaching: Workload = {
       ];
       const samples = await interleaved("teaching", turns, bench);
       await bed.expectStored(storedCount);
-      return [{ name: "teaching", unit: "files/s", better: "higher", samples, references: [before.name] }];
+      yield { name: "teaching", unit: "files/s", better: "higher", samples, references: [before.name] };
     } finally {
       await before.close();
       await old.stop();

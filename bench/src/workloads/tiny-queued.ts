@@ -14,7 +14,7 @@ export const tinyQueued: Workload = {
   name: "tiny-queued",
   about:
     "Files of 256 bytes, acknowledged `QUEUED`, 256 under way: each is flushed in the balancer's queue when it is acknowledged. Their delivery goes on meanwhile, and is waited for before the next turn. The peer is a JetStream stream of nats-server with file storage. Debian's version of it acknowledges before it flushes (every two minutes), so it promises less.",
-  async run(bench) {
+  async *run(bench) {
     const bed = await TestBed.start({ parent: bench.dir });
     const folder = new TempFolder(bench.dir);
     folder.removeAtExit();
@@ -62,7 +62,7 @@ export const tinyQueued: Workload = {
       await bed.expectStored(storedCount);
       if (nats && (await nats.messagesCount()) !== publishedCount)
         throw new Error(`nats-server has ${await nats.messagesCount()} messages, ${publishedCount} were acknowledged`);
-      return [{ name: "tiny-queued", unit: "files/s", better: "higher", samples }];
+      yield { name: "tiny-queued", unit: "files/s", better: "higher", samples };
     } finally {
       await nats?.stop();
       folder.remove();

@@ -19,25 +19,23 @@ export const wan: Workload = {
   name: "wan",
   about:
     "One file over a link with a round trip of 20 or 80 ms: of 1 Gbit/s, and (`unlimited`) as fast as the proxy in between can copy. On tmpfs, so that only the network counts. `raw TCP` is what the same link lets through without gRPC, into a process that only counts the bytes; `stock grpc-js windows` is a grpc-js server and client as they come, on one connection.",
-  async run(bench) {
+  async *run(bench) {
     const parent = bench.tmpfs ?? bench.dir;
     const bed = await TestBed.start({ parent, proxies: bench.proxies });
     const stock = await startScript("stock-server");
     const sink = await startScript("tcp-sink");
-    const measured: Measured[] = [];
     try {
       for (const roundTripMs of [20, 80]) {
         for (const bytesPerSecond of [gigabit, undefined]) {
           const name = `wan-${roundTripMs}ms${bytesPerSecond === undefined ? "-unlimited" : ""}`;
           const link = { delayMs: roundTripMs / 2, ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }) };
-          measured.push(await overLink(name, roundTripMs, link, bench, bed, stock, sink));
+          yield await overLink(name, roundTripMs, link, bench, bed, stock, sink);
         }
       }
     } finally {
       await Promise.all([stock.stop(), sink.stop()]);
       await bed.stop();
     }
-    return measured;
   },
 };
 
