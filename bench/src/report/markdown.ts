@@ -41,10 +41,11 @@ ${families.filter(Boolean).join("\n")}`;
 
 function table(result: WorkloadResult): string {
   const { name, unit, better, rounds, quick, ours, goals, notes, ratioToBest } = result;
-  const rows = allSpreads(result).map(
-    ([contender, { median, min, max }]) =>
-      `| ${contender} | ${figure(median)} | ${figure(min)} | ${figure(max)} | ${contender === oursName ? "" : figure(ours.median / median)} |`,
-  );
+  const rows = allSpreads(result).map(([contender, { median, min, max }]) => [
+    contender,
+    ...[median, min, max].map(figure),
+    contender === oursName ? "" : figure(ours.median / median),
+  ]);
   const lines = [
     ...(ratioToBest === undefined ? [] : [`Ours to the best peer: ${figure(ratioToBest)}.`]),
     ...goals.map((goal) => `Goal ${goalText(goal, unit)}.`),
@@ -52,8 +53,15 @@ function table(result: WorkloadResult): string {
   ];
   return `**${name}**, ${unit}, ${better} is better, ${rounds} ${rounds === 1 ? "round" : "rounds"}${quick ? " (quick)" : ""}
 
-| contender | median | min | max | ours to this |
-| --- | --- | --- | --- | --- |
-${rows.join("\n")}
+${aligned([["contender", "median", "min", "max", "ours to this"], ...rows])}
 ${lines.length === 0 ? "" : `\n${lines.map((line) => `- ${line}`).join("\n")}\n`}`;
+}
+
+/** A table whose first row is its head, as the formatter wants it. */
+function aligned(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(" | ")} |`;
+  const [head = [], ...body] = rows;
+  return [head, widths.map((width) => "-".repeat(width)), ...body].map(line).join("\n");
 }
