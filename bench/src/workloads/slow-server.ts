@@ -3,9 +3,9 @@ import { TestBed } from "../bed/test-bed.js";
 import { interleaved, type Workload } from "../bench.js";
 import { closedLoop } from "../load/closed-loop.js";
 import type { Contender } from "../load/contender.js";
+import type { StoredFile } from "../load/dialect.js";
 import { makePayloads, type Payload } from "../load/payload.js";
-import type { Child } from "../peers/child.js";
-import { freeAddress } from "../peers/child.js";
+import { type Child, freeAddress } from "../peers/child.js";
 import { spawnLink } from "../peers/scripts.js";
 
 const sizeBytes = 4 * 1024;
@@ -26,7 +26,8 @@ export const slowServer: Workload = {
     let slow: TestBed | undefined;
     let link: Child | undefined;
     try {
-      const total = await acknowledgedPerSecond(fast.ours(1), 256, bench.quick ? 2_000 : 4_000);
+      const alone = new Counter(fast.ours(1));
+      const total = await acknowledgedPerSecond(alone, 256, bench.quick ? 2_000 : 4_000);
       const bytesPerSecond = Math.round(((total / 2) * (sizeBytes + overheadBytes)) / 10);
       const listen = await freeAddress();
       slow = await TestBed.start({
@@ -37,15 +38,17 @@ export const slowServer: Workload = {
           return listen;
         },
       });
+      const counters = { ours: new Counter(slow.ours(1)), [fastName]: alone };
       for (const concurrency of [256, 4_096]) {
         const name = `slow-server-${concurrency}`;
-        const turn = (title: string, contender: Contender) => ({
+        const turns = Object.entries(counters).map(([title, counter]) => ({
           name: title,
           measure: (warmUp: boolean) =>
-            acknowledgedPerSecond(contender, concurrency, warmUp || bench.quick ? 1_500 : 4_000),
-        });
-        const turns = [turn("ours", slow.ours(1)), turn(fastName, fast.ours(1))];
+            acknowledgedPerSecond(counter, concurrency, warmUp || bench.quick ? 1_500 : 4_000),
+        }));
         const samples = await interleaved(name, turns, bench);
+        await slow.expectStored(counters.ours.acknowledgedCount);
+        await fast.expectStored(alone.acknowledgedCount);
         yield {
           ...{ name, unit: "files/s", better: "higher", samples, references: [fastName] },
           goals: [{ against: [fastName], atLeast: 0.9 }],
@@ -60,27 +63,44 @@ export const slowServer: Workload = {
   },
 };
 
+/** A contender whose acknowledgements are counted. */
+class Counter implements Contender {
+  readonly name: string;
+  acknowledgedCount = 0;
+  readonly #contender: Contender;
+
+  constructor(contender: Contender) {
+    this.name = contender.name;
+    this.#contender = contender;
+  }
+
+  async send(worker: number, payload: Payload): Promise<StoredFile | undefined> {
+    const file = await this.#contender.send(worker, payload);
+    this.acknowledgedCount++;
+    return file;
+  }
+
+  settled(): Promise<void> {
+    return this.#contender.settled();
+  }
+
+  close(): Promise<void> {
+    return this.#contender.close();
+  }
+}
+
 /** Acknowledgements a second while so many files are under way; those that come after the time are waited for, and not counted. */
-async function acknowledgedPerSecond(contender: Contender, concurrency: number, durationMs: number): Promise<number> {
-  let acknowledgedCount = 0;
-  const counting: Contender = {
-    ...contender,
-    async send(worker, payload) {
-      const file = await contender.send(worker, payload);
-      acknowledgedCount++;
-      return file;
-    },
-  };
+async function acknowledgedPerSecond(counter: Counter, concurrency: number, durationMs: number): Promise<number> {
   let over = false;
   let sentCount = 0;
   const next = (): Payload | undefined => (over ? undefined : payloads[sentCount++ % payloads.length]);
-  const load = closedLoop(counting, { concurrency, next });
+  const load = closedLoop(counter, { concurrency, next });
   // Awaited below; should it fail before, that is soon enough.
   load.catch(() => {});
   await delay(leadInMs);
-  const [beforeCount, startMs] = [acknowledgedCount, performance.now()];
+  const [beforeCount, startMs] = [counter.acknowledgedCount, performance.now()];
   await delay(durationMs);
-  const rate = ((acknowledgedCount - beforeCount) * 1_000) / (performance.now() - startMs);
+  const rate = ((counter.acknowledgedCount - beforeCount) * 1_000) / (performance.now() - startMs);
   over = true;
   await load;
   return rate;
