@@ -9,6 +9,8 @@ export interface OpenUpload {
   readonly requestNumber: bigint;
   readonly state: "receiving" | "queued" | "intended" | "suspected";
   readonly bytes: number;
+  /** Tells the uploads of one client from those of others, well enough to share out turns. */
+  readonly clientMark: number;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { crc32c } from "@node-rs/crc32";
 import type { UploadKey } from "../ports.js";
 import { checkedBytes, withChecksum } from "./checked-bytes.js";
 import type { Ledger, OpenUpload } from "./ledger.js";
@@ -16,6 +17,8 @@ const pruneBatch = 5_000;
 /** The largest number that a key can hold. */
 const lastNumber = 2n ** 64n - 1n;
 const firstKey = numberKey(0n);
+/** State, bytes, and the mark of the client. */
+const openValueBytes = 1 + 8 + 4;
 /** The value of a table whose keys say all. */
 const present = Buffer.from([1]);
 
@@ -204,14 +207,17 @@ function openState(entry: LedgerEntry): OpenUpload["state"] {
 
 function openUpload({ key, value }: { readonly key: Buffer; readonly value: Buffer }): OpenUpload | undefined {
   const state = stateCodes[value.readUInt8(0)];
-  return state && { requestNumber: key.readBigUInt64BE(0), state, bytes: value.readDoubleBE(1) };
+  // The mark came later than the rest.
+  const clientMark = value.length >= openValueBytes ? value.readUInt32BE(9) : 0;
+  return state && { requestNumber: key.readBigUInt64BE(0), state, bytes: value.readDoubleBE(1), clientMark };
 }
 
 function openValue(entry: LedgerEntry): Buffer {
   const state = openState(entry);
-  const value = Buffer.alloc(9);
+  const value = Buffer.allocUnsafe(openValueBytes);
   value.writeUInt8(stateCodes.indexOf(state), 0);
   value.writeDoubleBE(entry.receivedBytes, 1);
+  value.writeUInt32BE(crc32c(entry.client), 9);
   return value;
 }
 

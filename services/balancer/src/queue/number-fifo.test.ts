@@ -13,11 +13,12 @@ describe("a first-in, first-out list of numbers", () => {
         for (const [add, count] of runs) {
           for (let at = 0; at < count; at++) {
             if (add) {
-              fifo.push(next);
+              fifo.push(next, Number(next % 1_000n));
               model.push(next++);
             } else assert.equal(fifo.shift(), model.shift());
           }
           assert.equal(fifo.length, model.length);
+          assert.equal(fifo.firstCost, Number((model[0] ?? 0n) % 1_000n));
         }
       }),
       { numRuns: 50 },

@@ -1,4 +1,5 @@
 import { Claims, type EndedClaims } from "./claims.js";
+import { FairLine } from "./fair-line.js";
 import { NumberFifo } from "./number-fifo.js";
 import type { UploadRecord } from "./upload-record.js";
 
@@ -6,12 +7,12 @@ import type { UploadRecord } from "./upload-record.js";
 const maxWaitingInMemory = 2_000;
 
 /**
- * The order in which uploads go out: those that have been tried before, then first in, first out. What a server has claimed stands in a line of its
+ * The order in which uploads go out: those that have been tried before, then fairly among clients, and first in, first out for each of them. What a server has claimed stands in a line of its
  * own for that server. It holds their numbers only, and a number may come out once more than it should, which does no harm: see `isResting`.
  */
 export class WaitingLine {
   readonly #returned = new NumberFifo();
-  readonly #fresh = new NumberFifo();
+  readonly #fresh = new FairLine();
   /** Uploads whose pause before the next attempt is not over. */
   readonly #resting = new Map<bigint, NodeJS.Timeout>();
   readonly claims = new Claims();
@@ -59,17 +60,18 @@ export class WaitingLine {
 
   /** Adds an upload at the end, unless it stands in line or is under way. */
   join(record: UploadRecord): void {
-    this.#add(record, this.#fresh);
+    const { client, requestNumber, description, persistedBytes } = record;
+    this.#add(record, () => this.#fresh.push(client, requestNumber, description.sizeBytes ?? persistedBytes));
   }
 
   /** Adds an upload ahead of those never tried. */
   rejoin(record: UploadRecord): void {
-    this.#add(record, this.#returned);
+    this.#add(record, () => this.#returned.push(record.requestNumber));
   }
 
   /** Adds an upload at the end that only the ledger knows. */
-  joinUnread(requestNumber: bigint): void {
-    this.#fresh.push(requestNumber);
+  joinUnread(client: string, requestNumber: bigint, sizeBytes: number): void {
+    this.#fresh.push(client, requestNumber, sizeBytes);
   }
 
   /** Takes an upload back that was under way, ahead of those never tried. */
@@ -94,10 +96,10 @@ export class WaitingLine {
     this.#resting.clear();
   }
 
-  #add(record: UploadRecord, line: NumberFifo): void {
+  #add(record: UploadRecord, push: () => void): void {
     if (record.offered) return;
     record.offered = true;
-    if (!this.claims.wait(record.requestNumber)) line.push(record.requestNumber);
+    if (!this.claims.wait(record.requestNumber)) push();
     this.onReady();
   }
 }
