@@ -15,7 +15,10 @@ export class LogObserver implements Observer {
     switch (occurrence.kind) {
       case "received": {
         const { upload, client, resumedAtBytes } = occurrence;
-        log.info({ ...names(upload), client, ...(resumedAtBytes > 0 && { resumedAtBytes }) }, "file received");
+        const facts = names(upload);
+        facts.client = client;
+        if (resumedAtBytes > 0) facts.resumedAtBytes = resumedAtBytes;
+        log.info(facts, "file received");
         break;
       }
       case "queued":
@@ -23,7 +26,7 @@ export class LogObserver implements Observer {
         break;
       case "chosen": {
         const { upload, server, attempt, client } = occurrence;
-        log.info({ ...names(upload), server, attempt, client }, "server chosen");
+        log.info(Object.assign(names(upload), { server, attempt, client }), "server chosen");
         break;
       }
       case "attempt-failed": {
@@ -39,7 +42,7 @@ export class LogObserver implements Observer {
       case "stored": {
         const { upload, receipt, tookMs } = occurrence;
         const { server, storedName, sizeBytes, attempts } = receipt;
-        log.info({ ...names(upload), server, storedName, sizeBytes, attempts, tookMs }, "file stored");
+        log.info(Object.assign(names(upload), { server, storedName, sizeBytes, attempts, tookMs }), "file stored");
         break;
       }
       case "rejected": {
@@ -114,7 +117,7 @@ export class LogObserver implements Observer {
   }
 }
 
-function names({ requestNumber, uploadId, name }: UploadName): Record<string, string> {
+function names({ requestNumber, uploadId, name }: UploadName): Record<string, string | number> {
   // Numbers beyond 2^53 must survive JSON: the log has them as text.
   return { requestNumber: String(requestNumber), uploadId, name };
 }

@@ -7,6 +7,9 @@ export interface LogConfig {
   readonly file: string;
 }
 
+/** Lines are gathered up to so many bytes, or milliseconds: a call of the system for each would cost more than the line. */
+const inBackground = { sync: false, minLength: 8 * 1024, periodicFlush: 50 };
+
 /**
  * The balancer's logger: readable lines on a terminal, JSON elsewhere, and JSON in the log file. Lines are written in the background, many at
  * a time; what is left is written when the process ends.
@@ -18,9 +21,9 @@ export function createLogger({ level, file }: LogConfig): Logger {
         target: "pino-pretty",
         options: { ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" },
       })
-    : pino.destination({ dest: 1, sync: false });
+    : pino.destination({ ...inBackground, dest: 1 });
   if (file === "") return pino({ level }, console);
-  const log = pino.destination({ dest: file, mkdir: true, append: true, sync: false });
+  const log = pino.destination({ ...inBackground, dest: file, mkdir: true, append: true });
   return pino(
     { level },
     pino.multistream([

@@ -1,5 +1,6 @@
-/** Numbers in one block. */
-const blockLength = 4_096;
+/** Numbers in the first block, and at most in one: a short list takes little, a long one has few blocks. */
+const firstBlockLength = 16;
+const lastBlockLength = 4_096;
 
 interface Block {
   readonly numbers: BigUint64Array;
@@ -11,32 +12,42 @@ export class NumberFifo {
   readonly #blocks: Block[] = [];
   /** Places in the first block that are used up, and in the last one that are filled. */
   #head = 0;
-  #tail = blockLength;
+  #tail = 0;
+  #length = 0;
 
   get length(): number {
-    return this.#blocks.length * blockLength - this.#head - (blockLength - this.#tail);
+    return this.#length;
   }
 
   /** The cost of the first one; 0 where there is none. */
   get firstCost(): number {
-    return this.length === 0 ? 0 : (this.#blocks[0]?.costs[this.#head] ?? 0);
+    return this.#length === 0 ? 0 : (this.#blocks[0]?.costs[this.#head] ?? 0);
   }
 
   /** @param cost a whole number below 2^32 */
   push(number: bigint, cost = 0): void {
-    if (this.#tail === blockLength) {
-      this.#blocks.push({ numbers: new BigUint64Array(blockLength), costs: new Uint32Array(blockLength) });
+    let block = this.#blocks.at(-1);
+    if (!block || this.#tail === block.numbers.length) {
+      const length = block ? Math.min(lastBlockLength, block.numbers.length * 4) : firstBlockLength;
+      block = { numbers: new BigUint64Array(length), costs: new Uint32Array(length) };
+      this.#blocks.push(block);
       this.#tail = 0;
     }
-    const block = this.#blocks.at(-1) as Block;
     block.numbers[this.#tail] = number;
     block.costs[this.#tail++] = cost;
+    this.#length += 1;
   }
 
   shift(): bigint | undefined {
-    if (this.length === 0) return undefined;
-    const number = this.#blocks[0]?.numbers[this.#head++];
-    if (this.#head === blockLength) {
+    const [block] = this.#blocks;
+    if (!block || this.#length === 0) return undefined;
+    const number = block.numbers[this.#head++];
+    this.#length -= 1;
+    if (this.#length === 0) {
+      // The block is used again: a line that is short, and often empty, takes no new memory.
+      this.#head = 0;
+      this.#tail = 0;
+    } else if (this.#head === block.numbers.length) {
       this.#blocks.shift();
       this.#head = 0;
     }
