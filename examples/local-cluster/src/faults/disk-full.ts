@@ -3,8 +3,8 @@ import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeSync } from "
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { BilanciaClient } from "@bilancia/cli/dist/client/bilancia-client.js";
-import { bytesSource } from "@bilancia/cli/dist/client/upload-source.js";
+import { BilanciaClient } from "@bilancia/cli/client";
+import { bytesSource } from "@bilancia/cli/client/upload-source";
 import { RejectReason } from "@bilancia/proto/gen/balancer";
 import type { FaultBench } from "./fault-bench.js";
 

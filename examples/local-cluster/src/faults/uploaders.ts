@@ -1,6 +1,6 @@
-import { BilanciaClient } from "@bilancia/cli/dist/client/bilancia-client.js";
-import { bytesSource, type UploadSource } from "@bilancia/cli/dist/client/upload-source.js";
-import type { AckStage } from "@bilancia/cli/dist/client/upload-types.js";
+import { BilanciaClient } from "@bilancia/cli/client";
+import { bytesSource, type UploadSource } from "@bilancia/cli/client/upload-source";
+import type { AckStage } from "@bilancia/cli/client/upload-types";
 import type { Oracle } from "./oracle.js";
 import type { Random } from "./random.js";
 
