@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { cpus, release, totalmem, type } from "node:os";
+import { cpus, loadavg, release, totalmem, type } from "node:os";
 
 /** The machine in words: what the figures depend on. @param dirs folders whose file systems matter, by what they are for */
 export function describeMachine(dirs: Readonly<Record<string, string>>): Record<string, string> {
@@ -10,6 +10,8 @@ export function describeMachine(dirs: Readonly<Record<string, string>>): Record<
     kernel: `${type()} ${release()}`,
     node: process.version,
     ...Object.fromEntries(Object.entries(dirs).map(([use, dir]) => [use, fileSystem(dir)])),
+    // What else ran: without other work this is about 0.
+    "load before": loadavg()[0]?.toFixed(1) ?? "unknown",
     time: new Date().toISOString(),
   };
 }
