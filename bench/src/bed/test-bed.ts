@@ -11,6 +11,7 @@ import { type Contender, oneCallPerFile, overStreams } from "../load/contender.j
 import type { StoredFile } from "../load/dialect.js";
 import { storageDialect } from "../load/storage-dialect.js";
 import { type ProxyName, type RunningPeer, startProxy } from "../peers/peers.js";
+import { settleDisk } from "./settle-disk.js";
 import { TempFolder } from "./temp-folder.js";
 
 const callTimeoutMs = 60_000;
@@ -40,12 +41,14 @@ export interface TestBedOptions {
  */
 export class TestBed {
   readonly cluster: LocalCluster;
+  readonly #parent: string;
   readonly #folder: TempFolder;
   readonly #proxies = new Map<ProxyName, RunningPeer>();
   readonly #contenders: Contender[] = [];
   #problem: string | undefined;
 
   private constructor(options: TestBedOptions) {
+    this.#parent = options.parent;
     this.#folder = new TempFolder(options.parent);
     const { path } = this.#folder;
     const names = serverNames.slice(0, options.serversCount);
@@ -134,6 +137,7 @@ export class TestBed {
       if (copiesCount !== 1) throw new Error(`expected one copy of a file on the servers, found ${copiesCount}`);
     }
     for (const client of clients) client.close();
+    await settleDisk(this.#parent);
   }
 
   /** How many files each server holds, by its own count. */
@@ -176,6 +180,7 @@ export class TestBed {
     await Promise.all([...this.#proxies.values()].map((proxy) => proxy.stop()));
     await this.cluster.stop();
     this.#folder.remove();
+    await settleDisk(this.#parent);
     if (this.#problem !== undefined) throw new Error(this.#problem);
   }
 

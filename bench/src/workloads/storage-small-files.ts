@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { settleDisk } from "../bed/settle-disk.js";
 import { TempFolder } from "../bed/temp-folder.js";
 import { TestBed } from "../bed/test-bed.js";
 import { interleaved, type Workload } from "../bench.js";
@@ -60,5 +61,6 @@ async function naiveRate(parent: string, filesCount: number): Promise<number> {
   for (let number = 1; number <= filesCount; number++)
     if (!readFileSync(join(dir, `${number}_file.bin`)).equals(data)) throw new Error(`file ${number} differs`);
   rmSync(dir, { recursive: true });
+  await settleDisk(parent);
   return (filesCount * 1_000) / elapsedMs;
 }
