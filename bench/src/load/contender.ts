@@ -18,16 +18,11 @@ export function overStreams<Header, Response>(
   dialect: Dialect<Header, Response>,
   streamsCount: number,
 ): Contender {
-  const streams: FileStream<Header, Response>[] = [];
-  const stream = (index: number) => {
-    streams[index] ??= new FileStream(dialect, index);
-    return streams[index];
-  };
   // Opened now and in order: a proxy then gives each its own server.
-  for (let index = 0; index < streamsCount; index++) stream(index);
+  const streams = Array.from({ length: streamsCount }, (_, index) => new FileStream(dialect, index));
   return {
     name,
-    send: (worker, payload) => stream(worker % streamsCount).send(payload),
+    send: (worker, payload) => (streams[worker % streamsCount] as (typeof streams)[0]).send(payload),
     async settled() {
       await Promise.all(streams.map((open) => open.settled()));
     },

@@ -1,4 +1,4 @@
-import { createHash, type Hash } from "node:crypto";
+import { createHash } from "node:crypto";
 import type { SaveHeader, SaveResponse } from "@bilancia/proto/gen/storage";
 import { maxMessageBytes } from "@bilancia/proto/limits";
 import { type SaveBatch, storageService } from "@bilancia/proto/services";
@@ -9,7 +9,7 @@ import { Server, ServerCredentials, type ServerDuplexStream, type UntypedService
 const server = new Server({ "grpc.max_receive_message_length": maxMessageBytes });
 const save = (call: ServerDuplexStream<SaveBatch, SaveResponse>) => {
   let header: SaveHeader | undefined;
-  let hash: Hash = createHash("sha256");
+  let hash = createHash("sha256");
   let sizeBytes = 0;
   call.on("data", ({ parts }: SaveBatch) => {
     for (const part of parts) {
@@ -22,9 +22,8 @@ const save = (call: ServerDuplexStream<SaveBatch, SaveResponse>) => {
       sizeBytes += part.data.length;
       if (!part.finish || !header) continue;
       const { requestNumber, name: storedName } = header;
-      const value = {
-        ...{ storedName, sizeBytes: BigInt(sizeBytes), sha256: hash.digest(), duplicate: false, textStats: undefined },
-      };
+      const digest = { sizeBytes: BigInt(sizeBytes), sha256: hash.digest() };
+      const value = { storedName, ...digest, duplicate: false, textStats: undefined };
       call.write({ results: [{ requestNumber, outcome: { $case: "saved", value } }], overloaded: false });
     }
   });
