@@ -10,6 +10,7 @@ export function describeMachine(dirs: Readonly<Record<string, string>>): Record<
     kernel: `${type()} ${release()}`,
     node: process.version,
     ...Object.fromEntries(Object.entries(dirs).map(([use, dir]) => [use, fileSystem(dir)])),
+    commit: commit(),
     // What else ran: without other work this is about 0.
     "load before": loadavg()[0]?.toFixed(1) ?? "unknown",
     time: new Date().toISOString(),
@@ -22,4 +23,14 @@ function fileSystem(dir: string): string {
   );
   const [kind, source, free] = line.trim().split(/\s+/);
   return `${kind} on ${source}, ${free} free`;
+}
+
+function commit(): string {
+  try {
+    const options = { encoding: "utf8", cwd: import.meta.dirname, stdio: "pipe" } as const;
+    return execFileSync("git", ["describe", "--always", "--dirty"], options).trim();
+  } catch {
+    // Not a checkout, or no git: the figures are still worth having.
+    return "unknown";
+  }
 }
