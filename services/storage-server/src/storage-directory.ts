@@ -1,7 +1,7 @@
 import type { Dirent } from "node:fs";
-import { constants } from "node:fs";
-import { access, mkdir, readdir, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { constants, existsSync } from "node:fs";
+import { access, mkdir, open as openFile, readdir, unlink } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { open, type RootDatabase } from "lmdb";
 import type { Logger } from "pino";
 import { lockDirectory } from "./directory-lock.js";
@@ -49,11 +49,14 @@ export async function openStorageDirectory(options: StorageDirectoryOptions): Pr
   const indexDir = join(dir, ".bilancia", "index");
   let environment: RootDatabase | undefined;
   try {
+    const made = await mkdir(dir, { recursive: true });
+    if (made) await syncAbove(dir, made, disk);
     await mkdir(tempDir, { recursive: true });
     await mkdir(indexDir, { recursive: true });
     await access(dir, constants.W_OK | constants.X_OK);
-    // Without `overlappingSync: false`, a write would resolve before it is flushed.
-    environment = open({ path: indexDir, overlappingSync: false, encoding: "binary", keyEncoding: "binary" });
+    await makeIndex(indexDir, tempDir, disk);
+    await disk.syncDirectory(join(dir, ".bilancia"));
+    environment = open({ path: indexDir, ...indexOptions });
     const unlock = lockDirectory(environment);
     const index = new FileIndex(environment, ({ origin, requestNumber }, problem) =>
       log.error({ origin, requestNumber, problem }, "index record is damaged"),
@@ -80,6 +83,35 @@ export async function openStorageDirectory(options: StorageDirectoryOptions): Pr
     await environment?.close();
     throw new DirectoryError(`cannot use the directory ${dir}: ${describe(error)}`, { cause: error });
   }
+}
+
+/** Flushes the directories above a new one, so that a power failure does not take it away: from its parent to that of the first one made. */
+async function syncAbove(dir: string, firstMade: string, disk: Disk): Promise<void> {
+  const last = dirname(resolve(firstMade));
+  for (let above = dirname(resolve(dir)); ; above = dirname(above)) {
+    await disk.syncDirectory(above);
+    if (above === last) return;
+  }
+}
+
+// Without `overlappingSync: false`, a write would resolve before it is flushed.
+const indexOptions = { overlappingSync: false, encoding: "binary", keyEncoding: "binary" } as const;
+
+/** Makes the index, where there is none, and gives it its name when it is whole: LMDB cannot open one of which a power failure has left a part. */
+async function makeIndex(indexDir: string, tempDir: string, disk: Disk): Promise<void> {
+  const file = join(indexDir, "data.mdb");
+  if (!existsSync(file)) {
+    const draft = join(tempDir, `index-${process.pid}`);
+    await open({ path: draft, noSubdir: true, ...indexOptions }).close();
+    const made = await openFile(draft, "r+");
+    await made.sync().finally(() => made.close());
+    await disk.link(draft, file).catch((error: unknown) => {
+      // Another process has been faster; which of the two may go on is decided later.
+      if (errorCode(error) !== "EEXIST") throw error;
+    });
+    for (const temporary of [draft, `${draft}-lock`]) await unlink(temporary);
+  }
+  await disk.syncDirectory(indexDir);
 }
 
 async function sweep(tempDir: string, log: Logger): Promise<void> {
