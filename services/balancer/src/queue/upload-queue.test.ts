@@ -51,6 +51,23 @@ describe("the queue that survives restarts", () => {
       await stop();
     }
   });
+
+  it("begins anew what is sent again at once after it was given up, before the ledger has that", async () => {
+    const { queue, stop } = await makeQueue({});
+    try {
+      const description = describeFile();
+      const { requestNumber } = sendFile(queue, description, new RecordingListener(), 0);
+      const delivery = queue.take();
+      delivery?.begin("storage-1");
+      await delivery?.intend();
+      delivery?.reject("busy", { reason: "DEADLINE_EXCEEDED", message: "gave up" });
+      const again = sendFile(queue, description, new RecordingListener(), 0);
+      assert.ok(again.requestNumber > requestNumber);
+      assert.equal(queue.take()?.requestNumber, again.requestNumber);
+    } finally {
+      await stop();
+    }
+  });
 });
 
 describe("the queue in memory", () => {

@@ -120,7 +120,9 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   open(description: UploadDescription, listener: UploadListener): Opened {
     const known = this.#uploads.records.byId(description.uploadId);
     if (known) return this.#reopen(known, description, listener);
-    const kept = this.#parts.ledger.find({ uploadId: description.uploadId });
+    const recorded = this.#parts.ledger.find({ uploadId: description.uploadId });
+    // It may have ended just now, which the ledger does not know yet.
+    const kept = recorded && this.#uploads.entry(recorded.requestNumber);
     if (kept && !isForgotten(kept)) return this.#reopenKept(kept, description, listener);
     const { limits, spool } = this.#parts;
     const usage = { ...this.#uploads.counters.usage, freeDiskBytes: spool.freeDiskBytes };
