@@ -32,6 +32,8 @@ export interface Balancer {
   /** Where clients upload, with the real port. */
   readonly address: string;
   readonly adminAddress: string;
+  /** Resolves when a flush to disk has failed: nothing is acknowledged any more, and only a new process can go on. */
+  readonly broken: Promise<Error>;
   /** Stops in the order that loses nothing; files under way get the configured grace time. */
   stop(): Promise<void>;
 }
@@ -49,9 +51,15 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
   const numbering = await Numbering.open(config.stateDir);
   const audit = await openAudit(config, clock, logObserver);
   const observer = audit ? both(logObserver, audit) : logObserver;
-  const spool = new Spool(path.join(config.stateDir, "spool"), { maxMemoryBytes: limits.maxMemoryBytes });
+  let onBroken: (error: Error) => void = () => {};
+  const broken = new Promise<Error>((resolve) => {
+    onBroken = resolve;
+  });
+  const { maxMemoryBytes } = limits;
+  const spool = new Spool(path.join(config.stateDir, "spool"), { maxMemoryBytes }, (error) => onBroken(error));
   await spool.open();
-  const ledger = config.queue === "embedded" ? await openLedger(config.stateDir, observer) : undefined;
+  const isEmbedded = config.queue === "embedded";
+  const ledger = isEmbedded ? await openLedger(config.stateDir, observer, (error) => onBroken(error)) : undefined;
   if (!ledger) {
     const files = await spool.empty();
     if (files > 0)
@@ -139,6 +147,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
   return {
     address,
     adminAddress,
+    broken,
     async stop() {
       const deadlineMs = clock.nowMs() + config.graceMs;
       const leftMs = () => Math.max(0, deadlineMs - clock.nowMs());

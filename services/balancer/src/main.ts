@@ -26,6 +26,10 @@ async function main(): Promise<void> {
       },
     );
   };
+  void balancer.broken.then((error) => {
+    log.fatal({ err: error.cause ?? error }, "a flush to disk failed, nothing is acknowledged any more");
+    process.exit(1);
+  });
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
 }

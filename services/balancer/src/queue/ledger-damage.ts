@@ -9,3 +9,6 @@ const damageWords =
 export function damageIn(words: string): string | undefined {
   return damageWords.exec(words)?.[0];
 }
+
+/** What the check of the ledger says where a damaged header may have cost the last commit. */
+export const lostCommitWords = "one of the ledger's two headers is damaged: what was recorded last may be missing";

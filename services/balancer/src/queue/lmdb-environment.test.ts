@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { readFileSync, statSync } from "node:fs";
+import { unlink } from "node:fs/promises";
 import { platform } from "node:os";
 import path from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { withTempFolder } from "../test-support/temp-folder.js";
+import { FlushFailed } from "./flush-failed.js";
 import { LmdbEnvironment } from "./lmdb-environment.js";
 
 const mebibyte = 1024 * 1024;
@@ -19,7 +21,7 @@ const residentFileBytes = () =>
 describe("the ledger's environment", () => {
   it("keeps little of a large file resident, while others read and write at any moment", () =>
     withTempFolder(async (folder) => {
-      const env = new LmdbEnvironment(folder, ["records", "turns"], maxMappedBytes);
+      const env = new LmdbEnvironment(folder, ["records", "turns"], { maxMappedBytes });
       for (let number = 0; number < recordsCount; ) {
         const written: Promise<void>[] = [];
         for (let end = number + 1_000; number < end; number++) {
@@ -56,5 +58,24 @@ describe("the ledger's environment", () => {
         env.write(() => []),
         /closed/,
       );
+    }));
+
+  it("writes nothing more once its file could not be written, and says so once", () =>
+    withTempFolder(async (folder) => {
+      const broken: FlushFailed[] = [];
+      const env = new LmdbEnvironment(folder, ["records"], { onBroken: (error) => broken.push(error) });
+      // The room at the end of the file is made before the first write.
+      await unlink(path.join(folder, "data.mdb"));
+      for (const _ of [1, 2]) {
+        await assert.rejects(
+          env.write(() => [env.table("records").put(key(1), Buffer.from("1"))]),
+          FlushFailed,
+        );
+      }
+      assert.deepEqual(
+        broken.map(({ cause }) => (cause as NodeJS.ErrnoException).code),
+        ["ENOENT"],
+      );
+      await env.close();
     }));
 });

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setImmediate as turn } from "node:timers/promises";
 import { type Database, open, type RootDatabase } from "lmdb";
+import { FlushFailed } from "./flush-failed.js";
 import { LedgerRoom } from "./ledger-room.js";
 
 /** A table of bytes by bytes, in the order of its keys. */
@@ -10,6 +11,14 @@ export type Table = Database<Buffer, Buffer>;
 const defaultMaxMappedBytes = 64 * 1024 * 1024;
 /** After so many uses of a table it is looked at how much is resident; one use maps 64 KiB or a few times that. */
 const usesPerLook = 500;
+
+/** How an environment is kept. */
+export interface LmdbEnvironmentOptions {
+  /** How much of its file may be resident before it is let go of. Default: 64 MiB. */
+  readonly maxMappedBytes?: number;
+  /** Told once, when a write has failed for another reason than a full disk: nothing more is written then. */
+  readonly onBroken?: (error: FlushFailed) => void;
+}
 
 /**
  * The LMDB environment under the ledger: its tables, and writes that become durable together.
@@ -26,6 +35,8 @@ export class LmdbEnvironment<Name extends string> {
   #root: RootDatabase<Buffer, Buffer>;
   #tables: ReadonlyMap<Name, Table>;
   #room: LedgerRoom;
+  readonly #onBroken: (error: FlushFailed) => void;
+  #broken: FlushFailed | undefined;
   #closed = false;
   readonly #writing = new Set<Promise<void>>();
   #remapping: Promise<void> | undefined;
@@ -35,11 +46,11 @@ export class LmdbEnvironment<Name extends string> {
   /** What the process maps of files beside this one. */
   #otherBytes: number;
 
-  /** @param maxMappedBytes how much of its file may be resident before it is let go of */
-  constructor(dir: string, names: readonly Name[], maxMappedBytes = defaultMaxMappedBytes) {
+  constructor(dir: string, names: readonly Name[], options: LmdbEnvironmentOptions = {}) {
     this.#dir = dir;
     this.#names = names;
-    this.#maxMappedBytes = maxMappedBytes;
+    this.#maxMappedBytes = options.maxMappedBytes ?? defaultMaxMappedBytes;
+    this.#onBroken = options.onBroken ?? (() => {});
     this.#root = openRoot(dir, names.length);
     this.#tables = openTables(this.#root, names);
     this.#room = new LedgerRoom(this.#root, dir);
@@ -90,7 +101,8 @@ export class LmdbEnvironment<Name extends string> {
   }
 
   async #commit(writes: () => Promise<unknown>[], bytes: number, outcome: boolean): Promise<void> {
-    const taken = this.#room.take(bytes, outcome);
+    if (this.#broken) throw this.#broken;
+    const taken = this.#takeRoom(bytes, outcome);
     const made: Promise<unknown>[] = [];
     const batch = this.#root.batch(() => {
       made.push(...writes());
@@ -99,11 +111,28 @@ export class LmdbEnvironment<Name extends string> {
       await Promise.all([batch, ...made]);
     } catch (error) {
       // Its cause is a promise that rejects by itself.
-      await (error as { commitError?: Promise<unknown> }).commitError?.catch(() => undefined);
-      throw error;
+      const cause: unknown = await (error as { commitError?: Promise<unknown> }).commitError?.catch((reason) => reason);
+      throw isFull(error) || isFull(cause) ? error : this.#break(cause ?? error);
     } finally {
       taken();
     }
+  }
+
+  #takeRoom(bytes: number, outcome: boolean): () => void {
+    try {
+      return this.#room.take(bytes, outcome);
+    } catch (error) {
+      throw isFull(error) ? error : this.#break(error);
+    }
+  }
+
+  /** What LMDB could not write it may take for written later: nothing more is promised. */
+  #break(cause: unknown): FlushFailed {
+    if (!this.#broken) {
+      this.#broken = new FlushFailed("the ledger could not be written", { cause });
+      this.#onBroken(this.#broken);
+    }
+    return this.#broken;
   }
 
   #look(): void {
@@ -124,6 +153,11 @@ export class LmdbEnvironment<Name extends string> {
     this.#remapping = undefined;
     for (const write of this.#held.splice(0)) write();
   }
+}
+
+/** LMDB gives the number of a system's error, Node its name. */
+function isFull(error: unknown): boolean {
+  return ["ENOSPC", "EDQUOT", 28].includes((error as { code?: string | number } | undefined)?.code ?? "");
 }
 
 function openRoot(dir: string, tables: number): RootDatabase<Buffer, Buffer> {

@@ -1,6 +1,7 @@
 import { crc32c } from "@node-rs/crc32";
 import type { UploadKey } from "../ports.js";
 import { checkedBytes, withChecksum } from "./checked-bytes.js";
+import type { FlushFailed } from "./flush-failed.js";
 import type { Ledger, OpenUpload } from "./ledger.js";
 import { decodeEntry, encodeEntry, isDeadLetter, type LedgerEntry } from "./ledger-entry.js";
 import { LmdbEnvironment } from "./lmdb-environment.js";
@@ -30,12 +31,18 @@ const present = Buffer.from([1]);
 export class LmdbLedger implements Ledger {
   readonly #env: LmdbEnvironment<(typeof tables)[number]>;
   readonly #onDamage: OnDamage;
+  /** What has been reported. */
+  readonly #damaged = new Set<bigint>();
   /** Where the next call of `prune` goes on. */
   #pruneFrom: Buffer = firstKey;
 
-  constructor(dir: string, onDamage: OnDamage) {
-    this.#onDamage = onDamage;
-    this.#env = new LmdbEnvironment(dir, tables);
+  /** @param onBroken told once, when a write has failed for another reason than a full disk: the ledger keeps nothing more then */
+  constructor(dir: string, onDamage: OnDamage, onBroken: (error: FlushFailed) => void = () => {}) {
+    this.#onDamage = (requestNumber, problem) => {
+      this.#damaged.add(requestNumber);
+      onDamage(requestNumber, problem);
+    };
+    this.#env = new LmdbEnvironment(dir, tables, { onBroken });
   }
 
   put(entry: LedgerEntry, bytes?: Uint8Array): Promise<void> {
@@ -118,6 +125,9 @@ export class LmdbLedger implements Ledger {
     const key = numberKey(requestNumber);
     const listed = this.#env.table("open").get(key);
     if (!listed) return undefined;
+    if (!this.#damaged.has(requestNumber)) {
+      this.#onDamage(requestNumber, "it is listed as not finished, and has no entry");
+    }
     this.#env.write(() => [this.#env.table("open").remove(key)]).catch(() => undefined);
     return listed.readDoubleBE(1);
   }

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { open, readFile, rename } from "node:fs/promises";
 import path from "node:path";
 import type { LedgerIdentity } from "../ports.js";
+import { makeFolder, syncFolder } from "./folder.js";
 
 interface Saved {
   readonly origin: string;
@@ -40,7 +41,7 @@ export class Numbering implements LedgerIdentity {
    * @throws Error when the file is there but cannot be understood: to go on would give numbers out twice
    */
   static async open(stateDir: string): Promise<Numbering> {
-    await mkdir(stateDir, { recursive: true });
+    await makeFolder(stateDir);
     const file = path.join(stateDir, "numbering.json");
     const previous = await read(file);
     const numbering = new Numbering(file, {
@@ -101,12 +102,7 @@ export class Numbering implements LedgerIdentity {
       await handle.close();
     }
     await rename(temporary, this.#file);
-    const folder = await open(path.dirname(this.#file), "r");
-    try {
-      await folder.sync();
-    } finally {
-      await folder.close();
-    }
+    await syncFolder(path.dirname(this.#file));
   }
 }
 

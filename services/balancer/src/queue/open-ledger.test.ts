@@ -114,4 +114,28 @@ describe("opening the ledger", () => {
     for (const { requestNumber } of await opened()) assert.ok(requestNumber === 7n || requestNumber >= 100n);
     assert.ok(!(await readdir(folder)).includes("ledger-new"));
   });
+
+  const pageBytes = 4096;
+  const losses: readonly [string, (data: Buffer) => number, string][] = [
+    [
+      "newer header",
+      (data) => (data.readBigUInt64LE(152) > data.readBigUInt64LE(pageBytes + 152) ? 0 : 1),
+      "ledger header",
+    ],
+    ["list of tables", (data) => Math.floor(data.lastIndexOf("quarantine\0") / pageBytes), "ledger"],
+  ];
+  for (const [what, pageOf, reported] of losses) {
+    it(`does not open one silently whose ${what} is gone`, async () => {
+      const file = path.join(folder, "ledger", "data.mdb");
+      const data = await readFile(file);
+      const page = pageOf(data);
+      data.fill(0, page * pageBytes, (page + 1) * pageBytes);
+      await writeFile(file, data);
+      await (await openLedger(folder, observer)).close();
+      assert.deepEqual(
+        noted.map((occurrence) => occurrence.kind === "quarantined" && occurrence.what),
+        [reported],
+      );
+    });
+  }
 });

@@ -1,10 +1,12 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { open, rename, rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Observer } from "../ports.js";
-import { damageIn, damageSignals } from "./ledger-damage.js";
+import type { FlushFailed } from "./flush-failed.js";
+import { syncFolder } from "./folder.js";
+import { damageIn, damageSignals, lostCommitWords } from "./ledger-damage.js";
 import { LmdbLedger } from "./lmdb-ledger.js";
 import { salvageLedger } from "./salvage.js";
 
@@ -15,15 +17,21 @@ const checkTimeoutMs = 120_000;
  * Opens the ledger kept in a state folder, or begins one there. One that cannot be read is moved aside as a whole; what can be read of it is in the ledger that takes its
  * place. Nothing is deleted, and the balancer starts.
  *
+ * @param onBroken see `LmdbLedger`
  * @throws Error when a damaged ledger cannot be replaced, for want of space for example: it stays where it is, and the next start tries again
  */
-export async function openLedger(stateDir: string, observer: Observer): Promise<LmdbLedger> {
+export async function openLedger(
+  stateDir: string,
+  observer: Observer,
+  onBroken?: (error: FlushFailed) => void,
+): Promise<LmdbLedger> {
   const dir = path.join(stateDir, "ledger");
   const successor = `${dir}-new`;
   // A start was ended when the damaged one had been moved aside, and its successor not yet put in its place.
   if (!existsSync(dir) && existsSync(successor)) await move(successor, dir);
   const problem = existsSync(path.join(dir, "data.mdb")) ? await problemOf(dir) : undefined;
-  if (problem !== undefined) {
+  if (problem === lostCommitWords) observer.note({ kind: "quarantined", what: "ledger header", detail: problem });
+  else if (problem !== undefined) {
     // What a start that was ended had copied: it is all in the damaged one.
     await rm(successor, { recursive: true, force: true });
     const { taken, queued, damaged } = await salvageLedger(dir, successor);
@@ -36,20 +44,21 @@ export async function openLedger(stateDir: string, observer: Observer): Promise<
     observer.note({ kind: "quarantined", what: "ledger", detail });
     if (queued > 0) observer.note({ kind: "recovered", what: "in a damaged ledger", files: queued });
   }
-  return new LmdbLedger(dir, (requestNumber, detail) =>
-    observer.note({ kind: "quarantined", what: "ledger entry", detail, requestNumber }),
+  const ledger = new LmdbLedger(
+    dir,
+    (requestNumber, detail) => observer.note({ kind: "quarantined", what: "ledger entry", detail, requestNumber }),
+    onBroken,
   );
+  // LMDB flushes what is in its file, but not the folders in which the file is found again.
+  await syncFolder(dir);
+  await syncFolder(stateDir);
+  return ledger;
 }
 
 /** Renames a folder beside itself, durably: what is written to it from now on must not be found under its old name. */
 async function move(from: string, to: string): Promise<void> {
   await rename(from, to);
-  const folder = await open(path.dirname(to), "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
+  await syncFolder(path.dirname(to));
 }
 
 /** Reads the ledger in a process of its own: damage inside LMDB can end a process. `undefined` where all is well. */
@@ -66,7 +75,7 @@ function problemOf(dir: string): Promise<string | undefined> {
     child.once("error", () => resolve(undefined));
     child.once("close", (_code, signal) => {
       if (signal !== null && damageSignals.has(signal)) resolve(`its check was ended by ${signal}`);
-      else resolve(damageIn(words));
+      else resolve(damageIn(words) ?? (words.includes(lostCommitWords) ? lostCommitWords : undefined));
     });
   });
 }

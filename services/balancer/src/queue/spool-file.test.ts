@@ -4,7 +4,9 @@ import path from "node:path";
 import { crc32c } from "@node-rs/crc32";
 import { patterned } from "../test-support/queue-fixtures.js";
 import { withTempFolder } from "../test-support/temp-folder.js";
+import { FlushFailed } from "./flush-failed.js";
 import type { Piece } from "./piece.js";
+import { Spool } from "./spool.js";
 import { SpoolFile } from "./spool-file.js";
 
 const pieceBytes = 1_000;
@@ -60,5 +62,23 @@ describe("a spool file", () => {
         assert.deepEqual(await again.read({ offset, length, ...rest }), patterned(offset, length));
       }
       await again.close();
+    }));
+
+  it("is flushed together with its folder, and a failed flush is told once to whoever must know", () =>
+    withTempFolder(async (folder) => {
+      const broken: Error[] = [];
+      const spool = new Spool(folder, { maxMemoryBytes: 1 }, (error) => broken.push(error));
+      const file = new SpoolFile(spool.pathOf(1n));
+      await file.append([piece(0)]);
+      await spool.flush(file);
+      assert.deepEqual(broken, []);
+      const failed = new FlushFailed("a flush to disk failed");
+      file.flush = () => Promise.reject(failed);
+      await assert.rejects(spool.flush(file), failed);
+      // That it cannot be opened is another matter: nothing has been flushed, and nothing has been lost.
+      file.flush = () => Promise.reject(new Error("too many open files"));
+      await assert.rejects(spool.flush(file), /too many/);
+      assert.deepEqual(broken, [failed]);
+      await file.close();
     }));
 });

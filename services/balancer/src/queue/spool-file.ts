@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { crc32c } from "@node-rs/crc32";
+import { flushed } from "./flush-failed.js";
 import type { Piece } from "./piece.js";
 
 /** Thrown when the spool's bytes are not what was written. */
@@ -93,10 +94,10 @@ export class SpoolFile {
     return data;
   }
 
-  /** Flushes bytes and index to disk. The folder's entry is the caller's business. */
+  /** Flushes bytes and index to disk. The folder's entry is the caller's business. @throws FlushFailed */
   async flush(): Promise<void> {
     const { data, index } = await this.#open();
-    await Promise.all([data.datasync(), index.datasync()]);
+    await flushed(Promise.all([data.datasync(), index.datasync()]));
   }
 
   async close(): Promise<void> {

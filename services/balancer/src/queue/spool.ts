@@ -1,5 +1,8 @@
-import { mkdir, open, readdir, rename, rm, statfs } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, statfs } from "node:fs/promises";
 import path from "node:path";
+import { FlushFailed } from "./flush-failed.js";
+import { makeFolder, syncFolder } from "./folder.js";
+import type { SpoolFile } from "./spool-file.js";
 
 /** How much memory the bytes of waiting uploads may take. */
 export interface SpoolLimits {
@@ -16,19 +19,22 @@ const diskLookIntervalMs = 500;
 export class Spool {
   readonly #dir: string;
   readonly #limits: SpoolLimits;
+  readonly #onBroken: (error: FlushFailed) => void;
   readonly #waiting = new Set<() => void>();
   #memoryBytes = 0;
   #freeDiskBytes: number | undefined;
   #diskLook: NodeJS.Timeout | undefined;
 
-  constructor(dir: string, limits: SpoolLimits) {
+  /** @param onBroken told when a flush has failed */
+  constructor(dir: string, limits: SpoolLimits, onBroken: (error: FlushFailed) => void = () => {}) {
     this.#dir = dir;
     this.#limits = limits;
+    this.#onBroken = onBroken;
   }
 
   /** Makes the folder, and begins to look at how much room its disk has. */
   async open(): Promise<void> {
-    await mkdir(this.#dir, { recursive: true });
+    await makeFolder(this.#dir);
     await this.#lookAtDisk();
     this.#diskLook = setInterval(() => void this.#lookAtDisk(), diskLookIntervalMs).unref();
   }
@@ -71,13 +77,14 @@ export class Spool {
     }
   }
 
-  /** Flushes the folder itself: files made in it are found after a loss of power. */
-  async flush(): Promise<void> {
-    const folder = await open(this.#dir, "r");
+  /** Flushes a file of the folder, and the folder itself, so that the file is found after a loss of power. @throws FlushFailed */
+  async flush(file: SpoolFile): Promise<void> {
     try {
-      await folder.sync();
-    } finally {
-      await folder.close();
+      await file.flush();
+      await syncFolder(this.#dir);
+    } catch (error) {
+      if (error instanceof FlushFailed) this.#onBroken(error);
+      throw error;
     }
   }
 

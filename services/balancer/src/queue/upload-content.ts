@@ -121,8 +121,7 @@ export class UploadContent {
     this.#pieces.settle();
     this.#spill();
     while (this.#writing) await this.#writing;
-    await this.#file.flush();
-    await this.#spool.flush();
+    await this.#spool.flush(this.#file);
   }
 
   /** Lets go of memory and file, and leaves on disk what is there. */
