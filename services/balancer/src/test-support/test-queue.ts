@@ -25,6 +25,7 @@ export interface TestQueueOptions {
 /** A real queue over a folder, and what it told. Opened again over the same folder it is the balancer after a restart. */
 export interface TestQueue {
   readonly queue: UploadQueue;
+  readonly numbering: Numbering;
   readonly spool: Spool;
   readonly ledger: Ledger;
   readonly noted: readonly Occurrence[];
@@ -63,6 +64,7 @@ export async function openTestQueue(folder: string, options: TestQueueOptions = 
   await queue.recover();
   return {
     queue,
+    numbering,
     spool,
     ledger,
     noted,
