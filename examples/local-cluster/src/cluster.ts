@@ -200,6 +200,16 @@ export class LocalCluster {
     return this.#kill(balancerName, signal);
   }
 
+  /** Resolves when a process, as it runs now, is gone. `balancer`, or a server's name. */
+  exitOf(name: string): Promise<ProcessExit> {
+    return this.#slot(name).process.exited;
+  }
+
+  /** What a process has written since it was last started, to standard output and to standard error. */
+  logOf(name: string): string {
+    return this.#slot(name).process.output;
+  }
+
   async #allHealthy(): Promise<void> {
     const deadlineMs = performance.now() + this.#options.readyTimeoutMs;
     for (;;) {

@@ -98,6 +98,11 @@ export class ManagedProcess {
     }
   }
 
+  /** What it has written to standard output, and then what to standard error. */
+  get output(): string {
+    return this.#out.text() + this.#err.text();
+  }
+
   /** Sends a signal; nothing happens when the process is gone. */
   kill(signal: NodeJS.Signals): void {
     if (this.running) this.#child.kill(signal);

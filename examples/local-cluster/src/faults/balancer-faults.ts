@@ -41,7 +41,8 @@ export async function stopBalancer(bench: FaultBench, cycle: number): Promise<vo
   const exit = await cluster.killBalancer("SIGTERM");
   const tookMs = Math.round(performance.now() - startMs);
   if (exit.code !== 0) bench.violations.push(`cycle ${cycle}: the balancer ended with ${JSON.stringify(exit)}`);
-  if (tookMs > graceMs + graceMarginMs) bench.violations.push(`cycle ${cycle}: it took ${tookMs} ms to stop`);
+  if (tookMs > graceMs + graceMarginMs * bench.sharedBy)
+    bench.violations.push(`cycle ${cycle}: it took ${tookMs} ms to stop`);
   await startInTime(bench, cycle);
   await bench.settle(uploaders, cycle);
 }
@@ -50,5 +51,6 @@ async function startInTime(bench: FaultBench, cycle: number): Promise<void> {
   const startMs = performance.now();
   await bench.cluster.startBalancer();
   const tookMs = Math.round(performance.now() - startMs);
-  if (tookMs > readyTimeoutMs) bench.violations.push(`cycle ${cycle}: the balancer was ready after ${tookMs} ms`);
+  if (tookMs > readyTimeoutMs * bench.sharedBy)
+    bench.violations.push(`cycle ${cycle}: the balancer was ready after ${tookMs} ms`);
 }

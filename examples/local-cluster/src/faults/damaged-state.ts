@@ -1,86 +1,127 @@
-import { cpSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { balancerStatus } from "../admin.js";
-import { ManagedProcess } from "../managed-process.js";
+import { LocalCluster } from "../cluster.js";
 import { eventually } from "../test-support/eventually.js";
-import type { FaultBench } from "./fault-bench.js";
-import type { Random } from "./random.js";
+import { runCases, workersFor } from "./case-runner.js";
+import { openQueue } from "./crash-states/open-queue.js";
+import { damageOne } from "./damage.js";
+import type { DamageTask } from "./damage-judge.js";
+import { FaultBench } from "./fault-bench.js";
+import type { FaultReport, FaultRun } from "./fault-test.js";
+import { Random } from "./random.js";
 
-const balancerScript = fileURLToPath(import.meta.resolve("@bilancia/balancer/bin/bilancia-balancer.js"));
+/** One of so many cases is tried with real programs, the others with the queue alone. */
+const casesPerRealStart = 40;
 const readyTimeoutMs = 10_000;
+const judgeScript = fileURLToPath(new URL("./damage-judge.js", import.meta.url));
 
-/** Fills the balancer's queue, with no server there to empty it, and kills the balancer: what P7 damages copies of. */
-export async function leaveState(bench: FaultBench): Promise<string> {
+/**
+ * P7: one file of a killed balancer's spool or ledger is damaged. The queue opens all the same, deletes nothing, and gives out all that is intact, with the bytes that were
+ * sent. What cannot be given out any more is reported.
+ */
+export async function damageStates({ count, seed, sharedBy }: FaultRun): Promise<FaultReport> {
+  const bench = await FaultBench.start({ test: "P7", seed, serverCount: 1 });
+  const { violations, folder } = bench;
+  const scratch = mkdtempSync(path.join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "bilancia-damage-"));
+  let done = 0;
+  let realCount = 0;
+  try {
+    const intact = await leaveState(bench);
+    const names = await namesIn(intact, scratch);
+    for (; realCount < Math.ceil(count / casesPerRealStart); realCount++) {
+      await startDamaged(bench, intact, names, new Random(seed + count + realCount), realCount);
+    }
+    const acknowledged = path.join(folder, "acknowledged.jsonl");
+    const task: DamageTask = { intact, acknowledged, count: count - realCount, seed, scratch };
+    const results = await runCases(judgeScript, task, workersFor(sharedBy));
+    violations.push(...results.violations, ...results.crashed.map((index) => `case ${index}: the process was ended`));
+    done = results.casesCount + realCount;
+  } finally {
+    await bench.end();
+    rmSync(scratch, { recursive: true, force: true });
+  }
+  const summary = `${done} times damaged, ${realCount} of them with real programs, ${bench.acknowledgedCount} uploads in the queue`;
+  return { done, summary, violations, folder };
+}
+
+/** Fills the balancer's queue, with no server there to empty it, and kills the balancer. */
+async function leaveState(bench: FaultBench): Promise<string> {
   const { cluster } = bench;
   for (const { name } of cluster.servers) await cluster.killServer(name, "SIGKILL");
   const uploaders = bench.upload({
     clientCount: 4,
-    medianBytes: 64 * 1024,
+    medianBytes: 16 * 1024,
     budgetBytes: 4 * 1024 * 1024,
     queuedOnly: true,
   });
-  await uploaders.finish();
+  await uploaders.exhaust();
+  bench.acknowledgedCount += uploaders.acknowledgedCount;
   await cluster.killBalancer("SIGKILL");
   return path.join(bench.folder, "balancer");
 }
 
-/** P7: one file of a stopped balancer's spool or ledger is damaged; the balancer starts all the same, and deletes nothing. */
-export async function damageState(bench: FaultBench, cycle: number, intact: string): Promise<void> {
-  const stateDir = path.join(bench.folder, `state-${cycle}`);
+/** The names of all uploads of an intact state, by request number. */
+async function namesIn(intact: string, scratch: string): Promise<Map<number, string>> {
+  const copy = path.join(scratch, "intact");
+  cpSync(intact, copy, { recursive: true });
+  const { queue, close } = await openQueue(copy);
+  const names = new Map<number, string>();
+  for (let delivery = queue.take(); delivery; delivery = queue.take()) {
+    names.set(Number(delivery.requestNumber), delivery.description.name);
+  }
+  await close();
+  return names;
+}
+
+/** The same with the real programs: a storage server gets all that is intact. */
+async function startDamaged(
+  { folder, oracle, violations }: FaultBench,
+  intact: string,
+  names: ReadonlyMap<number, string>,
+  random: Random,
+  index: number,
+): Promise<void> {
+  const own = path.join(folder, `real-${index}`);
+  const stateDir = path.join(own, "balancer");
+  const dir = path.join(own, "storage-1");
+  const logFile = path.join(own, "loadbalancer.log");
   cpSync(intact, stateDir, { recursive: true });
-  const spoolFiles = filesIn(stateDir).filter((name) => !name.endsWith(".mdb"));
-  const ledgerFile = path.join("ledger", "data.mdb");
-  const victim = bench.random.next() < 0.5 ? ledgerFile : bench.random.pick([ledgerFile, ...spoolFiles]);
-  const harm = damage(path.join(stateDir, victim), bench.random);
-  const before = bytesIn(stateDir);
-  const balancer = new ManagedProcess({
-    name: `balancer-${cycle}`,
-    script: balancerScript,
-    args: [
-      ...["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--state-dir", stateDir, "--log-file", ""],
-      ...["--server", "name=nobody,address=127.0.0.1:1,weight=1"],
-    ],
-    logDir: path.join(bench.folder, "logs"),
+  const harm = damageOne(stateDir, random);
+  const say = (text: string) => violations.push(`real start ${index}: ${harm.text}: ${text}`);
+  const cluster = new LocalCluster({
+    servers: [{ name: "storage-1", weight: 1, dir }],
+    balancer: { stateDir, logFile },
+    logDir: path.join(own, "logs"),
+    readyTimeoutMs,
   });
-  const what = `cycle ${cycle}: ${victim}, ${harm}`;
   try {
-    const { adminAddress = "" } = await balancer.ready(readyTimeoutMs);
-    await eventually(() => balancerStatus(adminAddress), 3_000);
-    if (!balancer.running) bench.violations.push(`${what}: the balancer has ended`);
-    if (bytesIn(stateDir) < before) bench.violations.push(`${what}: something has been deleted`);
+    await cluster.start();
+    await eventually(async () => {
+      const { queuedFiles, dispatchingFiles } = await balancerStatus(cluster.balancer.adminAddress);
+      if (queuedFiles + dispatchingFiles > 0n) throw new Error(`${queuedFiles} files are still queued`);
+    });
+    const { lost, twice, corrupt, unknown } = await oracle.examine([dir]);
+    for (const name of [...twice, ...corrupt, ...unknown]) say(`${name} is stored, but not as it should be`);
+    const reports = quarantined(logFile);
+    const excused = new Set([harm.requestNumber, ...reports.map(({ requestNumber }) => Number(requestNumber))]);
+    const isAside = reports.some(({ what }) => what === "ledger");
+    if (isAside && harm.requestNumber !== undefined) say("the ledger was moved aside, and was not damaged");
+    const silentlyLost = lost.filter(
+      (name) => ![...excused].some((number) => number !== undefined && names.get(number) === name),
+    );
+    if (!isAside) for (const name of silentlyLost) say(`${name} is not stored, and was not reported`);
   } catch (error) {
-    bench.violations.push(`${what}: ${error instanceof Error ? error.message : error}`);
+    say(error instanceof Error ? error.message : String(error));
   } finally {
-    balancer.kill("SIGKILL");
-    await balancer.exited;
+    await cluster.stop();
   }
-  rmSync(stateDir, { recursive: true });
 }
 
-function damage(file: string, random: Random): string {
-  const bytes = readFileSync(file);
-  // Not in the room that the ledger keeps ready at its end, where damage would mean nothing.
-  const usedBytes = bytes.findLastIndex((byte) => byte !== 0) + 1;
-  const at = random.between(0, Math.max(0, usedBytes - 1));
-  const harm = random.pick(["a bit flipped", "cut off", "a page of zeros", "garbage at the end"]);
-  if (harm === "cut off") truncateSync(file, at);
-  else if (harm === "garbage at the end") writeFileSync(file, random.bytes(random.between(1, 9_000)), { flag: "a" });
-  else {
-    if (harm === "a bit flipped") bytes[at] = (bytes[at] ?? 0) ^ (1 << random.between(0, 7));
-    else bytes.fill(0, at - (at % 4096), Math.min(bytes.length, at - (at % 4096) + 4096));
-    writeFileSync(file, bytes);
-  }
-  return `${harm} at ${at} of ${bytes.length}`;
-}
-
-/** The files that P7 may damage, by path; the numbering is the operator's to restore, and lock files hold nothing. */
-function filesIn(dir: string): string[] {
-  const names = readdirSync(dir, { recursive: true, encoding: "utf8" });
-  return names.filter((name) => /[.](part|index)$|data[.]mdb$/.test(name)).sort();
-}
-
-/** Bytes of all spool files, and of the ledger whether in place or aside. */
-function bytesIn(dir: string): number {
-  return filesIn(dir).reduce((sum, name) => sum + statSync(path.join(dir, name)).size, 0);
+/** What a balancer's log says of damage. */
+function quarantined(logFile: string): { what: string; requestNumber?: string }[] {
+  const lines = readFileSync(logFile, "utf8").split("\n");
+  return lines.filter((line) => line.includes('"quarantined"')).map((line) => JSON.parse(line) as { what: string });
 }

@@ -1,18 +1,34 @@
 import { execFileSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { BilanciaClient } from "@bilancia/cli/client";
 import { bytesSource } from "@bilancia/cli/client/upload-source";
 import { RejectReason } from "@bilancia/proto/gen/balancer";
+import { runOnBench } from "./bench-test.js";
 import type { FaultBench } from "./fault-bench.js";
+import type { FaultReport, FaultRun } from "./fault-test.js";
 
 /** How soon after space has returned the balancer must take files again, in milliseconds. */
 const recoveryTimeoutMs = 10_000;
 
+/** P8: the balancer's state is on a small file system that is full for a while. */
+export async function runOnSmallDisk(run: FaultRun): Promise<FaultReport> {
+  const disk = new SmallDisk(64);
+  try {
+    // Without its reserve the balancer runs into the full disk, which is what is asked for here.
+    const config = path.join(disk.folder, "balancer.yaml");
+    writeFileSync(config, "limits: { minFreeDiskBytes: 0 }\n");
+    const options = { stateDir: path.join(disk.folder, "balancer"), balancerArgs: ["--config", config] };
+    return await runOnBench({ name: "P8", options, cycle: (bench, cycle) => fillDisk(bench, cycle, disk) }, run);
+  } finally {
+    disk.unmount();
+  }
+}
+
 /** A small file system of its own, in memory, that can be filled. Whoever mounts it unmounts it. */
-export class SmallDisk {
+class SmallDisk {
   readonly folder = mkdtempSync(path.join(tmpdir(), "bilancia-faults-disk-"));
   readonly #filler = path.join(this.folder, "filler");
 
@@ -50,8 +66,8 @@ export class SmallDisk {
   }
 }
 
-/** P8: the balancer's disk is full for a while: it says so before it acknowledges anything, and goes on when there is space again. */
-export async function fillDisk(bench: FaultBench, cycle: number, disk: SmallDisk): Promise<void> {
+/** It says so before it acknowledges anything, and goes on when there is space again. */
+async function fillDisk(bench: FaultBench, cycle: number, disk: SmallDisk): Promise<void> {
   const { random } = bench;
   const before = bench.upload({ budgetBytes: 8 * 1024 * 1024, maxFileBytes: 2 * 1024 * 1024 });
   await delay(random.between(50, 300));

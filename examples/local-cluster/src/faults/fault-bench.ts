@@ -12,12 +12,16 @@ import { type UploaderOptions, Uploaders } from "./uploaders.js";
 export interface BenchOptions {
   readonly test: string;
   readonly seed: number;
+  /** How many tests run on this machine at a time: as many times longer may things take. Default: 1. */
+  readonly sharedBy?: number;
   readonly serverCount?: number;
   readonly balancerArgs?: readonly string[];
   /** Folder of the balancer's state; default: in the bench's own folder. */
   readonly stateDir?: string;
   /** Where the balancer is to find a server, in place of the server's own address. */
   readonly serverAddress?: (name: string) => string;
+  /** Whether processes may end by themselves: the test sees to it. */
+  readonly mayEnd?: boolean;
   /** Handed the cluster before it starts. */
   readonly onCluster?: (cluster: LocalCluster) => void;
 }
@@ -38,6 +42,7 @@ export class FaultBench {
     readonly cluster: LocalCluster,
     readonly oracle: Oracle,
     readonly random: Random,
+    readonly sharedBy: number,
   ) {}
 
   static async start(options: BenchOptions): Promise<FaultBench> {
@@ -56,13 +61,16 @@ export class FaultBench {
         ...(serverAddress ? { serverAddress } : {}),
       },
       logDir: path.join(folder, "logs"),
-      onUnexpectedExit: (name, exit) => bench.violations.push(`${name} ended by itself: ${JSON.stringify(exit)}`),
+      onUnexpectedExit: (name, exit) => {
+        if (!options.mayEnd) bench.violations.push(`${name} ended by itself: ${JSON.stringify(exit)}`);
+      },
     });
     const bench = new FaultBench(
       folder,
       cluster,
       new Oracle(path.join(folder, "acknowledged.jsonl")),
       new Random(seed),
+      options.sharedBy ?? 1,
     );
     options.onCluster?.(cluster);
     await cluster.start();

@@ -1,135 +1,100 @@
+import { type ChildProcess, fork } from "node:child_process";
 import { randomInt } from "node:crypto";
-import { writeFileSync } from "node:fs";
-import path from "node:path";
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import type { LocalCluster } from "../cluster.js";
 import { killBalancer, stopArgs, stopBalancer } from "./balancer-faults.js";
-import { CuttingProxy } from "./cutting-proxy.js";
-import { damageState, leaveState } from "./damaged-state.js";
-import { fillDisk, SmallDisk } from "./disk-full.js";
-import { type BenchOptions, FaultBench } from "./fault-bench.js";
-import { loseServer } from "./server-faults.js";
+import { runOnBench } from "./bench-test.js";
+import { losePower } from "./crash-states/power-loss.js";
+import { damageStates } from "./damaged-state.js";
+import { runOnSmallDisk } from "./disk-full.js";
+import type { FaultTest } from "./fault-test.js";
+import { compareWithModel } from "./model.js";
+import { loseServers } from "./server-faults.js";
+import { crashAtEveryCall, failCalls } from "./syscall-faults.js";
 
-/** One fault test: so many times, the same harm at another moment. */
-interface FaultTest {
-  readonly cycles: number;
-  readonly prepare?: () => Promise<Preparation>;
-  /** Once, before the first cycle. */
-  readonly begin?: (bench: FaultBench) => Promise<void>;
-  readonly cycle: (bench: FaultBench, cycle: number) => Promise<void>;
-}
-
-/** What a test needs around its bench. */
-interface Preparation {
-  readonly options: Partial<BenchOptions>;
-  readonly cleanUp?: () => void;
-}
-
-let proxies: ReadonlyMap<string, CuttingProxy> = new Map();
-let disk: SmallDisk | undefined;
-let intactState = "";
-
+/** In the order in which they are begun: the long ones first. */
 const tests: Readonly<Record<string, FaultTest>> = {
-  P1: { cycles: 25, cycle: killBalancer },
-  P2: { cycles: 20, prepare: withProxies, cycle: (bench, cycle) => loseServer(bench, cycle, proxies) },
-  P17: { cycles: 10, prepare: async () => ({ options: { balancerArgs: stopArgs } }), cycle: stopBalancer },
-  P7: {
-    cycles: 200,
-    begin: async (bench) => {
-      intactState = await leaveState(bench);
-    },
-    cycle: (bench, cycle) => damageState(bench, cycle, intactState),
+  P6: { counts: { ci: 10_000, long: 50_000 }, run: losePower },
+  P1: { counts: { ci: 25, long: 500 }, run: (run) => runOnBench({ name: "P1", cycle: killBalancer }, run) },
+  P2: { counts: { ci: 20, long: 300 }, run: loseServers },
+  P3: { counts: { ci: 1, long: 6 }, run: crashAtEveryCall },
+  P4: { counts: { ci: 20, long: 400 }, run: failCalls },
+  P7: { counts: { ci: 200, long: 2_000 }, run: damageStates },
+  P14: { counts: { ci: 1_000, long: 20_000 }, run: compareWithModel },
+  P17: {
+    counts: { ci: 10, long: 100 },
+    run: (run) => runOnBench({ name: "P17", options: { balancerArgs: stopArgs }, cycle: stopBalancer }, run),
   },
-  P8: {
-    cycles: 5,
-    prepare: withSmallDisk,
-    cycle: async (bench, cycle) => disk && fillDisk(bench, cycle, disk),
-  },
+  P8: { counts: { ci: 5, long: 50 }, run: runOnSmallDisk },
 };
 
 const { values } = parseArgs({
-  options: { only: { type: "string" }, cycles: { type: "string" }, seed: { type: "string" } },
+  options: {
+    only: { type: "string" },
+    cycles: { type: "string" },
+    long: { type: "boolean", default: false },
+    seed: { type: "string" },
+    parallel: { type: "string" },
+    "shared-by": { type: "string", default: "1" },
+  },
 });
 const seed = values.seed === undefined ? randomInt(2 ** 31) : Number(values.seed);
 const names = values.only?.split(",") ?? Object.keys(tests);
-let failed = false;
-for (const name of names) {
-  const test = tests[name];
-  if (!test) throw new Error(`there is no test ${name}; expected one of ${Object.keys(tests).join(", ")}`);
-  if (!(await run(name, test))) failed = true;
-}
-process.exit(failed ? 1 : 0);
+const unknown = names.find((name) => !(name in tests));
+if (unknown !== undefined)
+  throw new Error(`there is no test ${unknown}; expected some of ${Object.keys(tests).join()}`);
 
-async function run(name: string, test: FaultTest): Promise<boolean> {
-  const cycles = values.cycles === undefined ? test.cycles : Number(values.cycles);
+const [only] = names;
+process.exit((names.length === 1 && only ? await runHere(only) : await runAll()) ? 0 : 1);
+
+/** Runs one test in this process. */
+async function runHere(name: string): Promise<boolean> {
+  const test = tests[name] as FaultTest;
+  const usual = values.long ? test.counts.long : test.counts.ci;
+  const count = values.cycles === undefined ? usual : Number(values.cycles);
   const startMs = performance.now();
-  let prepared: Preparation | undefined;
   try {
-    prepared = await test.prepare?.();
+    const { done, summary, violations, folder } = await test.run({
+      count,
+      seed,
+      sharedBy: Number(values["shared-by"]),
+    });
+    const seconds = ((performance.now() - startMs) / 1000).toFixed(0);
+    console.log(`${name}: ${summary} (${seconds} s, seed ${seed})`);
+    const passed = violations.length === 0 && done >= count;
+    for (const violation of violations.slice(0, 40)) console.error(`  ${violation}`);
+    if (!passed) {
+      const what = `${violations.length} violations, ${done} of ${count} done`;
+      console.error(`${name} failed: ${what}, seed ${seed}, files and logs in ${folder}`);
+    }
+    return passed;
   } catch (error) {
     console.error(`${name}: NOT RUN, which counts as failed: ${error instanceof Error ? error.message : error}`);
     return false;
   }
-  const bench = await FaultBench.start({ test: name, seed, ...prepared?.options });
-  let done = 0;
-  try {
-    await test.begin?.(bench);
-    for (; done < cycles; done++) await test.cycle(bench, done + 1);
-    if (!test.begin) await bench.judge(cycles, true);
-  } catch (error) {
-    bench.violations.push(`cycle ${done + 1}: ${error instanceof Error ? error.stack : error}`);
-  } finally {
-    await bench.end();
-    prepared?.cleanUp?.();
-  }
-  const { lost, twice, corrupt } = bench.findings;
-  const seconds = ((performance.now() - startMs) / 1000).toFixed(0);
-  console.log(
-    `${name}: ${done} cycles, ${bench.acknowledgedCount} uploads acknowledged, ${lost.size} lost, ${twice.size} twice, ` +
-      `${corrupt.size} corrupt (${seconds} s, seed ${seed})`,
-  );
-  if (bench.violations.length === 0) return true;
-  for (const violation of bench.violations.slice(0, 40)) console.error(`  ${violation}`);
-  console.error(
-    `${name} failed: ${bench.violations.length} violations, seed ${seed}, files and logs in ${bench.folder}`,
-  );
-  return false;
 }
 
-/** A proxy in front of each storage server. */
-async function withProxies(): Promise<Preparation> {
-  const names = ["storage-1", "storage-2", "storage-3"];
-  let cluster: LocalCluster | undefined;
-  const started = await Promise.all(
-    names.map(async (name) => {
-      const proxy = await CuttingProxy.start(() => cluster?.server(name).address ?? "");
-      return [name, proxy] as const;
-    }),
-  );
-  const byName = new Map(started);
-  proxies = byName;
-  return {
-    options: {
-      serverAddress: (name) => byName.get(name)?.address ?? "",
-      onCluster: (made) => {
-        cluster = made;
-      },
-    },
-    cleanUp: () => {
-      for (const proxy of byName.values()) proxy.close();
-    },
+/** Runs each test in a process of its own, some at a time. */
+async function runAll(): Promise<boolean> {
+  const parallelCount = values.parallel === undefined ? Math.min(2, availableParallelism()) : Number(values.parallel);
+  const waiting = [...names];
+  const passed: boolean[] = [];
+  const children = new Set<ChildProcess>();
+  process.on("exit", () => {
+    for (const child of children) child.kill();
+  });
+  const work = async () => {
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+      const args = ["--only", name, "--seed", String(seed), "--shared-by", String(parallelCount)];
+      if (values.cycles !== undefined) args.push("--cycles", values.cycles);
+      if (values.long) args.push("--long");
+      const child = fork(fileURLToPath(import.meta.url), args);
+      children.add(child);
+      passed.push(await new Promise<boolean>((resolve) => child.once("exit", (code) => resolve(code === 0))));
+      children.delete(child);
+    }
   };
-}
-
-/** The balancer's state on a small file system of its own. */
-async function withSmallDisk(): Promise<Preparation> {
-  const mounted = new SmallDisk(64);
-  disk = mounted;
-  // Without its reserve the balancer runs into the full disk, which is what is asked for here.
-  const config = path.join(mounted.folder, "balancer.yaml");
-  writeFileSync(config, "limits: { minFreeDiskBytes: 0 }\n");
-  return {
-    options: { stateDir: path.join(mounted.folder, "balancer"), balancerArgs: ["--config", config] },
-    cleanUp: () => mounted.unmount(),
-  };
+  await Promise.all(Array.from({ length: parallelCount }, work));
+  return passed.every((one) => one);
 }

@@ -50,6 +50,11 @@ export class Uploaders {
     await this.#done;
   }
 
+  /** Goes on until as much has been begun as may be, and waits for the answers. */
+  async exhaust(): Promise<void> {
+    await this.#done;
+  }
+
   async #run(ack: AckStage): Promise<void> {
     const { address, oracle, unansweredCount } = this.#options;
     const limits = { retryForMs: 60_000, rejectionRetryCount: 100, unansweredLimitCount: unansweredCount };
