@@ -1,8 +1,8 @@
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { BilanciaClient } from "@bilancia/cli/dist/client/bilancia-client.js";
-import { bytesSource } from "@bilancia/cli/dist/client/upload-source.js";
-import type { AckStage } from "@bilancia/cli/dist/client/upload-types.js";
+import { BilanciaClient } from "@bilancia/cli/client";
+import { bytesSource } from "@bilancia/cli/client/upload-source";
+import type { AckStage } from "@bilancia/cli/client/upload-types";
 import { balancerStatus } from "../admin.js";
 import { FaultBench } from "./fault-bench.js";
 import type { FaultReport, FaultRun } from "./fault-test.js";

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import type { AckStage } from "@bilancia/cli/dist/client/upload-types.js";
+import type { AckStage } from "@bilancia/cli/client/upload-types";
 import { crc32c } from "@node-rs/crc32";
 import { Random } from "../random.js";
 import { Marks } from "./marks.js";
