@@ -1,4 +1,5 @@
 import { type InFlightLimits, inFlightCharge, isAvailable, isFull, isReachable } from "../domain/backend.js";
+import type { Policy } from "../domain/policy.js";
 import { SmoothWeightedRoundRobin } from "../domain/smooth-wrr.js";
 import type { Clock, Observer, ServerDirectory, ServerView } from "../ports.js";
 import { PooledServer, type ServerConfig } from "./pooled-server.js";
@@ -16,10 +17,15 @@ export interface ServerPoolParts {
 /** How long a server that says `busy` without a time is left alone, in milliseconds. */
 const busyPauseMs = 200;
 
-/** The storage servers, and the choice among them. */
+/**
+ * The storage servers, and the choice among them. Whoever changes a fact about a server has it weighed anew at once (`#weigh`), so that
+ * the policy always has exactly those in the choice that are available, and a pick asks nobody.
+ */
 export class ServerPool implements ServerDirectory {
   readonly #servers: ReadonlyMap<string, PooledServer>;
-  readonly #scheduler = new SmoothWeightedRoundRobin();
+  readonly #policy: Policy = new SmoothWeightedRoundRobin();
+  /** Those in the choice. */
+  readonly #offered = new Set<string>();
   readonly #limits: InFlightLimits;
   readonly #clock: Clock;
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -30,13 +36,12 @@ export class ServerPool implements ServerDirectory {
     this.#limits = limits;
     this.#clock = clock;
     const events = {
-      changed: () => this.#onChange(),
+      changed: (server: PooledServer) => this.#changed(server),
       returned: (server: PooledServer) => this.#onReturn(server),
     };
     this.#servers = new Map(
       servers.map((config) => [config.name, new PooledServer(config, probe, clock, observer, events)]),
     );
-    this.#scheduler.setMembers(servers);
   }
 
   /** Begins to probe; resolves once each server has answered or not answered in time, so that the first files find all that are there. */
@@ -69,24 +74,21 @@ export class ServerPool implements ServerDirectory {
 
   /** Whether any server may be given a file now. */
   get anyAvailable(): boolean {
-    const nowMs = this.#clock.nowMs();
-    for (const { backend } of this.#servers.values()) if (isAvailable(backend, this.#limits, nowMs)) return true;
-    return false;
+    return this.#offered.size > 0;
   }
 
   /** Whether a server may be given a file now. */
-  isAvailable(server: PooledServer): boolean {
-    return isAvailable(server.backend, this.#limits, this.#clock.nowMs());
+  isAvailable({ backend }: PooledServer): boolean {
+    return this.#offered.has(backend.name);
   }
 
-  /** The next server by weight among those that are available and not to be avoided. */
+  /** The next server by the policy among those that are available and not to be avoided. */
   pick(avoid: ReadonlySet<string>): PooledServer | undefined {
-    const nowMs = this.#clock.nowMs();
-    const name = this.#scheduler.pick((candidate) => {
-      const server = this.#servers.get(candidate);
-      return server !== undefined && !avoid.has(candidate) && isAvailable(server.backend, this.#limits, nowMs);
-    });
-    return name === undefined ? undefined : this.#servers.get(name);
+    const avoided = avoid.size === 0 ? [] : [...avoid].filter((name) => this.#offered.has(name));
+    for (const name of avoided) this.#policy.withdraw(name);
+    const picked = this.#policy.pick(0);
+    for (const name of avoided) this.#policy.offer(name, this.#servers.get(name)?.backend.weight ?? 1);
+    return picked === undefined ? undefined : this.#servers.get(picked);
   }
 
   /** A certain server, if it can be talked to and is not full; for files that it may hold already. */
@@ -101,10 +103,11 @@ export class ServerPool implements ServerDirectory {
     const { backend } = server;
     backend.inFlightFiles += 1;
     backend.inFlightBytes += charge;
+    this.#weigh(server);
     return () => {
       backend.inFlightFiles -= 1;
       backend.inFlightBytes -= charge;
-      this.#onChange();
+      this.#changed(server);
     };
   }
 
@@ -114,9 +117,10 @@ export class ServerPool implements ServerDirectory {
     server.backend.busyUntilMs = this.#clock.nowMs() + pauseMs;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      this.#onChange();
+      this.#changed(server);
     }, pauseMs + 1);
     this.#timers.add(timer);
+    this.#weigh(server);
   }
 
   servers(): ServerView[] {
@@ -130,5 +134,24 @@ export class ServerPool implements ServerDirectory {
       storedBytes: server.storedBytes,
       failedAttempts: server.failedAttempts,
     }));
+  }
+
+  #changed(server: PooledServer): void {
+    this.#weigh(server);
+    this.#onChange();
+  }
+
+  /** Puts a server into the choice, or takes it out, as the facts are now. */
+  #weigh({ backend }: PooledServer): void {
+    const { name } = backend;
+    const available = isAvailable(backend, this.#limits, this.#clock.nowMs());
+    if (available === this.#offered.has(name)) return;
+    if (available) {
+      this.#offered.add(name);
+      this.#policy.offer(name, backend.weight);
+    } else {
+      this.#offered.delete(name);
+      this.#policy.withdraw(name);
+    }
   }
 }

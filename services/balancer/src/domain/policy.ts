@@ -1,0 +1,16 @@
+/**
+ * How files find their servers: a policy knows which servers may be given one now, and names the next. Pure: whoever learns of a change
+ * says so at once, so that a choice asks nobody. Servers are known by name.
+ */
+export interface Policy {
+  /** Puts a server into the choice, or changes the weight of one that is in it. The weight is a whole number from 1, in any unit that all share. */
+  offer(name: string, weight: number): void;
+  /** Takes a server out of the choice, for as long as it is not offered again; what it is owed, or owes, is remembered. */
+  withdraw(name: string): void;
+  /** Takes a server out for good. */
+  forget(name: string): void;
+  /** The server for the next file of so many bytes, as far as is known; `undefined` when none is in the choice. */
+  pick(sizeBytes: number): string | undefined;
+  /** A file that was picked for as one of `assumedBytes` turned out to have `actualBytes`. */
+  correct(name: string, assumedBytes: number, actualBytes: number): void;
+}
