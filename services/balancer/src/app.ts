@@ -82,6 +82,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
   const pool = new ServerPool({
     servers: config.servers,
     limits: { maxFiles: limits.maxInFlightFiles, maxBytes: limits.maxInFlightBytes },
+    balancing: config.balancing,
     probe: config.probe,
     clock,
     observer,

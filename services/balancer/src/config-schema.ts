@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { policyNames } from "./domain/policy.js";
 
 /** Numbers may come as text, from flags and the environment. */
 const number = z.preprocess(
@@ -90,6 +91,17 @@ export const configSchema = z.strictObject({
       }
     })
     .describe("The storage servers: `name`, `address`, `weight` (1-256, default 1)."),
+  balancing: z
+    .strictObject({
+      policy: z
+        .enum(policyNames, `expected ${policyNames.join(", ")}`)
+        .default("weighted_round_robin")
+        .describe("How files find their servers: `weighted_round_robin`, `byte_weighted` or `least_load`."),
+      slowStartMs: milliseconds(0)
+        .default(1_000)
+        .describe("How long the weight of a server that joins or returns grows to the whole; 0 for not at all."),
+    })
+    .prefault({}),
   probe: z
     .strictObject({
       intervalMs: milliseconds().default(1_000).describe("How often each server's health and load are asked."),

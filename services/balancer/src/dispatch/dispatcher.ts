@@ -111,10 +111,11 @@ export class Dispatcher {
    */
   #choose(delivery: Delivery, claimant: PooledServer | undefined): PooledServer | undefined {
     const { pool } = this.#parts;
-    if (delivery.failures === 0) return claimant ?? pool.pick(noServers);
+    const { sizeBytes } = delivery.description;
+    if (delivery.failures === 0) return claimant ?? pool.pick(noServers, sizeBytes);
     const suspect = this.#extraCopies.lastSuspect(delivery.requestNumber);
     const same = suspect && suspect.times <= sameServerTries ? pool.pickSame(suspect.server) : undefined;
-    return same ?? claimant ?? pool.pick(this.#refusedBy(delivery));
+    return same ?? claimant ?? pool.pick(this.#refusedBy(delivery), sizeBytes);
   }
 
   /** The servers that have refused this upload; none once all have. */
@@ -159,8 +160,7 @@ export class Dispatcher {
           this.#failed(delivery, server, { kind: "refused", message });
           return;
         }
-        server.storedFiles += 1;
-        server.storedBytes += sizeBytes;
+        this.#parts.pool.stored(server, delivery.description.sizeBytes, sizeBytes);
         const { storedName, sha256, textStats } = saved;
         if (delivery.stored({ storedName, sizeBytes, sha256, textStats: toTextStats(textStats) })) return;
         const { requestNumber, description } = delivery;

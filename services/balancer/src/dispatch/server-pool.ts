@@ -1,14 +1,33 @@
-import { type InFlightLimits, inFlightCharge, isAvailable, isFull, isReachable } from "../domain/backend.js";
-import type { Policy } from "../domain/policy.js";
+import {
+  type InFlightLimits,
+  inFlightCharge,
+  isAvailable,
+  isFull,
+  isReachable,
+  loadOf,
+  streamedFileBytes,
+} from "../domain/backend.js";
+import { byteWeighted } from "../domain/byte-weighted.js";
+import { LeastLoad } from "../domain/least-load.js";
+import type { Policy, PolicyName } from "../domain/policy.js";
+import { isRamping, rampedWeight } from "../domain/slow-start.js";
 import { SmoothWeightedRoundRobin } from "../domain/smooth-wrr.js";
 import type { Clock, Observer, ServerDirectory, ServerView } from "../ports.js";
 import { PooledServer, type ServerConfig } from "./pooled-server.js";
 import type { ProbeTiming } from "./server-probe.js";
 
+/** How servers are chosen. */
+export interface BalancingSettings {
+  readonly policy: PolicyName;
+  /** How long the weight of a server that joins or returns grows, in milliseconds; 0 for not at all. */
+  readonly slowStartMs: number;
+}
+
 /** What the pool is made of. */
 export interface ServerPoolParts {
   readonly servers: readonly ServerConfig[];
   readonly limits: InFlightLimits;
+  readonly balancing: BalancingSettings;
   readonly probe: ProbeTiming;
   readonly clock: Clock;
   readonly observer: Observer;
@@ -16,6 +35,8 @@ export interface ServerPoolParts {
 
 /** How long a server that says `busy` without a time is left alone, in milliseconds. */
 const busyPauseMs = 200;
+/** How often a weight that grows is offered anew, in milliseconds. */
+const rampStepMs = 50;
 
 /**
  * The storage servers, and the choice among them. Whoever changes a fact about a server has it weighed anew at once (`#weigh`), so that
@@ -23,21 +44,28 @@ const busyPauseMs = 200;
  */
 export class ServerPool implements ServerDirectory {
   readonly #servers: ReadonlyMap<string, PooledServer>;
-  readonly #policy: Policy = new SmoothWeightedRoundRobin();
+  readonly #policy: Policy;
   /** Those in the choice. */
   readonly #offered = new Set<string>();
   readonly #limits: InFlightLimits;
   readonly #clock: Clock;
+  readonly #slowStartMs: number;
   readonly #timers = new Set<NodeJS.Timeout>();
+  #started = false;
   #onChange: () => void = () => {};
   #onReturn: (server: PooledServer) => void = () => {};
 
-  constructor({ servers, limits, probe, clock, observer }: ServerPoolParts) {
+  constructor({ servers, limits, balancing, probe, clock, observer }: ServerPoolParts) {
     this.#limits = limits;
     this.#clock = clock;
+    this.#slowStartMs = balancing.slowStartMs;
+    this.#policy = this.#createPolicy(balancing.policy);
     const events = {
       changed: (server: PooledServer) => this.#changed(server),
-      returned: (server: PooledServer) => this.#onReturn(server),
+      returned: (server: PooledServer) => {
+        this.#ramp(server);
+        this.#onReturn(server);
+      },
     };
     this.#servers = new Map(
       servers.map((config) => [config.name, new PooledServer(config, probe, clock, observer, events)]),
@@ -47,6 +75,7 @@ export class ServerPool implements ServerDirectory {
   /** Begins to probe; resolves once each server has answered or not answered in time, so that the first files find all that are there. */
   async start(): Promise<void> {
     await Promise.all([...this.#servers.values()].map((server) => server.start()));
+    this.#started = true;
   }
 
   stop(): void {
@@ -82,13 +111,27 @@ export class ServerPool implements ServerDirectory {
     return this.#offered.has(backend.name);
   }
 
-  /** The next server by the policy among those that are available and not to be avoided. */
-  pick(avoid: ReadonlySet<string>): PooledServer | undefined {
+  /**
+   * The next server by the policy among those that are available and not to be avoided.
+   *
+   * @param sizeBytes size of the file, where it is known
+   */
+  pick(avoid: ReadonlySet<string>, sizeBytes: number | undefined): PooledServer | undefined {
     const avoided = avoid.size === 0 ? [] : [...avoid].filter((name) => this.#offered.has(name));
     for (const name of avoided) this.#policy.withdraw(name);
-    const picked = this.#policy.pick(0);
-    for (const name of avoided) this.#policy.offer(name, this.#servers.get(name)?.backend.weight ?? 1);
+    const picked = this.#policy.pick(sizeBytes ?? streamedFileBytes);
+    for (const name of avoided) {
+      const server = this.#servers.get(name);
+      if (server) this.#offer(server);
+    }
     return picked === undefined ? undefined : this.#servers.get(picked);
+  }
+
+  /** A server has stored a file. */
+  stored(server: PooledServer, expectedBytes: number | undefined, sizeBytes: number): void {
+    server.storedFiles += 1;
+    server.storedBytes += sizeBytes;
+    this.#policy.correct(server.backend.name, expectedBytes ?? streamedFileBytes, sizeBytes);
   }
 
   /** A certain server, if it can be talked to and is not full; for files that it may hold already. */
@@ -115,11 +158,7 @@ export class ServerPool implements ServerDirectory {
   pause(server: PooledServer, retryAfterMs: number | undefined): void {
     const pauseMs = retryAfterMs ?? busyPauseMs;
     server.backend.busyUntilMs = this.#clock.nowMs() + pauseMs;
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      this.#changed(server);
-    }, pauseMs + 1);
-    this.#timers.add(timer);
+    this.#later(pauseMs + 1, () => this.#changed(server));
     this.#weigh(server);
   }
 
@@ -142,16 +181,58 @@ export class ServerPool implements ServerDirectory {
   }
 
   /** Puts a server into the choice, or takes it out, as the facts are now. */
-  #weigh({ backend }: PooledServer): void {
-    const { name } = backend;
-    const available = isAvailable(backend, this.#limits, this.#clock.nowMs());
+  #weigh(server: PooledServer): void {
+    const { name } = server.backend;
+    const available = isAvailable(server.backend, this.#limits, this.#clock.nowMs());
     if (available === this.#offered.has(name)) return;
     if (available) {
       this.#offered.add(name);
-      this.#policy.offer(name, backend.weight);
+      this.#offer(server);
     } else {
       this.#offered.delete(name);
       this.#policy.withdraw(name);
+    }
+  }
+
+  #offer({ backend: { name, weight, backSinceMs } }: PooledServer): void {
+    this.#policy.offer(name, rampedWeight(weight, backSinceMs, this.#clock.nowMs(), this.#slowStartMs));
+  }
+
+  /** Lets a server's weight grow from now on. Those that are there when the balancer starts begin with the whole. */
+  #ramp(server: PooledServer): void {
+    if (!this.#started) return;
+    const { backend } = server;
+    const sinceMs = this.#clock.nowMs();
+    backend.backSinceMs = sinceMs;
+    const step = () => {
+      if (backend.backSinceMs !== sinceMs) return;
+      if (this.#offered.has(backend.name)) this.#offer(server);
+      if (isRamping(sinceMs, this.#clock.nowMs(), this.#slowStartMs)) this.#later(rampStepMs, step);
+    };
+    step();
+  }
+
+  #later(delayMs: number, work: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      work();
+    }, delayMs);
+    this.#timers.add(timer);
+  }
+
+  #createPolicy(name: PolicyName): Policy {
+    switch (name) {
+      case "weighted_round_robin":
+        return new SmoothWeightedRoundRobin();
+      case "byte_weighted":
+        return byteWeighted();
+      case "least_load": {
+        const load = (server: string) => {
+          const backend = this.#servers.get(server)?.backend;
+          return backend ? loadOf(backend) : 0;
+        };
+        return new LeastLoad(load, () => this.#clock.random());
+      }
     }
   }
 }

@@ -9,7 +9,7 @@ export interface InFlightLimits {
 }
 
 /** What a file larger than one message counts for in `InFlightLimits.maxBytes`: about what a stream buffers. */
-const streamedFileBytes = 1024 * 1024;
+export const streamedFileBytes = 1024 * 1024;
 
 /** The balancer's view of one storage server. Plain facts; whoever learns one writes it here. */
 export interface Backend {
@@ -24,6 +24,8 @@ export interface Backend {
   inFlightBytes: number;
   /** Nothing new before this Unix time: the server answered `busy`. */
   busyUntilMs: number;
+  /** Since when its weight grows (`slow-start.ts`): when it joined or returned. */
+  backSinceMs: number;
 }
 
 /** A backend nobody has heard of yet. */
@@ -39,6 +41,7 @@ export function newBackend(server: { name: string; address: string; weight: numb
     inFlightFiles: 0,
     inFlightBytes: 0,
     busyUntilMs: 0,
+    backSinceMs: 0,
   };
 }
 
@@ -66,4 +69,12 @@ export function isAvailable(backend: Backend, limits: InFlightLimits, nowMs: num
 /** What a file of this size counts for in `Backend.inFlightBytes`. An unknown size counts as a large one. */
 export function inFlightCharge(sizeBytes: number | undefined): number {
   return Math.min(sizeBytes ?? streamedFileBytes, streamedFileBytes);
+}
+
+/** What a file on its way costs a server beside its bytes, in bytes. */
+const fileLoadBytes = 4_096;
+
+/** How much is on its way to the server, in bytes, for `LeastLoad`. */
+export function loadOf({ inFlightFiles, inFlightBytes }: Backend): number {
+  return inFlightBytes + inFlightFiles * fileLoadBytes;
 }

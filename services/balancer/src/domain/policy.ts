@@ -14,3 +14,8 @@ export interface Policy {
   /** A file that was picked for as one of `assumedBytes` turned out to have `actualBytes`. */
   correct(name: string, assumedBytes: number, actualBytes: number): void;
 }
+
+/** The policies there are, as the configuration names them. */
+export const policyNames = ["weighted_round_robin", "byte_weighted", "least_load"] as const;
+
+export type PolicyName = (typeof policyNames)[number];
