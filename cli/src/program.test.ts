@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type GetStatusResponse, ServerHealth } from "@bilancia/proto/gen/admin";
+import { type GetStatusResponse, ServerHealth, ServerState } from "@bilancia/proto/gen/admin";
 import { RejectReason } from "@bilancia/proto/gen/balancer";
 import { closedAddress } from "./testing/closed-address.js";
 import { startFakeAdmin } from "./testing/fake-admin.js";
@@ -48,6 +48,9 @@ const server = {
   storedBytes: 4n,
   failedAttempts: 5n,
   load: undefined,
+  state: ServerState.SERVER_STATE_OVERLOADED,
+  stateSince: { seconds: 1_700_000_100n, nanos: 0 },
+  stateReason: "memory",
 };
 
 describe("lb-cli", () => {
@@ -213,7 +216,7 @@ describe("lb-cli", () => {
   it("servers and status show what the balancer says, as text and as JSON", async () => {
     const table = await run(["servers"]);
     assert.equal(table.code, 0, table.stderr);
-    assert.match(table.stdout, /storage-1 +127\.0\.0\.1:50061 +5 +overloaded .* yes .* answers SERVING/);
+    assert.match(table.stdout, /storage-1 +127\.0\.0\.1:50061 +5 +overloaded .* yes .* memory/);
     assert.equal(jsonLines(await run(["servers", "--json"]))[0]?.state, "overloaded");
     const text = await run(["status"]);
     assert.match(text.stdout, /version +9\.9\.9\n[\s\S]*servers +1 of 1 available\n/);

@@ -3,6 +3,7 @@ import {
   type ChannelCredentials,
   type Client,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
   type Metadata,
   makeGenericClientConstructor,
@@ -23,6 +24,8 @@ export interface HealthClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: HealthCheckResponse) => void,
   ): ClientUnaryCall;
+  /** Answers at once, and again with every change. */
+  watch(request: { service: string }): ClientReadableStream<HealthCheckResponse>;
 }
 export const HealthClient = makeGenericClientConstructor(healthService, "grpc.health.v1.Health") as unknown as new (
   address: string,

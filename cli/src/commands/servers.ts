@@ -1,4 +1,4 @@
-import { type Server, ServerHealth, serverHealthToJSON } from "@bilancia/proto/gen/admin";
+import { type Server, ServerState, serverHealthToJSON, serverStateToJSON } from "@bilancia/proto/gen/admin";
 import { overloadCauseToJSON } from "@bilancia/proto/gen/storage";
 import { fromTimestamp } from "@bilancia/proto/time";
 import { callUnary } from "@bilancia/proto/unary";
@@ -26,11 +26,11 @@ function serverColumns(nowMs: number): readonly Column<Server>[] {
     { title: "server", text: ({ name }) => name, minWidth: 16 },
     { title: "address", text: ({ address }) => address, minWidth: 21, dropOrder: 4 },
     { title: "weight", align: "right", text: ({ weight }) => String(weight), dropOrder: 3 },
-    { title: "state", text: (server) => stateOf(server).name, style: (server) => stateOf(server).style },
+    { title: "state", text: stateName, style: stateStyle },
     {
       title: "for",
       align: "right",
-      text: ({ healthSince }) => (healthSince ? humanDuration(Math.max(0, nowMs - fromTimestamp(healthSince))) : "-"),
+      text: ({ stateSince }) => (stateSince ? humanDuration(Math.max(0, nowMs - fromTimestamp(stateSince))) : "-"),
       dropOrder: 5,
     },
     { title: "overloaded", text: overloadText, dropOrder: 7 },
@@ -38,20 +38,17 @@ function serverColumns(nowMs: number): readonly Column<Server>[] {
     { title: "stored", align: "right", text: ({ storedFiles }) => humanCount(storedFiles) },
     { title: "bytes", align: "right", text: ({ storedBytes }) => humanBytes(storedBytes), dropOrder: 6 },
     { title: "failed", align: "right", text: ({ failedAttempts }) => humanCount(failedAttempts), dropOrder: 8 },
-    { title: "why", text: ({ healthReason }) => healthReason || "-", minWidth: 10, dropOrder: 1 },
+    { title: "why", text: ({ stateReason }) => stateReason || "-", minWidth: 10, dropOrder: 1 },
   ];
 }
 
-function stateOf(server: Server): { readonly name: string; readonly style: Style } {
-  if (server.available) return { name: "available", style: "green" };
-  switch (server.health) {
-    case ServerHealth.SERVER_HEALTH_UNHEALTHY:
-      return { name: "unhealthy", style: "red" };
-    case ServerHealth.SERVER_HEALTH_HEALTHY:
-      return { name: server.overloaded ? "overloaded" : server.full ? "full" : "draining", style: "yellow" };
-    default:
-      return { name: "unknown", style: "yellow" };
-  }
+function stateName({ state }: Server): string {
+  return serverStateToJSON(state).replace("SERVER_STATE_", "").toLowerCase();
+}
+
+function stateStyle({ state }: Server): Style {
+  if (state === ServerState.SERVER_STATE_AVAILABLE) return "green";
+  return state === ServerState.SERVER_STATE_UNHEALTHY || state === ServerState.SERVER_STATE_EJECTED ? "red" : "yellow";
 }
 
 function overloadText({ overloaded, load }: Server): string {
@@ -67,7 +64,9 @@ function serverJson(server: Server): Json {
     name: server.name,
     address: server.address,
     weight: server.weight,
-    state: stateOf(server).name,
+    state: stateName(server),
+    stateSince: jsonTime(server.stateSince),
+    stateReason: server.stateReason,
     available: server.available,
     health: serverHealthToJSON(server.health).replace("SERVER_HEALTH_", "").toLowerCase(),
     healthSince: jsonTime(server.healthSince),

@@ -84,6 +84,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
     limits: { maxFiles: limits.maxInFlightFiles, maxBytes: limits.maxInFlightBytes },
     balancing: config.balancing,
     probe: config.probe,
+    ejection: config.ejection,
     clock,
     observer,
   });

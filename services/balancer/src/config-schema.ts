@@ -104,8 +104,40 @@ export const configSchema = z.strictObject({
     .prefault({}),
   probe: z
     .strictObject({
-      intervalMs: milliseconds().default(1_000).describe("How often each server's health and load are asked."),
-      timeoutMs: milliseconds().default(1_000).describe("How long it may take to answer."),
+      intervalMs: milliseconds()
+        .default(1_000)
+        .describe("How often each server is asked how it is; four times as often while it is not healthy."),
+      timeoutMs: milliseconds().default(750).describe("How long it may take to answer."),
+      fall: whole(1, 100)
+        .default(2)
+        .describe(
+          "Answers in a row that do not come in time until a server is unhealthy. A lost connection counts at once.",
+        ),
+      rise: whole(1, 100).default(2).describe("Good answers in a row until it is healthy again."),
+    })
+    .prefault({}),
+  ejection: z
+    .strictObject({
+      consecutiveFailures: whole(0, 10_000)
+        .default(5)
+        .describe("Failed attempts in a row for which a server that answers is left alone for a while; 0 for never."),
+      errorPercent: whole(0, 100)
+        .default(50)
+        .describe("Share of failed attempts within the window for which it is; 0 for never."),
+      errorMinFiles: whole(1, 1_000_000)
+        .default(20)
+        .describe("Attempts within the window below which the share says nothing."),
+      falls: whole(0, 1_000)
+        .default(3)
+        .describe("Times within the window that it became unhealthy, for which it is; 0 for never."),
+      windowMs: milliseconds().default(30_000).describe("The window."),
+      baseMs: milliseconds()
+        .default(5_000)
+        .describe("How long it is left alone; twice as long each time, and less again with each window without."),
+      maxMs: milliseconds().default(300_000).describe("How long at most."),
+      maxPoolPercent: whole(0, 100)
+        .default(50)
+        .describe("How much of the pool may be out at once, unhealthy or left alone; beyond it nobody is left alone."),
     })
     .prefault({}),
   limits: z

@@ -7,6 +7,7 @@ import type { Backend } from "./domain/backend.js";
 import type { ClaimVerdict } from "./domain/claim.js";
 import type { Rejection } from "./domain/errors.js";
 import type { Occurrence } from "./domain/occurrence.js";
+import type { ServerState } from "./domain/server-state.js";
 import type { AttemptOutcome, AttemptRecord, Receipt, UploadDescription, UploadState } from "./domain/upload.js";
 
 /** Unix time in milliseconds, and chance: handed in, so that decisions can be tested. */
@@ -297,8 +298,8 @@ export interface ServerDirectory {
 /** One server, with what was counted of it since the start. */
 export interface ServerView {
   readonly backend: Readonly<Backend>;
-  readonly available: boolean;
   readonly full: boolean;
+  readonly state: ServerState;
   /** Its last answer to `Load`. */
   readonly load: LoadResponse | undefined;
   readonly storedFiles: number;

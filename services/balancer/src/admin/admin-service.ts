@@ -5,10 +5,12 @@ import {
   type ListServersResponse,
   type Server,
   ServerHealth,
+  ServerState as StateCode,
 } from "@bilancia/proto/gen/admin";
 import { toTimestamp } from "@bilancia/proto/time";
 import type { handleUnaryCall } from "@grpc/grpc-js";
 import type { Health } from "../domain/health.js";
+import type { ServerState } from "../domain/server-state.js";
 import type { DeadLetters, LedgerIdentity, Observer, ServerDirectory, ServerView, UploadDirectory } from "../ports.js";
 import { DeadLetterService } from "./dead-letter-service.js";
 
@@ -66,7 +68,7 @@ export class AdminService {
       rejectedFiles: BigInt(counts.rejectedFiles),
       uploadStreams: uploadStreams(),
       lastRequestNumber: counts.lastRequestNumber,
-      availableServers: pool.filter(({ available }) => available).length,
+      availableServers: pool.filter(({ state }) => state.kind === "available").length,
       servers: pool.length,
       memoryBytes: BigInt(process.memoryUsage.rss()),
     };
@@ -79,17 +81,30 @@ const healthCodes: Record<Health["kind"], ServerHealth> = {
   unhealthy: ServerHealth.SERVER_HEALTH_UNHEALTHY,
 };
 
-function toServer({ backend, available, full, load, storedFiles, storedBytes, failedAttempts }: ServerView): Server {
-  const { name, address, weight, health, overloaded, inFlightFiles, inFlightBytes } = backend;
+const stateCodes: Record<ServerState["kind"], StateCode> = {
+  unknown: StateCode.SERVER_STATE_UNKNOWN,
+  unhealthy: StateCode.SERVER_STATE_UNHEALTHY,
+  draining: StateCode.SERVER_STATE_DRAINING,
+  drained: StateCode.SERVER_STATE_DRAINED,
+  ejected: StateCode.SERVER_STATE_EJECTED,
+  overloaded: StateCode.SERVER_STATE_OVERLOADED,
+  busy: StateCode.SERVER_STATE_BUSY,
+  full: StateCode.SERVER_STATE_FULL,
+  available: StateCode.SERVER_STATE_AVAILABLE,
+};
+
+function toServer(view: ServerView): Server {
+  const { backend, state, full, load, storedFiles, storedBytes, failedAttempts } = view;
+  const { name, address, weight, health, overload, inFlightFiles, inFlightBytes } = backend;
   return {
     name,
     address,
     weight,
-    available,
+    available: state.kind === "available",
     health: healthCodes[health.kind],
     healthSince: toTimestamp(health.sinceMs),
     healthReason: health.reason,
-    overloaded,
+    overloaded: overload !== undefined,
     full,
     inFlightFiles,
     inFlightBytes: BigInt(inFlightBytes),
@@ -97,5 +112,8 @@ function toServer({ backend, available, full, load, storedFiles, storedBytes, fa
     storedBytes: BigInt(storedBytes),
     failedAttempts: BigInt(failedAttempts),
     load,
+    state: stateCodes[state.kind],
+    stateSince: state.sinceMs === undefined ? undefined : toTimestamp(state.sinceMs),
+    stateReason: state.reason,
   };
 }

@@ -5,7 +5,7 @@ import type { Clock, Delivery, LedgerIdentity, Observer, Outbox } from "../ports
 import { type AttemptResult, attemptDelivery } from "./attempt.js";
 import { ExtraCopies } from "./extra-copies.js";
 import type { PooledServer } from "./pooled-server.js";
-import { refusalFailure } from "./refusals.js";
+import { isServersFault, refusalFailure } from "./refusals.js";
 import type { ServerPool } from "./server-pool.js";
 import { toTextStats } from "./text-stats.js";
 
@@ -146,6 +146,7 @@ export class Dispatcher {
   }
 
   #settle(delivery: Delivery, server: PooledServer, attempt: number, { outcome, finishSent }: AttemptResult): void {
+    const { pool } = this.#parts;
     const { name } = server.backend;
     switch (outcome.kind) {
       case "void":
@@ -156,11 +157,12 @@ export class Dispatcher {
         const sizeBytes = Number(saved.sizeBytes);
         const expected = delivery.description.sha256;
         if (expected && !sameBytes(expected, saved.sha256)) {
+          pool.failed(server);
           const message = `${name} reports another SHA-256 than the client for what it has stored`;
           this.#failed(delivery, server, { kind: "refused", message });
           return;
         }
-        this.#parts.pool.stored(server, delivery.description.sizeBytes, sizeBytes);
+        pool.stored(server, delivery.description.sizeBytes, sizeBytes);
         const { storedName, sha256, textStats } = saved;
         if (delivery.stored({ storedName, sizeBytes, sha256, textStats: toTextStats(textStats) })) return;
         const { requestNumber, description } = delivery;
@@ -169,10 +171,11 @@ export class Dispatcher {
         return;
       }
       case "busy":
-        this.#parts.pool.pause(server, outcome.retryAfterMs);
+        pool.pause(server, outcome.retryAfterMs);
         this.#failed(delivery, server, { kind: "busy" });
         return;
       case "lost":
+        pool.failed(server);
         if (finishSent)
           this.#extraCopies.suspect({
             server: name,
@@ -183,8 +186,9 @@ export class Dispatcher {
         this.#failed(delivery, server, { kind: "lost", message: outcome.message });
         return;
       case "refused": {
+        if (isServersFault(outcome.reason)) pool.failed(server);
         const refused = new Set([...this.#refusedBy(delivery), name]);
-        const everyServer = this.#parts.pool.names.every((other) => refused.has(other));
+        const everyServer = pool.names.every((other) => refused.has(other));
         this.#failed(delivery, server, refusalFailure(outcome.reason, outcome.message, everyServer));
       }
     }

@@ -1,9 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type LoadResponse, OverloadCause } from "@bilancia/proto/gen/storage";
 import { type Backend, isReachable, newBackend } from "../domain/backend.js";
-import { type HealthSign, nextHealth } from "../domain/health.js";
+import { Conduct, type EjectionPolicy } from "../domain/conduct.js";
+import { type HealthSign, nextHealth, probePauseMs } from "../domain/health.js";
 import type { Clock, Observer } from "../ports.js";
-import { type ProbeTiming, ServerProbe } from "./server-probe.js";
+import { type ProbeSettings, ServerProbe } from "./server-probe.js";
+import { ServerWatch } from "./server-watch.js";
 import { StorageLink } from "./storage-link.js";
 
 /** For how long a server that says that it has started is looked for, and how often, in milliseconds. */
@@ -25,39 +27,58 @@ export interface PooledServerEvents {
   changed(server: PooledServer): void;
   /** It can be talked to again. */
   returned(server: PooledServer): void;
+  /** It was healthy, and is not any more. */
+  fell(server: PooledServer): void;
+}
+
+/** What a server in the pool works with. */
+export interface PooledServerParts {
+  readonly probe: ProbeSettings;
+  readonly ejection: EjectionPolicy;
+  readonly clock: Clock;
+  readonly observer: Observer;
+  readonly events: PooledServerEvents;
 }
 
 /** One storage server: what is believed of it, the link to it, and the probe that asks. Feeds facts into `backend`, decides nothing. */
 export class PooledServer {
   readonly backend: Backend;
+  readonly conduct: Conduct;
   readonly link: StorageLink;
   load: LoadResponse | undefined;
   storedFiles = 0;
   storedBytes = 0;
   failedAttempts = 0;
   readonly #probe: ServerProbe;
-  readonly #clock: Clock;
-  readonly #observer: Observer;
-  readonly #events: PooledServerEvents;
+  readonly #watch: ServerWatch;
+  readonly #parts: PooledServerParts;
 
-  constructor(config: ServerConfig, timing: ProbeTiming, clock: Clock, observer: Observer, events: PooledServerEvents) {
-    this.#clock = clock;
-    this.#observer = observer;
-    this.#events = events;
+  constructor(config: ServerConfig, parts: PooledServerParts) {
+    this.#parts = parts;
+    const { probe, ejection, clock } = parts;
     this.backend = newBackend(config, clock.nowMs());
+    this.conduct = new Conduct(ejection);
     this.link = new StorageLink(config.address, {
       overloaded: (bit) => this.#overloaded(bit, []),
       broken: (message, unreachable) => {
-        if (unreachable) this.#sign({ kind: "failing", reason: `connection lost: ${message}` });
+        if (unreachable) this.#sign({ kind: "gone", reason: `connection lost: ${message}` });
         this.#probe.now();
       },
     });
-    this.#probe = new ServerProbe(this.link, timing, ({ sign, load }) => {
-      if (load) {
-        this.load = load;
-        this.#overloaded(load.overloaded, load.causes.map(causeName));
-      }
-      this.#sign(sign);
+    this.#watch = new ServerWatch(this.link, {
+      load: (load) => this.#loaded(load),
+      suspicious: () => this.#probe.now(),
+    });
+    this.#probe = new ServerProbe({
+      link: this.link,
+      timeoutMs: probe.timeoutMs,
+      knownToServe: () => this.#watch.serving,
+      report: ({ sign, load }) => {
+        if (load) this.#loaded(load);
+        this.#sign(sign);
+        if (isReachable(this.backend)) this.#watch.open();
+        return probePauseMs(this.backend.health, probe.intervalMs);
+      },
     });
   }
 
@@ -75,33 +96,46 @@ export class PooledServer {
       await delay(announcedPauseMs);
     }
     // Also where nobody had noticed that it was away.
-    if (isReachable(this.backend)) this.#events.returned(this);
+    if (isReachable(this.backend)) this.#parts.events.returned(this);
   }
 
   stop(): void {
     this.#probe.stop();
+    this.#watch.close();
     this.link.close();
   }
 
   #sign(sign: HealthSign): void {
+    const { probe, clock, observer, events } = this.#parts;
     const before = this.backend.health;
-    const after = nextHealth(before, sign, this.#clock.nowMs());
-    if (after === before) return;
+    const after = nextHealth(before, sign, clock.nowMs(), probe);
     this.backend.health = after;
     if (after.kind === before.kind) return;
     const { name: server } = this.backend;
-    this.#observer.note({ kind: "server-health", server, from: before.kind, to: after.kind, reason: after.reason });
-    // Answers will not come over a connection that hangs; the files are better tried elsewhere.
-    if (after.kind === "unhealthy") this.link.reset();
-    else this.#events.returned(this);
-    this.#events.changed(this);
+    observer.note({ kind: "server-health", server, from: before.kind, to: after.kind, reason: after.reason });
+    if (after.kind === "healthy") events.returned(this);
+    else {
+      this.#watch.close();
+      // Answers will not come over a connection that hangs; the files are better tried elsewhere. A server that says that it stops may still answer.
+      if (sign.kind !== "refusing") this.link.reset();
+      if (before.kind === "healthy") events.fell(this);
+    }
+    events.changed(this);
   }
 
-  #overloaded(overloaded: boolean, causes: readonly string[]): void {
-    if (overloaded === this.backend.overloaded) return;
-    this.backend.overloaded = overloaded;
-    this.#observer.note({ kind: "server-overload", server: this.backend.name, overloaded, causes });
-    this.#events.changed(this);
+  #loaded(load: LoadResponse): void {
+    this.load = load;
+    this.#overloaded(load.overloaded, load.causes);
+  }
+
+  #overloaded(overloaded: boolean, causes: readonly OverloadCause[]): void {
+    if (overloaded === (this.backend.overload !== undefined)) return;
+    const { clock, observer, events } = this.#parts;
+    const words = causes.map(causeName);
+    const reason = words.length > 0 ? words.join(", ").toLowerCase().replaceAll("_", " ") : "says so";
+    this.backend.overload = overloaded ? { sinceMs: clock.nowMs(), reason } : undefined;
+    observer.note({ kind: "server-overload", server: this.backend.name, overloaded, causes: words });
+    events.changed(this);
   }
 }
 

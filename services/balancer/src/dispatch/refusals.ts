@@ -24,3 +24,16 @@ export function refusalFailure(reason: RefuseReason, message: string, everyServe
   }
   return { kind: "refused", message };
 }
+
+/** Whether a refusal speaks against the server, rather than for another one: it could not do what it should. */
+export function isServersFault(reason: RefuseReason): boolean {
+  switch (reason) {
+    case RefuseReason.REFUSE_REASON_UNSPECIFIED:
+    case RefuseReason.REFUSE_REASON_CHECKSUM_MISMATCH:
+    case RefuseReason.REFUSE_REASON_NO_SPACE:
+    case RefuseReason.REFUSE_REASON_INTERNAL:
+      return true;
+    default:
+      return false;
+  }
+}

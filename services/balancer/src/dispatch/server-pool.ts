@@ -2,19 +2,22 @@ import {
   type InFlightLimits,
   inFlightCharge,
   isAvailable,
+  isEjected,
   isFull,
   isReachable,
   loadOf,
   streamedFileBytes,
 } from "../domain/backend.js";
 import { byteWeighted } from "../domain/byte-weighted.js";
+import { type EjectionPolicy, mayEject } from "../domain/conduct.js";
 import { LeastLoad } from "../domain/least-load.js";
 import type { Policy, PolicyName } from "../domain/policy.js";
+import { serverState } from "../domain/server-state.js";
 import { isRamping, rampedWeight } from "../domain/slow-start.js";
 import { SmoothWeightedRoundRobin } from "../domain/smooth-wrr.js";
 import type { Clock, Observer, ServerDirectory, ServerView } from "../ports.js";
-import { PooledServer, type ServerConfig } from "./pooled-server.js";
-import type { ProbeTiming } from "./server-probe.js";
+import { PooledServer, type PooledServerParts, type ServerConfig } from "./pooled-server.js";
+import type { ProbeSettings } from "./server-probe.js";
 
 /** How servers are chosen. */
 export interface BalancingSettings {
@@ -28,7 +31,8 @@ export interface ServerPoolParts {
   readonly servers: readonly ServerConfig[];
   readonly limits: InFlightLimits;
   readonly balancing: BalancingSettings;
-  readonly probe: ProbeTiming;
+  readonly probe: ProbeSettings;
+  readonly ejection: EjectionPolicy;
   readonly clock: Clock;
   readonly observer: Observer;
 }
@@ -48,28 +52,35 @@ export class ServerPool implements ServerDirectory {
   /** Those in the choice. */
   readonly #offered = new Set<string>();
   readonly #limits: InFlightLimits;
+  readonly #ejection: EjectionPolicy;
   readonly #clock: Clock;
+  readonly #observer: Observer;
   readonly #slowStartMs: number;
   readonly #timers = new Set<NodeJS.Timeout>();
   #started = false;
   #onChange: () => void = () => {};
   #onReturn: (server: PooledServer) => void = () => {};
 
-  constructor({ servers, limits, balancing, probe, clock, observer }: ServerPoolParts) {
+  constructor({ servers, limits, balancing, probe, ejection, clock, observer }: ServerPoolParts) {
     this.#limits = limits;
     this.#clock = clock;
     this.#slowStartMs = balancing.slowStartMs;
     this.#policy = this.#createPolicy(balancing.policy);
+    this.#ejection = ejection;
+    this.#observer = observer;
     const events = {
+      fell: (server: PooledServer) => {
+        const reason = server.conduct.fell(this.#clock.nowMs());
+        if (reason !== undefined) this.#eject(server, reason);
+      },
       changed: (server: PooledServer) => this.#changed(server),
       returned: (server: PooledServer) => {
         this.#ramp(server);
         this.#onReturn(server);
       },
     };
-    this.#servers = new Map(
-      servers.map((config) => [config.name, new PooledServer(config, probe, clock, observer, events)]),
-    );
+    const parts: PooledServerParts = { probe, ejection, clock, observer, events };
+    this.#servers = new Map(servers.map((config) => [config.name, new PooledServer(config, parts)]));
   }
 
   /** Begins to probe; resolves once each server has answered or not answered in time, so that the first files find all that are there. */
@@ -131,7 +142,16 @@ export class ServerPool implements ServerDirectory {
   stored(server: PooledServer, expectedBytes: number | undefined, sizeBytes: number): void {
     server.storedFiles += 1;
     server.storedBytes += sizeBytes;
+    server.conduct.succeeded(this.#clock.nowMs());
     this.#policy.correct(server.backend.name, expectedBytes ?? streamedFileBytes, sizeBytes);
+  }
+
+  /** An attempt on a server was refused or lost, and not for the file's own fault. */
+  failed(server: PooledServer): void {
+    // What was on its way to a server that has gone says nothing that its health does not say.
+    if (!isReachable(server.backend)) return;
+    const reason = server.conduct.failed(this.#clock.nowMs());
+    if (reason !== undefined) this.#eject(server, reason);
   }
 
   /** A certain server, if it can be talked to and is not full; for files that it may hold already. */
@@ -166,13 +186,35 @@ export class ServerPool implements ServerDirectory {
     const nowMs = this.#clock.nowMs();
     return [...this.#servers.values()].map((server) => ({
       backend: server.backend,
-      available: isAvailable(server.backend, this.#limits, nowMs),
       full: isFull(server.backend, this.#limits),
+      state: serverState(server.backend, this.#limits, nowMs),
       load: server.load,
       storedFiles: server.storedFiles,
       storedBytes: server.storedBytes,
       failedAttempts: server.failedAttempts,
     }));
+  }
+
+  /** Leaves a server alone for a while, unless too many are out already. */
+  #eject(server: PooledServer, reason: string): void {
+    const nowMs = this.#clock.nowMs();
+    const isOut = ({ backend }: PooledServer) => !isReachable(backend) || isEjected(backend, nowMs);
+    const outCount = [...this.#servers.values()].filter((other) => other !== server && isOut(other)).length;
+    if (isEjected(server.backend, nowMs) || !mayEject(outCount, this.#servers.size, this.#ejection)) return;
+    const ejection = server.conduct.eject(nowMs, reason);
+    server.backend.ejection = ejection;
+    this.#observer.note({
+      kind: "server-ejected",
+      server: server.backend.name,
+      forMs: ejection.untilMs - nowMs,
+      reason,
+    });
+    this.#weigh(server);
+    this.#later(ejection.untilMs - nowMs + 1, () => {
+      server.backend.ejection = undefined;
+      this.#ramp(server);
+      this.#changed(server);
+    });
   }
 
   #changed(server: PooledServer): void {

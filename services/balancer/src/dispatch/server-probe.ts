@@ -1,12 +1,15 @@
 import type { LoadResponse } from "@bilancia/proto/gen/storage";
+import type { HealthCheckResponse } from "@bilancia/proto/health";
 import { callUnary } from "@bilancia/proto/unary";
 import { type ServiceError, status } from "@grpc/grpc-js";
-import type { HealthSign } from "../domain/health.js";
+import type { HealthSign, HealthThresholds } from "../domain/health.js";
 import type { StorageLink } from "./storage-link.js";
 
-/** How often a server is asked, and how long it may take to answer, in milliseconds. */
-export interface ProbeTiming {
+/** How a server is asked. */
+export interface ProbeSettings extends HealthThresholds {
+  /** How often while it is healthy, in milliseconds; four times as often while it is not. */
   readonly intervalMs: number;
+  /** How long it may take to answer, in milliseconds. */
   readonly timeoutMs: number;
 }
 
@@ -16,11 +19,19 @@ export interface ProbeResult {
   readonly load: LoadResponse | undefined;
 }
 
+/** What a probe needs of its surroundings. */
+export interface ServerProbeParts {
+  readonly link: StorageLink;
+  readonly timeoutMs: number;
+  /** Whether the server has said by itself that it serves: then it is asked for its load only, as a sign of life. */
+  readonly knownToServe: () => boolean;
+  /** Takes a result; says how long after the beginning of this probe the next one follows, in milliseconds. */
+  readonly report: (result: ProbeResult) => number;
+}
+
 /** Asks one server for its health and its load, again and again. grpc-js has no health checking on the client's side. */
 export class ServerProbe {
-  readonly #link: StorageLink;
-  readonly #timing: ProbeTiming;
-  readonly #report: (result: ProbeResult) => void;
+  readonly #parts: ServerProbeParts;
   #timer: NodeJS.Timeout | undefined;
   #running = false;
   #again = false;
@@ -28,13 +39,11 @@ export class ServerProbe {
   /** Who waits for the result of a probe that has not begun yet. */
   #waiting: (() => void)[] = [];
 
-  constructor(link: StorageLink, timing: ProbeTiming, report: (result: ProbeResult) => void) {
-    this.#link = link;
-    this.#timing = timing;
-    this.#report = report;
+  constructor(parts: ServerProbeParts) {
+    this.#parts = parts;
   }
 
-  /** Probes now, and from then on in every interval. Resolves after the first result. */
+  /** Probes now, and from then on again and again. Resolves after the first result. */
   start(): Promise<void> {
     return this.fresh();
   }
@@ -66,39 +75,43 @@ export class ServerProbe {
       this.#finished(result, performance.now() - startedMs);
       for (const resolve of waiting) resolve();
     };
-    this.#probe().then(finished, (error: unknown) => finished({ sign: failing("probe", error), load: undefined }));
+    this.#probe().then(finished, (error: unknown) => finished({ sign: failed("probe", error), load: undefined }));
   }
 
   #finished(result: ProbeResult, tookMs: number): void {
     this.#running = false;
     if (this.#stopped) return;
-    const waitMs = this.#again ? 0 : Math.max(0, this.#timing.intervalMs - tookMs);
+    const pauseMs = this.#parts.report(result);
+    if (this.#stopped) return;
+    const waitMs = this.#again ? 0 : Math.max(0, pauseMs - tookMs);
     this.#again = false;
     this.#timer = setTimeout(() => this.now(), waitMs);
-    this.#report(result);
   }
 
   async #probe(): Promise<ProbeResult> {
-    const { health, storage } = this.#link;
-    const { timeoutMs } = this.#timing;
+    const { link, timeoutMs, knownToServe } = this.#parts;
+    const { health, storage } = link;
     const [checked, loaded] = await Promise.allSettled([
-      callUnary(health.check.bind(health), { service: "" }, timeoutMs),
+      knownToServe() ? serving : callUnary(health.check.bind(health), { service: "" }, timeoutMs),
       callUnary<object, LoadResponse>(storage.load.bind(storage), {}, timeoutMs),
     ]);
     const load = loaded.status === "fulfilled" ? loaded.value : undefined;
-    if (checked.status === "rejected") return { sign: failing("health check", checked.reason), load };
+    if (checked.status === "rejected") return { sign: failed("health check", checked.reason), load };
     if (checked.value.status !== "SERVING") {
-      return { sign: { kind: "failing", reason: `health check says ${checked.value.status}` }, load };
+      return { sign: { kind: "refusing", reason: `health check says ${checked.value.status}` }, load };
     }
     if (loaded.status === "rejected" && (loaded.reason as ServiceError).code !== status.UNIMPLEMENTED) {
-      return { sign: failing("load report", loaded.reason), load };
+      return { sign: failed("load report", loaded.reason), load };
     }
     return { sign: { kind: "serving" }, load };
   }
 }
 
-function failing(what: string, reason: unknown): HealthSign {
-  const { code, details } = reason as ServiceError;
-  if (code === status.DEADLINE_EXCEEDED) return { kind: "failing", reason: `${what}: no answer in time` };
-  return { kind: "failing", reason: `${what}: ${status[code] ?? "failed"}${details ? `, ${details}` : ""}` };
+const serving: HealthCheckResponse = { status: "SERVING" };
+
+function failed(what: string, error: unknown): HealthSign {
+  const { code, details } = error as ServiceError;
+  if (code === status.DEADLINE_EXCEEDED) return { kind: "silent", reason: `${what}: no answer in time` };
+  const reason = `${what}: ${status[code] ?? "failed"}${details ? `, ${details}` : ""}`;
+  return { kind: code === status.UNAVAILABLE ? "gone" : "silent", reason };
 }

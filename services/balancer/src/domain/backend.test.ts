@@ -4,7 +4,7 @@ import { type Backend, inFlightCharge, isAvailable, isFull, isReachable, newBack
 const limits = { maxFiles: 3, maxBytes: 1_000 };
 const backend = (changes: Partial<Backend> = {}): Backend => ({
   ...newBackend({ name: "storage-1", address: "127.0.0.1:50061", weight: 5 }, 1),
-  health: { kind: "healthy", sinceMs: 1, reason: "answers SERVING" },
+  health: { kind: "healthy", sinceMs: 1, reason: "answers SERVING", doubts: 0 },
   ...changes,
 });
 
@@ -18,9 +18,11 @@ describe("backend", () => {
 
   for (const [what, changes, available] of [
     ["idle", {}, true],
-    ["unhealthy", { health: { kind: "unhealthy", sinceMs: 1, reason: "gone" } }, false],
-    ["overloaded", { overloaded: true }, false],
-    ["draining", { draining: true }, false],
+    ["unhealthy", { health: { kind: "unhealthy", sinceMs: 1, reason: "gone", doubts: 0 } }, false],
+    ["overloaded", { overload: { sinceMs: 1, reason: "memory" } }, false],
+    ["draining", { draining: { sinceMs: 1, reason: "an operator" } }, false],
+    ["ejected a little longer", { ejection: { sinceMs: 1, untilMs: 101, reason: "failures" } }, false],
+    ["ejected until now", { ejection: { sinceMs: 1, untilMs: 100, reason: "failures" } }, true],
     ["almost full of files", { inFlightFiles: 2 }, true],
     ["full of files", { inFlightFiles: 3 }, false],
     ["almost full of bytes", { inFlightBytes: 999 }, true],
@@ -34,7 +36,7 @@ describe("backend", () => {
   }
 
   it("can still be reached when overloaded or full", () => {
-    const full = backend({ overloaded: true, inFlightFiles: 9 });
+    const full = backend({ overload: { sinceMs: 1, reason: "memory" }, inFlightFiles: 9 });
     assert.equal(isReachable(full), true);
     assert.equal(isFull(full, limits), true);
   });

@@ -1,3 +1,4 @@
+import type { Ejection } from "./conduct.js";
 import { type Health, unknownHealth } from "./health.js";
 
 /** How much may be on its way to one server at a time. */
@@ -11,15 +12,24 @@ export interface InFlightLimits {
 /** What a file larger than one message counts for in `InFlightLimits.maxBytes`: about what a stream buffers. */
 export const streamedFileBytes = 1024 * 1024;
 
+/** Something that is so for a while. `sinceMs` is Unix time; `reason` is for people. */
+export interface Spell {
+  readonly sinceMs: number;
+  readonly reason: string;
+}
+
 /** The balancer's view of one storage server. Plain facts; whoever learns one writes it here. */
 export interface Backend {
   readonly name: string;
   readonly address: string;
   readonly weight: number;
   health: Health;
-  /** The overload bit, as it was last heard in an answer to `Load` or to a save. */
-  overloaded: boolean;
-  draining: boolean;
+  /** The overload bit, as it was last heard: since when, and why, for people. */
+  overload: Spell | undefined;
+  /** Nothing new by an operator's wish. */
+  draining: Spell | undefined;
+  /** Left alone although it answers; over when its time is. */
+  ejection: Ejection | undefined;
   inFlightFiles: number;
   inFlightBytes: number;
   /** Nothing new before this Unix time: the server answered `busy`. */
@@ -36,8 +46,9 @@ export function newBackend(server: { name: string; address: string; weight: numb
     address,
     weight,
     health: unknownHealth(nowMs),
-    overloaded: false,
-    draining: false,
+    overload: undefined,
+    draining: undefined,
+    ejection: undefined,
     inFlightFiles: 0,
     inFlightBytes: 0,
     busyUntilMs: 0,
@@ -55,12 +66,18 @@ export function isReachable(backend: Backend): boolean {
   return backend.health.kind === "healthy";
 }
 
-/** Whether the server may be given a new file now: healthy, not overloaded, not full, not draining, not busy. */
+/** Whether the server is left alone for its conduct. */
+export function isEjected({ ejection }: Backend, nowMs: number): boolean {
+  return ejection !== undefined && nowMs < ejection.untilMs;
+}
+
+/** Whether the server may be given a new file now. `serverState` says why not. */
 export function isAvailable(backend: Backend, limits: InFlightLimits, nowMs: number): boolean {
   return (
     isReachable(backend) &&
-    !backend.overloaded &&
     !backend.draining &&
+    !isEjected(backend, nowMs) &&
+    !backend.overload &&
     nowMs >= backend.busyUntilMs &&
     !isFull(backend, limits)
   );

@@ -71,6 +71,8 @@ export type Occurrence =
   | { readonly kind: "server-claimed"; readonly server: string; readonly asked: number; readonly claimed: number }
   /** Claimed uploads that their server has not taken may go to any other now. `server`: absent where the time was over, whosever they were. */
   | { readonly kind: "claims-ended"; readonly server: string | undefined; readonly files: number }
+  /** A server that answers its probes is left alone for a while. */
+  | { readonly kind: "server-ejected"; readonly server: string; readonly forMs: number; readonly reason: string }
   | {
       readonly kind: "extra-copy";
       readonly requestNumber: bigint;

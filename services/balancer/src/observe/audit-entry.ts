@@ -72,6 +72,7 @@ export function toAuditFacts(occurrence: Occurrence, timeMs: number): AuditFacts
     case "server-announced":
     case "server-claimed":
     case "claims-ended":
+    case "server-ejected":
     case "fault":
       return undefined;
   }

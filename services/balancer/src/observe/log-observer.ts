@@ -95,6 +95,11 @@ export class LogObserver implements Observer {
         log.info({ server, files }, "claims ended");
         break;
       }
+      case "server-ejected": {
+        const { server, forMs, reason } = occurrence;
+        log.warn({ server, forMs, reason }, "server ejected");
+        break;
+      }
       case "extra-copy": {
         const { requestNumber, server, result } = occurrence;
         log.info({ requestNumber: String(requestNumber), server, result }, "extra copy settled");

@@ -77,6 +77,98 @@ export function serverHealthToJSON(object: ServerHealth): string {
   }
 }
 
+/** What a server is for new files. */
+export enum ServerState {
+  /** SERVER_STATE_UNSPECIFIED - Not said. */
+  SERVER_STATE_UNSPECIFIED = 0,
+  /** SERVER_STATE_AVAILABLE - It gets new files. */
+  SERVER_STATE_AVAILABLE = 1,
+  /** SERVER_STATE_UNKNOWN - Not probed yet. */
+  SERVER_STATE_UNKNOWN = 2,
+  /** SERVER_STATE_UNHEALTHY - See `health`. */
+  SERVER_STATE_UNHEALTHY = 3,
+  /** SERVER_STATE_EJECTED - It answers, but too much failed on it, or it became unhealthy too often: it is left alone for a while. */
+  SERVER_STATE_EJECTED = 4,
+  /** SERVER_STATE_OVERLOADED - It says that it is overloaded. */
+  SERVER_STATE_OVERLOADED = 5,
+  /** SERVER_STATE_BUSY - It asked to be left alone for a moment. */
+  SERVER_STATE_BUSY = 6,
+  /** SERVER_STATE_FULL - As many files or bytes are on their way to it as are allowed. */
+  SERVER_STATE_FULL = 7,
+  /** SERVER_STATE_DRAINING - An operator wants it to get nothing new; files are still on their way to it. */
+  SERVER_STATE_DRAINING = 8,
+  /** SERVER_STATE_DRAINED - The same, and nothing is on its way to it any more. */
+  SERVER_STATE_DRAINED = 9,
+  UNRECOGNIZED = -1,
+}
+
+export function serverStateFromJSON(object: any): ServerState {
+  switch (object) {
+    case 0:
+    case "SERVER_STATE_UNSPECIFIED":
+      return ServerState.SERVER_STATE_UNSPECIFIED;
+    case 1:
+    case "SERVER_STATE_AVAILABLE":
+      return ServerState.SERVER_STATE_AVAILABLE;
+    case 2:
+    case "SERVER_STATE_UNKNOWN":
+      return ServerState.SERVER_STATE_UNKNOWN;
+    case 3:
+    case "SERVER_STATE_UNHEALTHY":
+      return ServerState.SERVER_STATE_UNHEALTHY;
+    case 4:
+    case "SERVER_STATE_EJECTED":
+      return ServerState.SERVER_STATE_EJECTED;
+    case 5:
+    case "SERVER_STATE_OVERLOADED":
+      return ServerState.SERVER_STATE_OVERLOADED;
+    case 6:
+    case "SERVER_STATE_BUSY":
+      return ServerState.SERVER_STATE_BUSY;
+    case 7:
+    case "SERVER_STATE_FULL":
+      return ServerState.SERVER_STATE_FULL;
+    case 8:
+    case "SERVER_STATE_DRAINING":
+      return ServerState.SERVER_STATE_DRAINING;
+    case 9:
+    case "SERVER_STATE_DRAINED":
+      return ServerState.SERVER_STATE_DRAINED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ServerState.UNRECOGNIZED;
+  }
+}
+
+export function serverStateToJSON(object: ServerState): string {
+  switch (object) {
+    case ServerState.SERVER_STATE_UNSPECIFIED:
+      return "SERVER_STATE_UNSPECIFIED";
+    case ServerState.SERVER_STATE_AVAILABLE:
+      return "SERVER_STATE_AVAILABLE";
+    case ServerState.SERVER_STATE_UNKNOWN:
+      return "SERVER_STATE_UNKNOWN";
+    case ServerState.SERVER_STATE_UNHEALTHY:
+      return "SERVER_STATE_UNHEALTHY";
+    case ServerState.SERVER_STATE_EJECTED:
+      return "SERVER_STATE_EJECTED";
+    case ServerState.SERVER_STATE_OVERLOADED:
+      return "SERVER_STATE_OVERLOADED";
+    case ServerState.SERVER_STATE_BUSY:
+      return "SERVER_STATE_BUSY";
+    case ServerState.SERVER_STATE_FULL:
+      return "SERVER_STATE_FULL";
+    case ServerState.SERVER_STATE_DRAINING:
+      return "SERVER_STATE_DRAINING";
+    case ServerState.SERVER_STATE_DRAINED:
+      return "SERVER_STATE_DRAINED";
+    case ServerState.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** Asks for the servers. */
 export interface ListServersRequest {
 }
@@ -95,7 +187,7 @@ export interface Server {
   address: string;
   /** Its weight, 1-256: its share of the files is weight / sum of the weights of the available servers. */
   weight: number;
-  /** Whether it gets new files now: healthy, not overloaded, not full, not draining. */
+  /** Whether it gets new files now; `state` says why not. */
   available: boolean;
   /** Its health. */
   health: ServerHealth;
@@ -120,7 +212,17 @@ export interface Server {
   /** Attempts on it since the balancer started that were `refused` or `lost`. */
   failedAttempts: bigint;
   /** What it last answered to `Storage/Load`; absent before the first answer. */
-  load: LoadResponse | undefined;
+  load:
+    | LoadResponse
+    | undefined;
+  /** What it is for new files; of several states the one that is hardest to overcome. */
+  state: ServerState;
+  /** Since when it is so, by the balancer's clock; absent for `BUSY` and `FULL`, which come and go with every file. */
+  stateSince:
+    | Timestamp
+    | undefined;
+  /** Why it is so, for people. */
+  stateReason: string;
 }
 
 /** Asks for the state. */
@@ -409,6 +511,9 @@ function createBaseServer(): Server {
     storedBytes: 0n,
     failedAttempts: 0n,
     load: undefined,
+    state: 0,
+    stateSince: undefined,
+    stateReason: "",
   };
 }
 
@@ -470,6 +575,15 @@ export const Server: MessageFns<Server> = {
     }
     if (message.load !== undefined) {
       LoadResponse.encode(message.load, writer.uint32(122).fork()).join();
+    }
+    if (message.state !== 0) {
+      writer.uint32(128).int32(message.state);
+    }
+    if (message.stateSince !== undefined) {
+      Timestamp.encode(message.stateSince, writer.uint32(138).fork()).join();
+    }
+    if (message.stateReason !== "") {
+      writer.uint32(146).string(message.stateReason);
     }
     return writer;
   },
@@ -607,6 +721,30 @@ export const Server: MessageFns<Server> = {
             message.load = LoadResponse.decode(reader, reader.uint32());
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.stateSince = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.stateReason = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -664,6 +802,17 @@ export const Server: MessageFns<Server> = {
         ? BigInt(object.failed_attempts)
         : 0n,
       load: isSet(object.load) ? LoadResponse.fromJSON(object.load) : undefined,
+      state: isSet(object.state) ? serverStateFromJSON(object.state) : 0,
+      stateSince: isSet(object.stateSince)
+        ? fromJsonTimestamp(object.stateSince)
+        : isSet(object.state_since)
+        ? fromJsonTimestamp(object.state_since)
+        : undefined,
+      stateReason: isSet(object.stateReason)
+        ? globalThis.String(object.stateReason)
+        : isSet(object.state_reason)
+        ? globalThis.String(object.state_reason)
+        : "",
     };
   },
 
@@ -714,6 +863,15 @@ export const Server: MessageFns<Server> = {
     if (message.load !== undefined) {
       obj.load = LoadResponse.toJSON(message.load);
     }
+    if (message.state !== 0) {
+      obj.state = serverStateToJSON(message.state);
+    }
+    if (message.stateSince !== undefined) {
+      obj.stateSince = fromTimestamp(message.stateSince).toISOString();
+    }
+    if (message.stateReason !== "") {
+      obj.stateReason = message.stateReason;
+    }
     return obj;
   },
 
@@ -749,6 +907,11 @@ export const Server: MessageFns<Server> = {
     message.load = (object.load !== undefined && object.load !== null)
       ? LoadResponse.fromPartial(object.load)
       : undefined;
+    message.state = object.state ?? 0;
+    message.stateSince = (object.stateSince !== undefined && object.stateSince !== null)
+      ? Timestamp.fromPartial(object.stateSince)
+      : undefined;
+    message.stateReason = object.stateReason ?? "";
     return message;
   },
 };

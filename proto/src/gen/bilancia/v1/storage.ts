@@ -3284,8 +3284,8 @@ export const StorageService = {
     responseDeserialize: (value: Buffer): SaveResponse => SaveResponse.decode(value),
   },
   /**
-   * Reports whether the server is overloaded, with optional figures. The balancer asks every second with a deadline of
-   * one second; the answer must not wait for files in progress. Safe to repeat.
+   * Reports whether the server is overloaded, with optional figures. The balancer asks every second, which is
+   * also how it knows that the server lives, with a deadline of 750 ms; the answer must not wait for files in progress. Safe to repeat.
    */
   load: {
     path: "/bilancia.v1.Storage/Load" as const,
@@ -3350,8 +3350,8 @@ export interface StorageServer extends UntypedServiceImplementation {
    */
   save: handleBidiStreamingCall<SaveRequest, SaveResponse>;
   /**
-   * Reports whether the server is overloaded, with optional figures. The balancer asks every second with a deadline of
-   * one second; the answer must not wait for files in progress. Safe to repeat.
+   * Reports whether the server is overloaded, with optional figures. The balancer asks every second, which is
+   * also how it knows that the server lives, with a deadline of 750 ms; the answer must not wait for files in progress. Safe to repeat.
    */
   load: handleUnaryCall<LoadRequest, LoadResponse>;
   /**
@@ -3386,8 +3386,8 @@ export interface StorageClient extends Client {
   save(options: Partial<CallOptions>): ClientDuplexStream<SaveRequest, SaveResponse>;
   save(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<SaveRequest, SaveResponse>;
   /**
-   * Reports whether the server is overloaded, with optional figures. The balancer asks every second with a deadline of
-   * one second; the answer must not wait for files in progress. Safe to repeat.
+   * Reports whether the server is overloaded, with optional figures. The balancer asks every second, which is
+   * also how it knows that the server lives, with a deadline of 750 ms; the answer must not wait for files in progress. Safe to repeat.
    */
   load(request: LoadRequest, callback: (error: ServiceError | null, response: LoadResponse) => void): ClientUnaryCall;
   load(

@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import type { Occurrence } from "../domain/occurrence.js";
+import { eventually } from "../test-support/eventually.js";
+import { FakeStorage, type FakeStorageOptions } from "../test-support/fake-storage.js";
+import { ServerPool, type ServerPoolParts } from "./server-pool.js";
+
+/** Nobody is asked a second time within a test, unless there is a reason to. */
+const anHour = 3_600_000;
+const nobody: ReadonlySet<string> = new Set();
+
+const settings = {
+  limits: { maxFiles: 100, maxBytes: 1_000_000 },
+  balancing: { policy: "weighted_round_robin", slowStartMs: 0 },
+  probe: { intervalMs: anHour, timeoutMs: 20_000, fall: 2, rise: 1 },
+  ejection: {
+    consecutiveFailures: 3,
+    errorPercent: 0,
+    errorMinFiles: 1,
+    falls: 0,
+    windowMs: anHour,
+    baseMs: anHour,
+    maxMs: anHour,
+    maxPoolPercent: 50,
+  },
+} as const;
+
+/** A pool of fake servers a, b, c, ..., and what it says. */
+class Fixture {
+  readonly storages: FakeStorage[] = [];
+  readonly occurrences: Occurrence[] = [];
+  pool!: ServerPool;
+
+  static async start(
+    weights: readonly number[],
+    changes: Partial<ServerPoolParts> = {},
+    options?: FakeStorageOptions,
+  ): Promise<Fixture> {
+    const fixture = new Fixture();
+    for (const _ of weights) fixture.storages.push(await FakeStorage.start(options));
+    fixture.pool = new ServerPool({
+      servers: fixture.storages.map(({ address }, index) => ({
+        name: nameOf(index),
+        address,
+        weight: weights[index] ?? 1,
+      })),
+      ...settings,
+      clock: { nowMs: Date.now, random: Math.random },
+      observer: { note: (occurrence) => fixture.occurrences.push(occurrence) },
+      ...changes,
+    });
+    await fixture.pool.start();
+    return fixture;
+  }
+
+  stop(): void {
+    this.pool.stop();
+    for (const storage of this.storages) storage.stop();
+  }
+
+  picks(count: number, avoid = nobody): string {
+    return Array.from({ length: count }, () => this.pool.pick(avoid, 1)?.backend.name ?? "-").join(" ");
+  }
+
+  state(name: string): string {
+    const view = this.pool.servers().find(({ backend }) => backend.name === name);
+    return `${view?.state.kind}: ${view?.state.reason}`;
+  }
+
+  /** Waits until a server is in a state. */
+  becomes(name: string, state: RegExp, meanwhile = () => {}): Promise<void> {
+    return eventually(`${name} is ${state}`, () => {
+      meanwhile();
+      return state.test(this.state(name));
+    });
+  }
+
+  server(name: string) {
+    const server = this.pool.get(name);
+    assert.ok(server);
+    return server;
+  }
+}
+
+function nameOf(index: number): string {
+  return index < 26 ? String.fromCharCode(97 + index) : `s${index}`;
+}
+
+describe("the pool of servers", function () {
+  this.timeout(30_000);
+  let fixture: Fixture;
+  afterEach(() => fixture.stop());
+
+  it("picks by weight, leaves out whom it is to avoid, and takes them in again", async () => {
+    fixture = await Fixture.start([5, 1, 1]);
+    assert.equal(fixture.picks(7), "a a b a c a a");
+    assert.equal(fixture.picks(4, new Set(["a", "unknown"])), "b c b c");
+    assert.equal(fixture.picks(2, new Set(["a", "b", "c"])), "- -");
+    assert.equal(fixture.picks(7), "a a b a c a a");
+  });
+
+  it("takes a server that is full out, and back in with the first answer", async () => {
+    fixture = await Fixture.start([2, 1], { limits: { maxFiles: 1, maxBytes: 1_000_000 } });
+    const { pool } = fixture;
+    const free = pool.occupy(fixture.server("a"), 10);
+    assert.equal(fixture.picks(2), "b b");
+    assert.match(fixture.state("a"), /^full: 1 files, 10 bytes/);
+    let changes = 0;
+    pool.onChange(() => changes++);
+    free();
+    assert.equal(changes, 1);
+    assert.equal(fixture.picks(3), "a b a");
+    const all = ["a", "b"].map((name) => pool.occupy(fixture.server(name), 10));
+    assert.equal(pool.anyAvailable, false);
+    for (const freeOne of all) freeOne();
+    assert.equal(pool.anyAvailable, true);
+  });
+
+  it("leaves a busy server alone for as long as it asked", async () => {
+    fixture = await Fixture.start([1, 1]);
+    const back = new Promise<void>((resolve) => fixture.pool.onChange(resolve));
+    fixture.pool.pause(fixture.server("a"), 300);
+    assert.equal(fixture.picks(2), "b b");
+    assert.match(fixture.state("a"), /^busy/);
+    await back;
+    assert.equal(fixture.picks(2).split(" ").sort().join(), "a,b");
+  });
+
+  it("hears at once from servers that tell by themselves, without asking them again", async () => {
+    fixture = await Fixture.start([1, 1]);
+    const [a, b] = fixture.storages as [FakeStorage, FakeStorage];
+    // As soon as the streams are open, what is told over them counts.
+    await fixture.becomes("a", /^overloaded: memory$/, () => {
+      a.overloaded = true;
+    });
+    assert.equal(fixture.picks(2), "b b");
+    a.overloaded = false;
+    await fixture.becomes("a", /^available/);
+    await fixture.becomes("b", /^unhealthy: health check says NOT_SERVING$/, () => {
+      b.serving = false;
+    });
+    assert.equal(fixture.picks(2), "a a");
+    assert.deepEqual(a.asked, { check: 1, load: 1 });
+  });
+
+  it("asks servers that do not tell", async () => {
+    const probe = { ...settings.probe, intervalMs: 40 };
+    fixture = await Fixture.start([1], { probe }, { watchHealth: false, watchLoad: false });
+    const [a] = fixture.storages as [FakeStorage];
+    a.overloaded = true;
+    await fixture.becomes("a", /^overloaded: memory$/);
+    a.overloaded = false;
+    a.serving = false;
+    await fixture.becomes("a", /^unhealthy: health check says NOT_SERVING$/);
+    a.serving = true;
+    await fixture.becomes("a", /^available/);
+    assert.ok(a.asked.check > 3);
+  });
+
+  it("finds servers that do not answer any more, although their connection holds", async () => {
+    const probe = { ...settings.probe, intervalMs: 50, timeoutMs: 100 };
+    fixture = await Fixture.start([1, 1], { probe });
+    const [a] = fixture.storages as [FakeStorage];
+    a.frozen = true;
+    await fixture.becomes("a", /^unhealthy: load report: no answer in time$/);
+    assert.equal(fixture.picks(2), "b b");
+    a.frozen = false;
+    await fixture.becomes("a", /^available/);
+  });
+
+  it("ejects a server on which attempts fail one after another, but never so many that half of them are out", async () => {
+    fixture = await Fixture.start([1, 1, 1]);
+    for (const name of ["a", "b"])
+      for (let failure = 0; failure < 3; failure++) fixture.pool.failed(fixture.server(name));
+    assert.match(fixture.state("a"), /^ejected: 3 attempts failed in a row; for another [0-9]+ ms$/);
+    assert.match(fixture.state("b"), /^available/);
+    assert.equal(fixture.picks(2), "b c");
+    const ejected = fixture.occurrences.filter(({ kind }) => kind === "server-ejected");
+    assert.deepEqual(ejected, [
+      { kind: "server-ejected", server: "a", forMs: anHour, reason: "3 attempts failed in a row" },
+    ]);
+  });
+
+  it("takes an ejected server back when its time is over", async () => {
+    fixture = await Fixture.start([1, 1], { ejection: { ...settings.ejection, baseMs: 300 } });
+    const back = new Promise<void>((resolve) => fixture.pool.onChange(resolve));
+    for (let failure = 0; failure < 3; failure++) fixture.pool.failed(fixture.server("a"));
+    assert.equal(fixture.picks(2), "b b");
+    await back;
+    assert.match(fixture.state("a"), /^available/);
+    assert.match(fixture.picks(4), /a/);
+  });
+
+  it("ejects a server that flaps, also while it is away", async () => {
+    const probe = { ...settings.probe, intervalMs: 40 };
+    fixture = await Fixture.start([1, 1], { probe, ejection: { ...settings.ejection, falls: 2 } });
+    const [a] = fixture.storages as [FakeStorage];
+    for (let fall = 0; fall < 2; fall++) {
+      a.serving = false;
+      await fixture.becomes("a", /^unhealthy/);
+      a.serving = true;
+      await fixture.becomes("a", fall === 0 ? /^available/ : /^ejected: flapping/);
+    }
+  });
+
+  it("lets the weight of a server that returns grow", async () => {
+    const probe = { ...settings.probe, intervalMs: 40 };
+    fixture = await Fixture.start([1, 1], { probe, balancing: { ...settings.balancing, slowStartMs: anHour } });
+    assert.equal(fixture.picks(4), "a b a b");
+    const [a] = fixture.storages as [FakeStorage];
+    a.serving = false;
+    await fixture.becomes("a", /^unhealthy/);
+    a.serving = true;
+    await fixture.becomes("a", /^available/);
+    assert.equal(fixture.picks(110).split("a").length - 1, 10);
+  });
+
+  it("shares exactly among 100 servers with mixed weights", async () => {
+    const weights = Array.from({ length: 100 }, (_, index) => 1 + ((index * 37) % 19));
+    fixture = await Fixture.start(weights);
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    const counts = new Map<string, number>();
+    for (const name of fixture.picks(sum).split(" ")) counts.set(name, (counts.get(name) ?? 0) + 1);
+    for (const [index, weight] of weights.entries()) assert.equal(counts.get(nameOf(index)), weight, nameOf(index));
+  });
+});
