@@ -81,7 +81,11 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
   await queue.recover();
   const pool = new ServerPool({
     servers: config.servers,
-    limits: { maxFiles: limits.maxInFlightFiles, maxBytes: limits.maxInFlightBytes },
+    limits: {
+      maxFiles: limits.maxInFlightFiles,
+      maxBytes: limits.maxInFlightBytes,
+      adaptive: limits.inFlight === "adaptive",
+    },
     balancing: config.balancing,
     probe: config.probe,
     ejection: config.ejection,

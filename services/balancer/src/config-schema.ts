@@ -100,6 +100,12 @@ export const configSchema = z.strictObject({
       slowStartMs: milliseconds(0)
         .default(1_000)
         .describe("How long the weight of a server that joins or returns grows to the whole; 0 for not at all."),
+      whenNoneAvailable: z
+        .enum(["hold", "spill"], "expected hold or spill")
+        .default("hold")
+        .describe(
+          "While no server is available, files wait (`hold`), or go to an overloaded or ejected one that has room (`spill`).",
+        ),
     })
     .prefault({}),
   probe: z
@@ -157,6 +163,12 @@ export const configSchema = z.strictObject({
       maxMemoryBytes: bytes(1024 * 1024)
         .default(64 * 1024 ** 2)
         .describe("Bytes of waiting files kept in memory; the rest is on disk."),
+      inFlight: z
+        .enum(["fixed", "adaptive"], "expected fixed or adaptive")
+        .default("fixed")
+        .describe(
+          "Whether as many files as below may be on their way to a server, or fewer, learned from how long its answers take.",
+        ),
       maxInFlightFiles: whole(1, 100_000).default(1_024).describe("Files on their way to one server at a time."),
       maxInFlightBytes: bytes(1024)
         .default(16 * 1024 ** 2)

@@ -27,6 +27,12 @@ interface Next {
   readonly claimant?: PooledServer;
 }
 
+/** An attempt under way. `startedMs` is Unix time. */
+interface Attempt {
+  readonly number: number;
+  readonly startedMs: number;
+}
+
 /** How long an upload waits whose last servers to try are unavailable, while others must be avoided, in milliseconds. */
 const avoidPauseMs = 250;
 /** After this many lost answers in a row from one server, another one is tried. */
@@ -132,9 +138,10 @@ export class Dispatcher {
     const { pool, ledger, clock, observer } = this.#parts;
     const free = pool.occupy(server, delivery.description.sizeBytes);
     const attempt = delivery.begin(server.backend.name);
+    const startedMs = clock.nowMs();
     this.#running += 1;
     attemptDelivery(delivery, attempt, server.link, ledger, clock)
-      .then((result) => this.#settle(delivery, server, attempt, result))
+      .then((result) => this.#settle(delivery, server, { number: attempt, startedMs }, result))
       .catch((error: unknown) => {
         observer.note({ kind: "fault", where: "settling an attempt", error });
       })
@@ -145,8 +152,8 @@ export class Dispatcher {
       });
   }
 
-  #settle(delivery: Delivery, server: PooledServer, attempt: number, { outcome, finishSent }: AttemptResult): void {
-    const { pool } = this.#parts;
+  #settle(delivery: Delivery, server: PooledServer, attempt: Attempt, { outcome, finishSent }: AttemptResult): void {
+    const { pool, clock } = this.#parts;
     const { name } = server.backend;
     switch (outcome.kind) {
       case "void":
@@ -162,11 +169,16 @@ export class Dispatcher {
           this.#failed(delivery, server, { kind: "refused", message });
           return;
         }
-        pool.stored(server, delivery.description.sizeBytes, sizeBytes);
+        pool.stored(server, delivery.description.sizeBytes, sizeBytes, clock.nowMs() - attempt.startedMs);
         const { storedName, sha256, textStats } = saved;
         if (delivery.stored({ storedName, sizeBytes, sha256, textStats: toTextStats(textStats) })) return;
         const { requestNumber, description } = delivery;
-        this.#extraCopies.suspect({ server: name, requestNumber, uploadId: description.uploadId, attempt });
+        this.#extraCopies.suspect({
+          server: name,
+          requestNumber,
+          uploadId: description.uploadId,
+          attempt: attempt.number,
+        });
         this.#extraCopies.settled({ requestNumber });
         return;
       }
@@ -181,7 +193,7 @@ export class Dispatcher {
             server: name,
             requestNumber: delivery.requestNumber,
             uploadId: delivery.description.uploadId,
-            attempt,
+            attempt: attempt.number,
           });
         this.#failed(delivery, server, { kind: "lost", message: outcome.message });
         return;

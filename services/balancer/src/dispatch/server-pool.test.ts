@@ -9,8 +9,8 @@ const anHour = 3_600_000;
 const nobody: ReadonlySet<string> = new Set();
 
 const settings = {
-  limits: { maxFiles: 100, maxBytes: 1_000_000 },
-  balancing: { policy: "weighted_round_robin", slowStartMs: 0 },
+  limits: { maxFiles: 100, maxBytes: 1_000_000, adaptive: false },
+  balancing: { policy: "weighted_round_robin", slowStartMs: 0, whenNoneAvailable: "hold" },
   probe: { intervalMs: anHour, timeoutMs: 20_000, fall: 2, rise: 1 },
   ejection: {
     consecutiveFailures: 3,
@@ -99,7 +99,7 @@ describe("the pool of servers", function () {
   });
 
   it("takes a server that is full out, and back in with the first answer", async () => {
-    fixture = await Fixture.start([2, 1], { limits: { maxFiles: 1, maxBytes: 1_000_000 } });
+    fixture = await Fixture.start([2, 1], { limits: { ...settings.limits, maxFiles: 1 } });
     const { pool } = fixture;
     const free = pool.occupy(fixture.server("a"), 10);
     assert.equal(fixture.picks(2), "b b");
@@ -212,6 +212,40 @@ describe("the pool of servers", function () {
     a.serving = true;
     await fixture.becomes("a", /^available/);
     assert.equal(fixture.picks(110).split("a").length - 1, 10);
+  });
+
+  it("holds files while all are overloaded, or spills them to the one with the least on its way", async () => {
+    for (const whenNoneAvailable of ["hold", "spill"] as const) {
+      fixture?.stop();
+      fixture = await Fixture.start([1, 1, 1], { balancing: { ...settings.balancing, whenNoneAvailable } });
+      const { pool, storages } = fixture;
+      for (const [index, storage] of storages.entries())
+        await fixture.becomes(nameOf(index), /^overloaded/, () => {
+          storage.overloaded = true;
+        });
+      assert.equal(pool.anyAvailable, whenNoneAvailable === "spill");
+      assert.equal(fixture.picks(1), whenNoneAvailable === "spill" ? "a" : "-");
+      pool.occupy(fixture.server("a"), 500);
+      assert.equal(fixture.picks(1, new Set(["b"])), whenNoneAvailable === "spill" ? "c" : "-");
+      pool.pause(fixture.server("b"), anHour);
+      assert.equal(fixture.picks(1), whenNoneAvailable === "spill" ? "c" : "-");
+    }
+  });
+
+  it("learns how many files a server takes", async () => {
+    fixture = await Fixture.start([1], { limits: { ...settings.limits, adaptive: true } });
+    const { pool } = fixture;
+    const a = fixture.server("a");
+    let sent = 0;
+    while (pool.pick(nobody, 1)) {
+      pool.occupy(a, 1);
+      sent += 1;
+    }
+    assert.equal(sent, 32);
+    for (let answer = 0; answer < 100; answer++) pool.stored(a, 1, 1, 5);
+    assert.ok((a.backend.limit?.files ?? 0) > 32);
+    for (let failure = 0; failure < 20; failure++) pool.pause(a, 1);
+    assert.ok((a.backend.limit?.files ?? 0) < 32);
   });
 
   it("shares exactly among 100 servers with mixed weights", async () => {

@@ -1,3 +1,4 @@
+import { AdaptiveLimit } from "../domain/adaptive-limit.js";
 import {
   type InFlightLimits,
   inFlightCharge,
@@ -5,6 +6,7 @@ import {
   isEjected,
   isFull,
   isReachable,
+  leastBad,
   loadOf,
   streamedFileBytes,
 } from "../domain/backend.js";
@@ -24,12 +26,20 @@ export interface BalancingSettings {
   readonly policy: PolicyName;
   /** How long the weight of a server that joins or returns grows, in milliseconds; 0 for not at all. */
   readonly slowStartMs: number;
+  /** What happens to files while no server is available: they wait, or go to the server that is least bad. */
+  readonly whenNoneAvailable: "hold" | "spill";
+}
+
+/** How much may be on its way to each server. */
+export interface PoolLimits extends InFlightLimits {
+  /** Whether the number of files is learned from each server's answers; `maxFiles` is the most then. */
+  readonly adaptive: boolean;
 }
 
 /** What the pool is made of. */
 export interface ServerPoolParts {
   readonly servers: readonly ServerConfig[];
-  readonly limits: InFlightLimits;
+  readonly limits: PoolLimits;
   readonly balancing: BalancingSettings;
   readonly probe: ProbeSettings;
   readonly ejection: EjectionPolicy;
@@ -37,8 +47,11 @@ export interface ServerPoolParts {
   readonly observer: Observer;
 }
 
+const nobody: ReadonlySet<string> = new Set();
 /** How long a server that says `busy` without a time is left alone, in milliseconds. */
 const busyPauseMs = 200;
+/** Files up to this size, in bytes, take about equally long. */
+const comparableBytes = 64 * 1024;
 /** How often a weight that grows is offered anew, in milliseconds. */
 const rampStepMs = 50;
 
@@ -51,11 +64,11 @@ export class ServerPool implements ServerDirectory {
   readonly #policy: Policy;
   /** Those in the choice. */
   readonly #offered = new Set<string>();
-  readonly #limits: InFlightLimits;
+  readonly #limits: PoolLimits;
   readonly #ejection: EjectionPolicy;
   readonly #clock: Clock;
   readonly #observer: Observer;
-  readonly #slowStartMs: number;
+  readonly #balancing: BalancingSettings;
   readonly #timers = new Set<NodeJS.Timeout>();
   #started = false;
   #onChange: () => void = () => {};
@@ -64,7 +77,7 @@ export class ServerPool implements ServerDirectory {
   constructor({ servers, limits, balancing, probe, ejection, clock, observer }: ServerPoolParts) {
     this.#limits = limits;
     this.#clock = clock;
-    this.#slowStartMs = balancing.slowStartMs;
+    this.#balancing = balancing;
     this.#policy = this.#createPolicy(balancing.policy);
     this.#ejection = ejection;
     this.#observer = observer;
@@ -81,6 +94,8 @@ export class ServerPool implements ServerDirectory {
     };
     const parts: PooledServerParts = { probe, ejection, clock, observer, events };
     this.#servers = new Map(servers.map((config) => [config.name, new PooledServer(config, parts)]));
+    if (limits.adaptive)
+      for (const { backend } of this.#servers.values()) backend.limit = new AdaptiveLimit(limits.maxFiles);
   }
 
   /** Begins to probe; resolves once each server has answered or not answered in time, so that the first files find all that are there. */
@@ -114,7 +129,7 @@ export class ServerPool implements ServerDirectory {
 
   /** Whether any server may be given a file now. */
   get anyAvailable(): boolean {
-    return this.#offered.size > 0;
+    return this.#offered.size > 0 || this.#leastBad(nobody) !== undefined;
   }
 
   /** Whether a server may be given a file now. */
@@ -135,14 +150,22 @@ export class ServerPool implements ServerDirectory {
       const server = this.#servers.get(name);
       if (server) this.#offer(server);
     }
-    return picked === undefined ? undefined : this.#servers.get(picked);
+    return picked === undefined ? this.#leastBad(avoid) : this.#servers.get(picked);
   }
 
-  /** A server has stored a file. */
-  stored(server: PooledServer, expectedBytes: number | undefined, sizeBytes: number): void {
+  /**
+   * A server has stored a file.
+   *
+   * @param expectedBytes its size, where that was known when the server was picked
+   * @param tookMs from the beginning of the attempt to the answer
+   */
+  stored(server: PooledServer, expectedBytes: number | undefined, sizeBytes: number, tookMs: number): void {
     server.storedFiles += 1;
     server.storedBytes += sizeBytes;
     server.conduct.succeeded(this.#clock.nowMs());
+    const { limit, inFlightFiles } = server.backend;
+    // How long a larger file takes says more about the file than about the server.
+    if (sizeBytes <= comparableBytes) limit?.answered(tookMs, inFlightFiles);
     this.#policy.correct(server.backend.name, expectedBytes ?? streamedFileBytes, sizeBytes);
   }
 
@@ -150,6 +173,7 @@ export class ServerPool implements ServerDirectory {
   failed(server: PooledServer): void {
     // What was on its way to a server that has gone says nothing that its health does not say.
     if (!isReachable(server.backend)) return;
+    server.backend.limit?.failed();
     const reason = server.conduct.failed(this.#clock.nowMs());
     if (reason !== undefined) this.#eject(server, reason);
   }
@@ -177,6 +201,7 @@ export class ServerPool implements ServerDirectory {
   /** Leaves a server alone that said `busy`. */
   pause(server: PooledServer, retryAfterMs: number | undefined): void {
     const pauseMs = retryAfterMs ?? busyPauseMs;
+    server.backend.limit?.failed();
     server.backend.busyUntilMs = this.#clock.nowMs() + pauseMs;
     this.#later(pauseMs + 1, () => this.#changed(server));
     this.#weigh(server);
@@ -217,6 +242,13 @@ export class ServerPool implements ServerDirectory {
     });
   }
 
+  /** Where a file can go although no server is available, if that is wanted. */
+  #leastBad(avoid: ReadonlySet<string>): PooledServer | undefined {
+    if (this.#balancing.whenNoneAvailable === "hold") return undefined;
+    const candidates = [...this.#servers.values()].filter(({ backend }) => !avoid.has(backend.name));
+    return leastBad(candidates, this.#limits, this.#clock.nowMs());
+  }
+
   #changed(server: PooledServer): void {
     this.#weigh(server);
     this.#onChange();
@@ -237,7 +269,7 @@ export class ServerPool implements ServerDirectory {
   }
 
   #offer({ backend: { name, weight, backSinceMs } }: PooledServer): void {
-    this.#policy.offer(name, rampedWeight(weight, backSinceMs, this.#clock.nowMs(), this.#slowStartMs));
+    this.#policy.offer(name, rampedWeight(weight, backSinceMs, this.#clock.nowMs(), this.#balancing.slowStartMs));
   }
 
   /** Lets a server's weight grow from now on. Those that are there when the balancer starts begin with the whole. */
@@ -249,7 +281,7 @@ export class ServerPool implements ServerDirectory {
     const step = () => {
       if (backend.backSinceMs !== sinceMs) return;
       if (this.#offered.has(backend.name)) this.#offer(server);
-      if (isRamping(sinceMs, this.#clock.nowMs(), this.#slowStartMs)) this.#later(rampStepMs, step);
+      if (isRamping(sinceMs, this.#clock.nowMs(), this.#balancing.slowStartMs)) this.#later(rampStepMs, step);
     };
     step();
   }

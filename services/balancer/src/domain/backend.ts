@@ -1,9 +1,10 @@
+import type { AdaptiveLimit } from "./adaptive-limit.js";
 import type { Ejection } from "./conduct.js";
 import { type Health, unknownHealth } from "./health.js";
 
 /** How much may be on its way to one server at a time. */
 export interface InFlightLimits {
-  /** Files begun and not yet answered. */
+  /** Files begun and not yet answered; `Backend.limit` may be lower. */
   readonly maxFiles: number;
   /** Bytes of these; a file counts with at most `streamedFileBytes`, for no more of it is under way at once. */
   readonly maxBytes: number;
@@ -32,6 +33,8 @@ export interface Backend {
   ejection: Ejection | undefined;
   inFlightFiles: number;
   inFlightBytes: number;
+  /** How many files it takes at a time, as is learned from its answers; `undefined` where that is not learned. */
+  limit: AdaptiveLimit | undefined;
   /** Nothing new before this Unix time: the server answered `busy`. */
   busyUntilMs: number;
   /** Since when its weight grows (`slow-start.ts`): when it joined or returned. */
@@ -51,6 +54,7 @@ export function newBackend(server: { name: string; address: string; weight: numb
     ejection: undefined,
     inFlightFiles: 0,
     inFlightBytes: 0,
+    limit: undefined,
     busyUntilMs: 0,
     backSinceMs: 0,
   };
@@ -58,7 +62,12 @@ export function newBackend(server: { name: string; address: string; weight: numb
 
 /** Whether as much is on its way to the server as may be. */
 export function isFull(backend: Backend, limits: InFlightLimits): boolean {
-  return backend.inFlightFiles >= limits.maxFiles || backend.inFlightBytes >= limits.maxBytes;
+  return backend.inFlightFiles >= fileLimit(backend, limits) || backend.inFlightBytes >= limits.maxBytes;
+}
+
+/** How many files may be on their way to the server at a time. */
+export function fileLimit({ limit }: Backend, { maxFiles }: InFlightLimits): number {
+  return limit ? Math.min(limit.files, maxFiles) : maxFiles;
 }
 
 /** Whether the server can be talked to at all. */
@@ -94,4 +103,26 @@ const fileLoadBytes = 4_096;
 /** How much is on its way to the server, in bytes, for `LeastLoad`. */
 export function loadOf({ inFlightFiles, inFlightBytes }: Backend): number {
   return inFlightBytes + inFlightFiles * fileLoadBytes;
+}
+
+/**
+ * The server that can best be given a file although none should be: one that is overloaded or ejected, but answers, has room, and did not ask to be left alone; of
+ * these the one with the least on its way for its weight. `undefined` when there is none.
+ */
+export function leastBad<Server extends { readonly backend: Backend }>(
+  servers: Iterable<Server>,
+  limits: InFlightLimits,
+  nowMs: number,
+): Server | undefined {
+  let best: Server | undefined;
+  let bestLoad = Number.POSITIVE_INFINITY;
+  for (const server of servers) {
+    const { backend } = server;
+    if (!isReachable(backend) || backend.draining || nowMs < backend.busyUntilMs || isFull(backend, limits)) continue;
+    const load = loadOf(backend) / backend.weight;
+    if (load >= bestLoad) continue;
+    best = server;
+    bestLoad = load;
+  }
+  return best;
 }
