@@ -1,5 +1,5 @@
 import { Argument, type Command } from "commander";
-import { type CommandContext, UsageError } from "./commands/command-context.js";
+import { UsageError } from "./commands/command-context.js";
 import {
   chooseLetters,
   discardDeadLetters,
@@ -10,12 +10,7 @@ import {
 import { exportDeadLetter } from "./commands/export-dead-letter.js";
 import { parseCount, parseRequestNumber } from "./commands/option-values.js";
 import { createPrompter } from "./commands/prompter.js";
-import type { ProgramHost } from "./program.js";
-
-/** Makes an action of something that needs the context. */
-type ActionMaker = <Arguments extends unknown[]>(
-  run: (context: CommandContext, ...args: Arguments) => Promise<number>,
-) => (...args: Arguments) => Promise<void>;
+import type { ActionMaker, ProgramHost } from "./program.js";
 
 /** Adds `dead-letters` and its commands. */
 export function addDeadLetterCommands(

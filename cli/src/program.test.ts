@@ -51,6 +51,7 @@ const server = {
   state: ServerState.SERVER_STATE_OVERLOADED,
   stateSince: { seconds: 1_700_000_100n, nanos: 0 },
   stateReason: "memory",
+  unsettledFiles: 0,
 };
 
 describe("lb-cli", () => {
@@ -284,6 +285,15 @@ describe("lb-cli", () => {
     ["an unknown command", ["fpt"], /unknown command 'fpt'; expected ftp, upload/],
     ["an unknown option", ["ftp", "-c", "1", "--cuont", "1"], /unknown option '--cuont'/],
     ["a bad address", ["servers", "--admin", "localhost"], /--admin.*expected host:port.*got 'localhost'/],
+    ["a weight of 0", ["servers", "set-weight", "a", "0"], /expected a whole number from 1 to 256; got '0'/],
+    ["a weight over the limit", ["servers", "add", "a", "h:1", "--weight", "257"], /from 1 to 256; got '257'/],
+    ["a server without an address", ["servers", "add", "a"], /missing required argument 'address'/],
+    ["a server's bad address", ["servers", "add", "a", "h"], /expected host:port, .*; got 'h'/],
+    [
+      "an unknown command for servers",
+      ["servers", "drian", "a"],
+      /too many arguments for 'servers'|unknown command 'drian'/,
+    ],
     ["a bad upload name", ["status", "x1"], /UPLOAD: expected a request number .*; got 'x1'/],
     ["a missing path", ["upload", "nothing.txt"], /PATH: cannot read 'nothing\.txt': no such file/],
     ["a folder without -r", ["upload", "empty"], /'empty' is a folder; expected a file, or -r/],

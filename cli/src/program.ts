@@ -8,13 +8,13 @@ import { ftp } from "./commands/ftp.js";
 import { interruptible } from "./commands/interrupt.js";
 import { parseAddress, parseCount, parseSeconds, parseSeed } from "./commands/option-values.js";
 import { createPrompter } from "./commands/prompter.js";
-import { servers } from "./commands/servers.js";
 import { shell } from "./commands/shell.js";
 import { balancerStatus, parseUploadKey, uploadStatus } from "./commands/status.js";
 import { trace } from "./commands/trace.js";
 import { type UploadCommandOptions, upload } from "./commands/upload.js";
 import { addDeadLetterCommands } from "./dead-letter-program.js";
 import type { Screen } from "./output/screen.js";
+import { addServerCommands } from "./server-program.js";
 
 /** What the program works with, and where a command leaves its exit code. */
 export interface ProgramHost {
@@ -22,6 +22,11 @@ export interface ProgramHost {
   readonly screen: Screen;
   readonly exit: (code: number) => void;
 }
+
+/** Makes an action of something that needs the context. */
+export type ActionMaker = <Arguments extends unknown[]>(
+  run: (context: CommandContext, ...args: Arguments) => Promise<number>,
+) => (...args: Arguments) => Promise<void>;
 
 interface GlobalOptions {
   readonly balancer: string;
@@ -152,12 +157,7 @@ ${examples("lb-cli ftp --count 5", "lb-cli ftp --count 3 --dir documents --no-re
       ),
     );
 
-  program
-    .command("servers")
-    .description("show the storage servers as the balancer sees them")
-    .addHelpText("after", examples("lb-cli servers", "lb-cli servers --json | jq 'select(.available | not)'"))
-    .action(action((context) => servers(context)));
-
+  addServerCommands(program, action, examples);
   addDeadLetterCommands(program, host, action, examples);
 
   program

@@ -23,6 +23,8 @@ export const auditKinds = [
   "found",
   /** Left open for long: a server may hold the file and has not been asked yet. */
   "unsettled",
+  /** The pool was changed by an operator. */
+  "server",
   /** Put aside because it was damaged. */
   "quarantined",
   /** Taken up after a restart. */

@@ -17,6 +17,11 @@ export function parseRequestNumber(text: string): bigint {
   return number;
 }
 
+/** A server's weight: a whole number from 1 to 256. */
+export function parseWeight(text: string): number {
+  return wholeNumber(text, 1, 256);
+}
+
 /** A seed: a whole number of 32 bits. */
 export function parseSeed(text: string): number {
   return wholeNumber(text, 0, 2 ** 32 - 1);

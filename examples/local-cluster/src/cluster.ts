@@ -23,6 +23,8 @@ export interface ServerOptions {
   readonly listen?: string;
   /** More arguments of `bilancia-storage`. */
   readonly args?: readonly string[];
+  /** Whether the balancer's configuration leaves it out. */
+  readonly unlisted?: boolean;
 }
 
 /** The balancer of a cluster. */
@@ -182,10 +184,11 @@ export class LocalCluster {
     await this.#start(balancerName, balancerScript, [
       ...["--listen", before?.address ?? listen, "--admin-listen", before?.adminAddress ?? adminListen],
       ...["--state-dir", stateDir, "--log-file", logFile],
-      ...this.servers.flatMap(({ name, address, weight }) => [
-        "--server",
-        `name=${name},address=${serverAddress?.(name) ?? address},weight=${weight}`,
-      ]),
+      ...this.servers.flatMap(({ name, address, weight }) =>
+        this.#serverOptions(name).unlisted
+          ? []
+          : ["--server", `name=${name},address=${serverAddress?.(name) ?? address},weight=${weight}`],
+      ),
       ...args,
     ]);
   }

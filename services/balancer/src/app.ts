@@ -12,6 +12,8 @@ import type { Logger } from "pino";
 import { AdminService } from "./admin/admin-service.js";
 import type { Config } from "./config-schema.js";
 import { Dispatcher } from "./dispatch/dispatcher.js";
+import { openMembership } from "./dispatch/membership-file.js";
+import { PoolKeeper } from "./dispatch/pool-keeper.js";
 import { RegistryService } from "./dispatch/registry-service.js";
 import { ServerPool } from "./dispatch/server-pool.js";
 import { UploadService } from "./intake/upload-service.js";
@@ -51,6 +53,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
   const numbering = await Numbering.open(config.stateDir);
   const audit = await openAudit(config, clock, logObserver);
   const observer = audit ? both(logObserver, audit) : logObserver;
+  const { file, members, changes } = await openMembership(config.stateDir, config.servers, observer);
   let onBroken: (error: Error) => void = () => {};
   const broken = new Promise<Error>((resolve) => {
     onBroken = resolve;
@@ -80,7 +83,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
   });
   await queue.recover();
   const pool = new ServerPool({
-    servers: config.servers,
+    servers: members,
     limits: {
       maxFiles: limits.maxInFlightFiles,
       maxBytes: limits.maxInFlightBytes,
@@ -104,8 +107,17 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
   });
   const uploads = new UploadService(queue, queue, observer, clock);
   const registry = new RegistryService({ pool, pending: queue.pending, uploads: queue, ledger: numbering, observer });
+  const keeper = new PoolKeeper({
+    pool,
+    configured: config.servers,
+    changes,
+    file,
+    unsettled: (name) => dispatcher.unsettledOn(name),
+    clock,
+    observer,
+  });
   const admin = new AdminService({
-    servers: pool,
+    servers: keeper,
     uploads: queue,
     deadLetters: queue.deadLetters,
     observer,

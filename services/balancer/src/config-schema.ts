@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { policyNames } from "./domain/policy.js";
+import { type FieldRule, serverRules } from "./domain/server-entry.js";
 
 /** Numbers may come as text, from flags and the environment. */
 const number = z.preprocess(
@@ -15,17 +16,11 @@ const whole = (from: number, to: number) => {
 const milliseconds = (from = 1) => whole(from, 30 * 24 * 3_600_000);
 const bytes = (from = 1) => whole(from, Number.MAX_SAFE_INTEGER);
 
-const addressMessage = "expected host:port with a port from 0 to 65535, for example 127.0.0.1:50051";
-const address = z
-  .string(addressMessage)
-  .refine(
-    (text) => /^(\[[0-9a-fA-F:.]+\]|[^:\s]+):[0-9]{1,5}$/.test(text) && Number(text.split(":").at(-1)) <= 65_535,
-    addressMessage,
-  );
+const text = ({ expected, holds }: FieldRule<string>) => z.string(expected).refine(holds, expected);
+const address = text(serverRules.address);
 
-const nameMessage = "expected a name of letters, digits, dots, hyphens and underscores, at most 64";
 const server = z.strictObject({
-  name: z.string(nameMessage).regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, nameMessage),
+  name: text(serverRules.name),
   address,
   weight: whole(1, 256).default(1),
 });

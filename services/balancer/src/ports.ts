@@ -7,6 +7,7 @@ import type { Backend } from "./domain/backend.js";
 import type { ClaimVerdict } from "./domain/claim.js";
 import type { Rejection } from "./domain/errors.js";
 import type { Occurrence } from "./domain/occurrence.js";
+import type { ServerEntry } from "./domain/server-entry.js";
 import type { ServerState } from "./domain/server-state.js";
 import type { AttemptOutcome, AttemptRecord, Receipt, UploadDescription, UploadState } from "./domain/upload.js";
 
@@ -138,6 +139,8 @@ export interface Delivery {
   readonly client: string;
   /** Whether all bytes have come. */
   readonly complete: boolean;
+  /** Length of the file, where it is known: all bytes have come, or the client has said so. */
+  readonly sizeBytes: number | undefined;
   /** Attempts so far, oldest first. */
   readonly attempts: readonly AttemptRecord[];
   /** Attempts so far that were refused or lost. */
@@ -290,9 +293,21 @@ export interface DeadLetters {
   read(requestNumber: bigint): Promise<{ readonly letter: DeadLetter; readonly content: ContentReader }>;
 }
 
-/** The pool as the admin rpcs see it. */
-export interface ServerDirectory {
+/**
+ * The pool as the admin rpcs see it. Changes resolve once they are durable and in force, with the server as it is then; where they cannot be made durable they
+ * reject, and nothing has changed. `by` says who wants it, for log and audit.
+ *
+ * All but `add` throw BilanciaError `UNKNOWN_SERVER`; `add` and `setWeight` `INVALID_HEADER` for values that cannot be.
+ */
+export interface ServerKeeper {
   servers(): readonly ServerView[];
+  /** @throws BilanciaError `SERVER_EXISTS` where another server has the name or the address */
+  add(entry: ServerEntry, by: string): Promise<ServerView>;
+  setWeight(name: string, weight: number, by: string): Promise<ServerView>;
+  drain(name: string, by: string): Promise<ServerView>;
+  enable(name: string, by: string): Promise<ServerView>;
+  /** @throws BilanciaError `SERVER_IN_USE` where it is not drained, or may hold files of which that is not known, and `force` is not set */
+  remove(name: string, force: boolean, by: string): Promise<ServerView>;
 }
 
 /** One server, with what was counted of it since the start. */
@@ -305,6 +320,8 @@ export interface ServerView {
   readonly storedFiles: number;
   readonly storedBytes: number;
   readonly failedAttempts: number;
+  /** Files that it may hold of which it is not known whether it does. */
+  readonly unsettledFiles?: number;
 }
 
 /** Which ledger numbers the uploads, and how often it has been started. */

@@ -7,6 +7,8 @@ import { LocalCluster } from "../cluster.js";
 export interface TestClusterOptions {
   /** Weights of `storage-1`, `storage-2`, ... */
   readonly weights: readonly number[];
+  /** Names of those that the balancer is not told of. */
+  readonly unlisted?: readonly string[];
   /** More arguments of every storage server, or of each by name. */
   readonly serverArgs?: readonly string[] | Readonly<Record<string, readonly string[]>>;
   readonly balancerArgs?: readonly string[];
@@ -24,6 +26,7 @@ export class TestCluster {
   /** Starts one. `finish()` is the caller's to call, also when the test fails. */
   static async start({
     weights,
+    unlisted = [],
     serverArgs = [],
     balancerArgs = [],
     balancerConfig,
@@ -35,7 +38,8 @@ export class TestCluster {
       servers: weights.map((weight, index) => {
         const name = `storage-${index + 1}`;
         const args = "length" in serverArgs ? serverArgs : (serverArgs[name] ?? []);
-        return { name, weight, dir: path.join(folder, name), args: args as readonly string[] };
+        const dir = path.join(folder, name);
+        return { name, weight, dir, args: args as readonly string[], unlisted: unlisted.includes(name) };
       }),
       balancer: {
         stateDir: path.join(folder, "balancer"),

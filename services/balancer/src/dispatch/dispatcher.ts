@@ -31,6 +31,8 @@ interface Next {
 interface Attempt {
   readonly number: number;
   readonly startedMs: number;
+  /** Length of the file, where it was known when the server was chosen. */
+  readonly sizeBytes: number | undefined;
 }
 
 /** How long an upload waits whose last servers to try are unavailable, while others must be avoided, in milliseconds. */
@@ -80,6 +82,11 @@ export class Dispatcher {
     clearTimeout(timer);
   }
 
+  /** How many files a server may hold of which it is not known whether it does. */
+  unsettledOn(server: string): number {
+    return this.#extraCopies.countOn(server);
+  }
+
   #loop(): void {
     if (this.#looping) return;
     this.#looping = true;
@@ -117,7 +124,7 @@ export class Dispatcher {
    */
   #choose(delivery: Delivery, claimant: PooledServer | undefined): PooledServer | undefined {
     const { pool } = this.#parts;
-    const { sizeBytes } = delivery.description;
+    const { sizeBytes } = delivery;
     if (delivery.failures === 0) return claimant ?? pool.pick(noServers, sizeBytes);
     const suspect = this.#extraCopies.lastSuspect(delivery.requestNumber);
     const same = suspect && suspect.times <= sameServerTries ? pool.pickSame(suspect.server) : undefined;
@@ -136,12 +143,13 @@ export class Dispatcher {
 
   #begin(delivery: Delivery, server: PooledServer): void {
     const { pool, ledger, clock, observer } = this.#parts;
-    const free = pool.occupy(server, delivery.description.sizeBytes);
+    const { sizeBytes } = delivery;
+    const free = pool.occupy(server, sizeBytes);
     const attempt = delivery.begin(server.backend.name);
     const startedMs = clock.nowMs();
     this.#running += 1;
     attemptDelivery(delivery, attempt, server.link, ledger, clock)
-      .then((result) => this.#settle(delivery, server, { number: attempt, startedMs }, result))
+      .then((result) => this.#settle(delivery, server, { number: attempt, startedMs, sizeBytes }, result))
       .catch((error: unknown) => {
         observer.note({ kind: "fault", where: "settling an attempt", error });
       })
@@ -169,7 +177,7 @@ export class Dispatcher {
           this.#failed(delivery, server, { kind: "refused", message });
           return;
         }
-        pool.stored(server, delivery.description.sizeBytes, sizeBytes, clock.nowMs() - attempt.startedMs);
+        pool.stored(server, attempt.sizeBytes, sizeBytes, clock.nowMs() - attempt.startedMs);
         const { storedName, sha256, textStats } = saved;
         if (delivery.stored({ storedName, sizeBytes, sha256, textStats: toTextStats(textStats) })) return;
         const { requestNumber, description } = delivery;

@@ -49,6 +49,14 @@ export class ExtraCopies {
     return { server: last.server, times };
   }
 
+  /** How many files a server may hold of which it is not known whether it does. */
+  countOn(server: string): number {
+    let count = 0;
+    for (const suspects of this.#suspects.values())
+      if (suspects.some((suspect) => suspect.server === server)) count += 1;
+    return count;
+  }
+
   /** An answer was lost after the finish frame had gone out. */
   suspect(suspicion: Suspicion): void {
     const suspects = this.#suspects.get(suspicion.requestNumber) ?? [];

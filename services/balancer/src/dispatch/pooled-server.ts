@@ -3,6 +3,7 @@ import { type LoadResponse, OverloadCause } from "@bilancia/proto/gen/storage";
 import { type Backend, isReachable, newBackend } from "../domain/backend.js";
 import { Conduct, type EjectionPolicy } from "../domain/conduct.js";
 import { type HealthSign, nextHealth, probePauseMs } from "../domain/health.js";
+import type { ServerEntry } from "../domain/server-entry.js";
 import type { Clock, Observer } from "../ports.js";
 import { type ProbeSettings, ServerProbe } from "./server-probe.js";
 import { ServerWatch } from "./server-watch.js";
@@ -11,15 +12,6 @@ import { StorageLink } from "./storage-link.js";
 /** For how long a server that says that it has started is looked for, and how often, in milliseconds. */
 const announcedMs = 2_000;
 const announcedPauseMs = 100;
-
-/** A storage server as the configuration names it. */
-export interface ServerConfig {
-  readonly name: string;
-  /** `host:port` */
-  readonly address: string;
-  /** 1-256 */
-  readonly weight: number;
-}
 
 /** What a server in the pool tells the pool. */
 export interface PooledServerEvents {
@@ -46,6 +38,8 @@ export class PooledServer {
   readonly conduct: Conduct;
   readonly link: StorageLink;
   load: LoadResponse | undefined;
+  /** It is about to be removed: nothing is to be begun on it, not even for files that it may hold. */
+  leaving = false;
   storedFiles = 0;
   storedBytes = 0;
   failedAttempts = 0;
@@ -53,12 +47,12 @@ export class PooledServer {
   readonly #watch: ServerWatch;
   readonly #parts: PooledServerParts;
 
-  constructor(config: ServerConfig, parts: PooledServerParts) {
+  constructor(entry: ServerEntry, parts: PooledServerParts) {
     this.#parts = parts;
     const { probe, ejection, clock } = parts;
-    this.backend = newBackend(config, clock.nowMs());
+    this.backend = newBackend(entry, clock.nowMs());
     this.conduct = new Conduct(ejection);
-    this.link = new StorageLink(config.address, {
+    this.link = new StorageLink(entry.address, {
       overloaded: (bit) => this.#overloaded(bit, []),
       broken: (message, unreachable) => {
         if (unreachable) this.#sign({ kind: "gone", reason: `connection lost: ${message}` });

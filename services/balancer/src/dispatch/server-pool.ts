@@ -13,12 +13,13 @@ import {
 import { byteWeighted } from "../domain/byte-weighted.js";
 import { type EjectionPolicy, mayEject } from "../domain/conduct.js";
 import { LeastLoad } from "../domain/least-load.js";
+import type { Member } from "../domain/membership.js";
 import type { Policy, PolicyName } from "../domain/policy.js";
 import { serverState } from "../domain/server-state.js";
 import { isRamping, rampedWeight } from "../domain/slow-start.js";
 import { SmoothWeightedRoundRobin } from "../domain/smooth-wrr.js";
-import type { Clock, Observer, ServerDirectory, ServerView } from "../ports.js";
-import { PooledServer, type PooledServerParts, type ServerConfig } from "./pooled-server.js";
+import type { Clock, Observer, ServerView } from "../ports.js";
+import { PooledServer, type PooledServerParts } from "./pooled-server.js";
 import type { ProbeSettings } from "./server-probe.js";
 
 /** How servers are chosen. */
@@ -38,7 +39,7 @@ export interface PoolLimits extends InFlightLimits {
 
 /** What the pool is made of. */
 export interface ServerPoolParts {
-  readonly servers: readonly ServerConfig[];
+  readonly servers: readonly Member[];
   readonly limits: PoolLimits;
   readonly balancing: BalancingSettings;
   readonly probe: ProbeSettings;
@@ -47,6 +48,7 @@ export interface ServerPoolParts {
   readonly observer: Observer;
 }
 
+const drainReason = "an operator drains it";
 const nobody: ReadonlySet<string> = new Set();
 /** How long a server that says `busy` without a time is left alone, in milliseconds. */
 const busyPauseMs = 200;
@@ -59,8 +61,9 @@ const rampStepMs = 50;
  * The storage servers, and the choice among them. Whoever changes a fact about a server has it weighed anew at once (`#weigh`), so that
  * the policy always has exactly those in the choice that are available, and a pick asks nobody.
  */
-export class ServerPool implements ServerDirectory {
-  readonly #servers: ReadonlyMap<string, PooledServer>;
+export class ServerPool {
+  readonly #servers = new Map<string, PooledServer>();
+  readonly #serverParts: PooledServerParts;
   readonly #policy: Policy;
   /** Those in the choice. */
   readonly #offered = new Set<string>();
@@ -92,10 +95,8 @@ export class ServerPool implements ServerDirectory {
         this.#onReturn(server);
       },
     };
-    const parts: PooledServerParts = { probe, ejection, clock, observer, events };
-    this.#servers = new Map(servers.map((config) => [config.name, new PooledServer(config, parts)]));
-    if (limits.adaptive)
-      for (const { backend } of this.#servers.values()) backend.limit = new AdaptiveLimit(limits.maxFiles);
+    this.#serverParts = { probe, ejection, clock, observer, events };
+    for (const member of servers) this.#put(member);
   }
 
   /** Begins to probe; resolves once each server has answered or not answered in time, so that the first files find all that are there. */
@@ -107,6 +108,38 @@ export class ServerPool implements ServerDirectory {
   stop(): void {
     for (const timer of this.#timers) clearTimeout(timer);
     for (const server of this.#servers.values()) server.stop();
+  }
+
+  /** Takes a new server in, and asks it how it is; resolves once it has answered or not answered in time. */
+  async add(member: Member): Promise<void> {
+    await this.#put(member).start();
+  }
+
+  /** Takes a server out. What is on its way to it is lost, and goes elsewhere. */
+  remove(server: PooledServer): void {
+    const { name } = server.backend;
+    this.#servers.delete(name);
+    this.#offered.delete(name);
+    this.#policy.forget(name);
+    server.stop();
+  }
+
+  setWeight(server: PooledServer, weight: number): void {
+    server.backend.weight = weight;
+    if (this.#offered.has(server.backend.name)) this.#offer(server);
+  }
+
+  /** Gives a server nothing new. */
+  drain(server: PooledServer, sinceMs: number): void {
+    server.backend.draining = { sinceMs, reason: drainReason };
+    this.#weigh(server);
+  }
+
+  /** Ends a drain. */
+  enable(server: PooledServer): void {
+    server.backend.draining = undefined;
+    this.#ramp(server);
+    this.#changed(server);
   }
 
   /** Sets what to call when a server may have become available. */
@@ -181,7 +214,8 @@ export class ServerPool implements ServerDirectory {
   /** A certain server, if it can be talked to and is not full; for files that it may hold already. */
   pickSame(name: string): PooledServer | undefined {
     const server = this.#servers.get(name);
-    return server && isReachable(server.backend) && !isFull(server.backend, this.#limits) ? server : undefined;
+    const may = server && !server.leaving && isReachable(server.backend) && !isFull(server.backend, this.#limits);
+    return may ? server : undefined;
   }
 
   /** Counts a file as on its way; returns what takes it off again. */
@@ -208,20 +242,32 @@ export class ServerPool implements ServerDirectory {
   }
 
   servers(): ServerView[] {
-    const nowMs = this.#clock.nowMs();
-    return [...this.#servers.values()].map((server) => ({
-      backend: server.backend,
-      full: isFull(server.backend, this.#limits),
-      state: serverState(server.backend, this.#limits, nowMs),
-      load: server.load,
-      storedFiles: server.storedFiles,
-      storedBytes: server.storedBytes,
-      failedAttempts: server.failedAttempts,
-    }));
+    return [...this.#servers.values()].map((server) => this.view(server));
+  }
+
+  view({ backend, load, storedFiles, storedBytes, failedAttempts }: PooledServer): ServerView {
+    return {
+      backend,
+      full: isFull(backend, this.#limits),
+      state: serverState(backend, this.#limits, this.#clock.nowMs()),
+      load,
+      ...{ storedFiles, storedBytes, failedAttempts },
+    };
+  }
+
+  #put(member: Member): PooledServer {
+    const server = new PooledServer(member, this.#serverParts);
+    const { backend } = server;
+    if (member.drainingSinceMs !== undefined)
+      backend.draining = { sinceMs: member.drainingSinceMs, reason: drainReason };
+    if (this.#limits.adaptive) backend.limit = new AdaptiveLimit(this.#limits.maxFiles);
+    this.#servers.set(member.name, server);
+    return server;
   }
 
   /** Leaves a server alone for a while, unless too many are out already. */
   #eject(server: PooledServer, reason: string): void {
+    if (this.#servers.get(server.backend.name) !== server) return;
     const nowMs = this.#clock.nowMs();
     const isOut = ({ backend }: PooledServer) => !isReachable(backend) || isEjected(backend, nowMs);
     const outCount = [...this.#servers.values()].filter((other) => other !== server && isOut(other)).length;
@@ -257,6 +303,8 @@ export class ServerPool implements ServerDirectory {
   /** Puts a server into the choice, or takes it out, as the facts are now. */
   #weigh(server: PooledServer): void {
     const { name } = server.backend;
+    // What happens to one that was removed is of no interest; another one may have its name by now.
+    if (this.#servers.get(name) !== server) return;
     const available = isAvailable(server.backend, this.#limits, this.#clock.nowMs());
     if (available === this.#offered.has(name)) return;
     if (available) {
@@ -280,7 +328,7 @@ export class ServerPool implements ServerDirectory {
     backend.backSinceMs = sinceMs;
     const step = () => {
       if (backend.backSinceMs !== sinceMs) return;
-      if (this.#offered.has(backend.name)) this.#offer(server);
+      if (this.#servers.get(backend.name) === server && this.#offered.has(backend.name)) this.#offer(server);
       if (isRamping(sinceMs, this.#clock.nowMs(), this.#balancing.slowStartMs)) this.#later(rampStepMs, step);
     };
     step();

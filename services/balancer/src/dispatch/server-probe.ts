@@ -63,6 +63,7 @@ export class ServerProbe {
 
   /** Probes at once: something has happened that may have changed the server's health. */
   now(): void {
+    if (this.#stopped) return;
     if (this.#running) {
       this.#again = true;
       return;

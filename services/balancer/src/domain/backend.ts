@@ -1,6 +1,7 @@
 import type { AdaptiveLimit } from "./adaptive-limit.js";
 import type { Ejection } from "./conduct.js";
 import { type Health, unknownHealth } from "./health.js";
+import type { ServerEntry } from "./server-entry.js";
 
 /** How much may be on its way to one server at a time. */
 export interface InFlightLimits {
@@ -23,7 +24,7 @@ export interface Spell {
 export interface Backend {
   readonly name: string;
   readonly address: string;
-  readonly weight: number;
+  weight: number;
   health: Health;
   /** The overload bit, as it was last heard: since when, and why, for people. */
   overload: Spell | undefined;
@@ -42,8 +43,7 @@ export interface Backend {
 }
 
 /** A backend nobody has heard of yet. */
-export function newBackend(server: { name: string; address: string; weight: number }, nowMs: number): Backend {
-  const { name, address, weight } = server;
+export function newBackend({ name, address, weight }: ServerEntry, nowMs: number): Backend {
   return {
     name,
     address,

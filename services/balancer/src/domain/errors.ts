@@ -26,6 +26,8 @@ export const rejectReasons = {
   UNKNOWN_SERVER: { code: "NOT_FOUND", retryable: false },
   SERVER_MISMATCH: { code: "FAILED_PRECONDITION", retryable: false },
   SERVER_UNREACHABLE: { code: "UNAVAILABLE", retryable: true },
+  SERVER_EXISTS: { code: "ALREADY_EXISTS", retryable: false },
+  SERVER_IN_USE: { code: "FAILED_PRECONDITION", retryable: false },
 } as const;
 
 export type RejectReason = keyof typeof rejectReasons;

@@ -71,6 +71,14 @@ export type Occurrence =
   | { readonly kind: "server-claimed"; readonly server: string; readonly asked: number; readonly claimed: number }
   /** Claimed uploads that their server has not taken may go to any other now. `server`: absent where the time was over, whosever they were. */
   | { readonly kind: "claims-ended"; readonly server: string | undefined; readonly files: number }
+  /** An operator has changed the pool. `detail` is for people, `by` the operator's peer address. */
+  | {
+      readonly kind: "server-changed";
+      readonly server: string;
+      readonly change: "added" | "weight" | "draining" | "enabled" | "removed" | "overruled";
+      readonly detail: string;
+      readonly by: string;
+    }
   /** A server that answers its probes is left alone for a while. */
   | { readonly kind: "server-ejected"; readonly server: string; readonly forMs: number; readonly reason: string }
   | {

@@ -65,6 +65,10 @@ export function toAuditFacts(occurrence: Occurrence, timeMs: number): AuditFacts
       const number = requestNumber === undefined ? undefined : String(requestNumber);
       return { timeMs, kind: "quarantined", requestNumber: number, message: cut(`${what}: ${detail}`) };
     }
+    case "server-changed": {
+      const { server, change, detail, by } = occurrence;
+      return { timeMs, kind: "server", server, client: by, message: cut(`${change}: ${detail}`) };
+    }
     case "not-admitted":
     case "stream-ended":
     case "server-health":

@@ -95,6 +95,11 @@ export class LogObserver implements Observer {
         log.info({ server, files }, "claims ended");
         break;
       }
+      case "server-changed": {
+        const { server, change, detail, by } = occurrence;
+        log.info({ server, change, detail, by }, "pool changed");
+        break;
+      }
       case "server-ejected": {
         const { server, forMs, reason } = occurrence;
         log.warn({ server, forMs, reason }, "server ejected");

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { open, readFile, rename } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import path from "node:path";
+import { replaceFile } from "@bilancia/proto/replace-file";
 import type { LedgerIdentity } from "../ports.js";
 import { makeFolder, syncFolder } from "./folder.js";
 
@@ -93,16 +94,7 @@ export class Numbering implements LedgerIdentity {
 
   async #write(reservedUpTo: bigint): Promise<void> {
     const saved: Saved = { origin: this.origin, term: this.term, reservedUpTo: String(reservedUpTo) };
-    const temporary = `${this.#file}.new`;
-    const handle = await open(temporary, "w");
-    try {
-      await handle.writeFile(`${JSON.stringify(saved)}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, this.#file);
-    await syncFolder(path.dirname(this.#file));
+    await replaceFile(this.#file, `${JSON.stringify(saved)}\n`);
   }
 }
 

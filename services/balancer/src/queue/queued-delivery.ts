@@ -59,6 +59,10 @@ export class QueuedDelivery implements Delivery {
     return this.#record.complete;
   }
 
+  get sizeBytes(): number | undefined {
+    return this.#record.complete ? this.#record.content.receivedBytes : this.#record.description.sizeBytes;
+  }
+
   read(): ContentReader {
     return this.#record.content.read();
   }

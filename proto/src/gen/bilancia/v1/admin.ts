@@ -175,7 +175,7 @@ export interface ListServersRequest {
 
 /** The servers. */
 export interface ListServersResponse {
-  /** One entry for each configured server. */
+  /** One entry for each server. */
   servers: Server[];
 }
 
@@ -223,6 +223,79 @@ export interface Server {
     | undefined;
   /** Why it is so, for people. */
   stateReason: string;
+  /** Files that it may hold, of which it is not known whether it does, because an answer was lost. */
+  unsettledFiles: number;
+}
+
+/** A server to be added. */
+export interface AddServerRequest {
+  /** Its name, which no other server may have: letters, digits, dots, hyphens and underscores, at most 64. */
+  name: string;
+  /** Its address, `host:port`, which no other server may have. */
+  address: string;
+  /** Its weight, 1-256; 0 means 1. */
+  weight: number;
+}
+
+/** The server is there. */
+export interface AddServerResponse {
+  /** As it is now. */
+  server: Server | undefined;
+}
+
+/** A new weight. */
+export interface SetServerWeightRequest {
+  /** The server's name. */
+  name: string;
+  /** 1-256. */
+  weight: number;
+}
+
+/** The weight is in force. */
+export interface SetServerWeightResponse {
+  /** As it is now. */
+  server: Server | undefined;
+}
+
+/** Names the server that is to get nothing new. */
+export interface DrainServerRequest {
+  /** The server's name. */
+  name: string;
+}
+
+/** The server gets nothing new. */
+export interface DrainServerResponse {
+  /** As it is now. */
+  server: Server | undefined;
+}
+
+/** Names the server that is to get files again. */
+export interface EnableServerRequest {
+  /** The server's name. */
+  name: string;
+}
+
+/** The server gets files when it is available. */
+export interface EnableServerResponse {
+  /** As it is now. */
+  server: Server | undefined;
+}
+
+/** Names the server that is to go. */
+export interface RemoveServerRequest {
+  /** The server's name. */
+  name: string;
+  /**
+   * Also when files are on their way to it, which then go to others, or it may hold files of which it is not known. The latter remain open
+   * until a server of this name is added again.
+   */
+  force: boolean;
+}
+
+/** The server is gone. */
+export interface RemoveServerResponse {
+  /** As it was at last. */
+  server: Server | undefined;
 }
 
 /** Asks for the state. */
@@ -263,7 +336,7 @@ export interface GetStatusResponse {
   lastRequestNumber: bigint;
   /** Servers that get new files now. */
   availableServers: number;
-  /** Servers configured. */
+  /** All servers. */
   servers: number;
   /** Resident memory of the balancer, in bytes. */
   memoryBytes: bigint;
@@ -514,6 +587,7 @@ function createBaseServer(): Server {
     state: 0,
     stateSince: undefined,
     stateReason: "",
+    unsettledFiles: 0,
   };
 }
 
@@ -584,6 +658,9 @@ export const Server: MessageFns<Server> = {
     }
     if (message.stateReason !== "") {
       writer.uint32(146).string(message.stateReason);
+    }
+    if (message.unsettledFiles !== 0) {
+      writer.uint32(152).uint32(message.unsettledFiles);
     }
     return writer;
   },
@@ -745,6 +822,14 @@ export const Server: MessageFns<Server> = {
             message.stateReason = reader.string();
             continue;
           }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.unsettledFiles = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -813,6 +898,11 @@ export const Server: MessageFns<Server> = {
         : isSet(object.state_reason)
         ? globalThis.String(object.state_reason)
         : "",
+      unsettledFiles: isSet(object.unsettledFiles)
+        ? globalThis.Number(object.unsettledFiles)
+        : isSet(object.unsettled_files)
+        ? globalThis.Number(object.unsettled_files)
+        : 0,
     };
   },
 
@@ -872,6 +962,9 @@ export const Server: MessageFns<Server> = {
     if (message.stateReason !== "") {
       obj.stateReason = message.stateReason;
     }
+    if (message.unsettledFiles !== 0) {
+      obj.unsettledFiles = Math.round(message.unsettledFiles);
+    }
     return obj;
   },
 
@@ -912,6 +1005,757 @@ export const Server: MessageFns<Server> = {
       ? Timestamp.fromPartial(object.stateSince)
       : undefined;
     message.stateReason = object.stateReason ?? "";
+    message.unsettledFiles = object.unsettledFiles ?? 0;
+    return message;
+  },
+};
+
+function createBaseAddServerRequest(): AddServerRequest {
+  return { name: "", address: "", weight: 0 };
+}
+
+export const AddServerRequest: MessageFns<AddServerRequest> = {
+  encode(message: AddServerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    if (message.weight !== 0) {
+      writer.uint32(24).uint32(message.weight);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddServerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddServerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.weight = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AddServerRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
+      weight: isSet(object.weight) ? globalThis.Number(object.weight) : 0,
+    };
+  },
+
+  toJSON(message: AddServerRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.address !== "") {
+      obj.address = message.address;
+    }
+    if (message.weight !== 0) {
+      obj.weight = Math.round(message.weight);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AddServerRequest>): AddServerRequest {
+    return AddServerRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddServerRequest>): AddServerRequest {
+    const message = createBaseAddServerRequest();
+    message.name = object.name ?? "";
+    message.address = object.address ?? "";
+    message.weight = object.weight ?? 0;
+    return message;
+  },
+};
+
+function createBaseAddServerResponse(): AddServerResponse {
+  return { server: undefined };
+}
+
+export const AddServerResponse: MessageFns<AddServerResponse> = {
+  encode(message: AddServerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.server !== undefined) {
+      Server.encode(message.server, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddServerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddServerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.server = Server.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AddServerResponse {
+    return { server: isSet(object.server) ? Server.fromJSON(object.server) : undefined };
+  },
+
+  toJSON(message: AddServerResponse): unknown {
+    const obj: any = {};
+    if (message.server !== undefined) {
+      obj.server = Server.toJSON(message.server);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AddServerResponse>): AddServerResponse {
+    return AddServerResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddServerResponse>): AddServerResponse {
+    const message = createBaseAddServerResponse();
+    message.server = (object.server !== undefined && object.server !== null)
+      ? Server.fromPartial(object.server)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSetServerWeightRequest(): SetServerWeightRequest {
+  return { name: "", weight: 0 };
+}
+
+export const SetServerWeightRequest: MessageFns<SetServerWeightRequest> = {
+  encode(message: SetServerWeightRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.weight !== 0) {
+      writer.uint32(16).uint32(message.weight);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetServerWeightRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetServerWeightRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.weight = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetServerWeightRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      weight: isSet(object.weight) ? globalThis.Number(object.weight) : 0,
+    };
+  },
+
+  toJSON(message: SetServerWeightRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.weight !== 0) {
+      obj.weight = Math.round(message.weight);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetServerWeightRequest>): SetServerWeightRequest {
+    return SetServerWeightRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetServerWeightRequest>): SetServerWeightRequest {
+    const message = createBaseSetServerWeightRequest();
+    message.name = object.name ?? "";
+    message.weight = object.weight ?? 0;
+    return message;
+  },
+};
+
+function createBaseSetServerWeightResponse(): SetServerWeightResponse {
+  return { server: undefined };
+}
+
+export const SetServerWeightResponse: MessageFns<SetServerWeightResponse> = {
+  encode(message: SetServerWeightResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.server !== undefined) {
+      Server.encode(message.server, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetServerWeightResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetServerWeightResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.server = Server.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetServerWeightResponse {
+    return { server: isSet(object.server) ? Server.fromJSON(object.server) : undefined };
+  },
+
+  toJSON(message: SetServerWeightResponse): unknown {
+    const obj: any = {};
+    if (message.server !== undefined) {
+      obj.server = Server.toJSON(message.server);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetServerWeightResponse>): SetServerWeightResponse {
+    return SetServerWeightResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetServerWeightResponse>): SetServerWeightResponse {
+    const message = createBaseSetServerWeightResponse();
+    message.server = (object.server !== undefined && object.server !== null)
+      ? Server.fromPartial(object.server)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDrainServerRequest(): DrainServerRequest {
+  return { name: "" };
+}
+
+export const DrainServerRequest: MessageFns<DrainServerRequest> = {
+  encode(message: DrainServerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainServerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainServerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DrainServerRequest {
+    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
+  },
+
+  toJSON(message: DrainServerRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DrainServerRequest>): DrainServerRequest {
+    return DrainServerRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DrainServerRequest>): DrainServerRequest {
+    const message = createBaseDrainServerRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseDrainServerResponse(): DrainServerResponse {
+  return { server: undefined };
+}
+
+export const DrainServerResponse: MessageFns<DrainServerResponse> = {
+  encode(message: DrainServerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.server !== undefined) {
+      Server.encode(message.server, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainServerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainServerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.server = Server.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DrainServerResponse {
+    return { server: isSet(object.server) ? Server.fromJSON(object.server) : undefined };
+  },
+
+  toJSON(message: DrainServerResponse): unknown {
+    const obj: any = {};
+    if (message.server !== undefined) {
+      obj.server = Server.toJSON(message.server);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DrainServerResponse>): DrainServerResponse {
+    return DrainServerResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DrainServerResponse>): DrainServerResponse {
+    const message = createBaseDrainServerResponse();
+    message.server = (object.server !== undefined && object.server !== null)
+      ? Server.fromPartial(object.server)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseEnableServerRequest(): EnableServerRequest {
+  return { name: "" };
+}
+
+export const EnableServerRequest: MessageFns<EnableServerRequest> = {
+  encode(message: EnableServerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EnableServerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEnableServerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EnableServerRequest {
+    return { name: isSet(object.name) ? globalThis.String(object.name) : "" };
+  },
+
+  toJSON(message: EnableServerRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EnableServerRequest>): EnableServerRequest {
+    return EnableServerRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EnableServerRequest>): EnableServerRequest {
+    const message = createBaseEnableServerRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseEnableServerResponse(): EnableServerResponse {
+  return { server: undefined };
+}
+
+export const EnableServerResponse: MessageFns<EnableServerResponse> = {
+  encode(message: EnableServerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.server !== undefined) {
+      Server.encode(message.server, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EnableServerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEnableServerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.server = Server.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EnableServerResponse {
+    return { server: isSet(object.server) ? Server.fromJSON(object.server) : undefined };
+  },
+
+  toJSON(message: EnableServerResponse): unknown {
+    const obj: any = {};
+    if (message.server !== undefined) {
+      obj.server = Server.toJSON(message.server);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EnableServerResponse>): EnableServerResponse {
+    return EnableServerResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EnableServerResponse>): EnableServerResponse {
+    const message = createBaseEnableServerResponse();
+    message.server = (object.server !== undefined && object.server !== null)
+      ? Server.fromPartial(object.server)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRemoveServerRequest(): RemoveServerRequest {
+  return { name: "", force: false };
+}
+
+export const RemoveServerRequest: MessageFns<RemoveServerRequest> = {
+  encode(message: RemoveServerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.force !== false) {
+      writer.uint32(16).bool(message.force);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveServerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveServerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RemoveServerRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      force: isSet(object.force) ? globalThis.Boolean(object.force) : false,
+    };
+  },
+
+  toJSON(message: RemoveServerRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.force !== false) {
+      obj.force = message.force;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RemoveServerRequest>): RemoveServerRequest {
+    return RemoveServerRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemoveServerRequest>): RemoveServerRequest {
+    const message = createBaseRemoveServerRequest();
+    message.name = object.name ?? "";
+    message.force = object.force ?? false;
+    return message;
+  },
+};
+
+function createBaseRemoveServerResponse(): RemoveServerResponse {
+  return { server: undefined };
+}
+
+export const RemoveServerResponse: MessageFns<RemoveServerResponse> = {
+  encode(message: RemoveServerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.server !== undefined) {
+      Server.encode(message.server, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveServerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveServerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.server = Server.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RemoveServerResponse {
+    return { server: isSet(object.server) ? Server.fromJSON(object.server) : undefined };
+  },
+
+  toJSON(message: RemoveServerResponse): unknown {
+    const obj: any = {};
+    if (message.server !== undefined) {
+      obj.server = Server.toJSON(message.server);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RemoveServerResponse>): RemoveServerResponse {
+    return RemoveServerResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemoveServerResponse>): RemoveServerResponse {
+    const message = createBaseRemoveServerResponse();
+    message.server = (object.server !== undefined && object.server !== null)
+      ? Server.fromPartial(object.server)
+      : undefined;
     return message;
   },
 };
@@ -2447,7 +3291,7 @@ export const ExportChunk: MessageFns<ExportChunk> = {
 };
 
 /**
- * Looks into a running balancer, and decides what becomes of dead letters.
+ * Looks into a running balancer, decides which storage servers it has, and what becomes of dead letters.
  *
  * A dead letter is an upload that was given up although the balancer still has all its bytes: it was out of attempts
  * or of time, or the servers refused it. Only `queue: embedded` keeps them, over restarts too, until someone retries or
@@ -2456,7 +3300,7 @@ export const ExportChunk: MessageFns<ExportChunk> = {
 export type AdminService = typeof AdminService;
 export const AdminService = {
   /**
-   * Lists the storage servers, in the order of the configuration.
+   * Lists the storage servers: those of the configuration in its order, then those that were added.
    * Answers at once, from memory. Safe to repeat.
    */
   listServers: {
@@ -2467,6 +3311,77 @@ export const AdminService = {
     requestDeserialize: (value: Buffer): ListServersRequest => ListServersRequest.decode(value),
     responseSerialize: (value: ListServersResponse): Buffer => Buffer.from(ListServersResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListServersResponse => ListServersResponse.decode(value),
+  },
+  /**
+   * Adds a storage server. It gets files as soon as it answers that it serves. Answers once that is durable and the server has been asked for
+   * the first time, whatever came of it. INVALID_ARGUMENT for a name, address or weight that cannot be, ALREADY_EXISTS for a name or an
+   * address that another server has. Repeated after a lost answer, it does no harm: ALREADY_EXISTS says that it is there.
+   *
+   * What is changed with this and the next four rpcs is in force at once, and survives restarts: until the entry of that server in the
+   * configuration is changed, which then wins.
+   */
+  addServer: {
+    path: "/bilancia.v1.Admin/AddServer" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AddServerRequest): Buffer => Buffer.from(AddServerRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AddServerRequest => AddServerRequest.decode(value),
+    responseSerialize: (value: AddServerResponse): Buffer => Buffer.from(AddServerResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AddServerResponse => AddServerResponse.decode(value),
+  },
+  /**
+   * Gives a storage server another weight. Answers once that is durable. NOT_FOUND for an unknown server, INVALID_ARGUMENT for a weight that
+   * cannot be. Safe to repeat.
+   */
+  setServerWeight: {
+    path: "/bilancia.v1.Admin/SetServerWeight" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetServerWeightRequest): Buffer =>
+      Buffer.from(SetServerWeightRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetServerWeightRequest => SetServerWeightRequest.decode(value),
+    responseSerialize: (value: SetServerWeightResponse): Buffer =>
+      Buffer.from(SetServerWeightResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SetServerWeightResponse => SetServerWeightResponse.decode(value),
+  },
+  /**
+   * Gives a storage server nothing new; what is on its way to it goes on. Answers once that is durable, without waiting for the server to be
+   * empty: it is when its state is `DRAINED`. NOT_FOUND for an unknown server. Safe to repeat.
+   */
+  drainServer: {
+    path: "/bilancia.v1.Admin/DrainServer" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DrainServerRequest): Buffer => Buffer.from(DrainServerRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DrainServerRequest => DrainServerRequest.decode(value),
+    responseSerialize: (value: DrainServerResponse): Buffer => Buffer.from(DrainServerResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DrainServerResponse => DrainServerResponse.decode(value),
+  },
+  /** Gives a storage server files again that was drained. Answers once that is durable. NOT_FOUND for an unknown server. Safe to repeat. */
+  enableServer: {
+    path: "/bilancia.v1.Admin/EnableServer" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: EnableServerRequest): Buffer => Buffer.from(EnableServerRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EnableServerRequest => EnableServerRequest.decode(value),
+    responseSerialize: (value: EnableServerResponse): Buffer =>
+      Buffer.from(EnableServerResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): EnableServerResponse => EnableServerResponse.decode(value),
+  },
+  /**
+   * Takes a storage server out. Answers once that is durable. NOT_FOUND for an unknown server. FAILED_PRECONDITION, unless `force` is set, for a
+   * server that is not `DRAINED`, or that may hold files of which it is not known whether it does: these are asked for while it is
+   * there, so that none is stored twice. Nothing on the server's disk is touched.
+   */
+  removeServer: {
+    path: "/bilancia.v1.Admin/RemoveServer" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveServerRequest): Buffer => Buffer.from(RemoveServerRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveServerRequest => RemoveServerRequest.decode(value),
+    responseSerialize: (value: RemoveServerResponse): Buffer =>
+      Buffer.from(RemoveServerResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemoveServerResponse => RemoveServerResponse.decode(value),
   },
   /**
    * Reports the balancer's own state: queue, counters, uptime.
@@ -2547,10 +3462,37 @@ export const AdminService = {
 
 export interface AdminServer extends UntypedServiceImplementation {
   /**
-   * Lists the storage servers, in the order of the configuration.
+   * Lists the storage servers: those of the configuration in its order, then those that were added.
    * Answers at once, from memory. Safe to repeat.
    */
   listServers: handleUnaryCall<ListServersRequest, ListServersResponse>;
+  /**
+   * Adds a storage server. It gets files as soon as it answers that it serves. Answers once that is durable and the server has been asked for
+   * the first time, whatever came of it. INVALID_ARGUMENT for a name, address or weight that cannot be, ALREADY_EXISTS for a name or an
+   * address that another server has. Repeated after a lost answer, it does no harm: ALREADY_EXISTS says that it is there.
+   *
+   * What is changed with this and the next four rpcs is in force at once, and survives restarts: until the entry of that server in the
+   * configuration is changed, which then wins.
+   */
+  addServer: handleUnaryCall<AddServerRequest, AddServerResponse>;
+  /**
+   * Gives a storage server another weight. Answers once that is durable. NOT_FOUND for an unknown server, INVALID_ARGUMENT for a weight that
+   * cannot be. Safe to repeat.
+   */
+  setServerWeight: handleUnaryCall<SetServerWeightRequest, SetServerWeightResponse>;
+  /**
+   * Gives a storage server nothing new; what is on its way to it goes on. Answers once that is durable, without waiting for the server to be
+   * empty: it is when its state is `DRAINED`. NOT_FOUND for an unknown server. Safe to repeat.
+   */
+  drainServer: handleUnaryCall<DrainServerRequest, DrainServerResponse>;
+  /** Gives a storage server files again that was drained. Answers once that is durable. NOT_FOUND for an unknown server. Safe to repeat. */
+  enableServer: handleUnaryCall<EnableServerRequest, EnableServerResponse>;
+  /**
+   * Takes a storage server out. Answers once that is durable. NOT_FOUND for an unknown server. FAILED_PRECONDITION, unless `force` is set, for a
+   * server that is not `DRAINED`, or that may hold files of which it is not known whether it does: these are asked for while it is
+   * there, so that none is stored twice. Nothing on the server's disk is touched.
+   */
+  removeServer: handleUnaryCall<RemoveServerRequest, RemoveServerResponse>;
   /**
    * Reports the balancer's own state: queue, counters, uptime.
    * Answers at once, from memory. Safe to repeat.
@@ -2586,7 +3528,7 @@ export interface AdminServer extends UntypedServiceImplementation {
 
 export interface AdminClient extends Client {
   /**
-   * Lists the storage servers, in the order of the configuration.
+   * Lists the storage servers: those of the configuration in its order, then those that were added.
    * Answers at once, from memory. Safe to repeat.
    */
   listServers(
@@ -2603,6 +3545,103 @@ export interface AdminClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListServersResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Adds a storage server. It gets files as soon as it answers that it serves. Answers once that is durable and the server has been asked for
+   * the first time, whatever came of it. INVALID_ARGUMENT for a name, address or weight that cannot be, ALREADY_EXISTS for a name or an
+   * address that another server has. Repeated after a lost answer, it does no harm: ALREADY_EXISTS says that it is there.
+   *
+   * What is changed with this and the next four rpcs is in force at once, and survives restarts: until the entry of that server in the
+   * configuration is changed, which then wins.
+   */
+  addServer(
+    request: AddServerRequest,
+    callback: (error: ServiceError | null, response: AddServerResponse) => void,
+  ): ClientUnaryCall;
+  addServer(
+    request: AddServerRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AddServerResponse) => void,
+  ): ClientUnaryCall;
+  addServer(
+    request: AddServerRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AddServerResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Gives a storage server another weight. Answers once that is durable. NOT_FOUND for an unknown server, INVALID_ARGUMENT for a weight that
+   * cannot be. Safe to repeat.
+   */
+  setServerWeight(
+    request: SetServerWeightRequest,
+    callback: (error: ServiceError | null, response: SetServerWeightResponse) => void,
+  ): ClientUnaryCall;
+  setServerWeight(
+    request: SetServerWeightRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SetServerWeightResponse) => void,
+  ): ClientUnaryCall;
+  setServerWeight(
+    request: SetServerWeightRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SetServerWeightResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Gives a storage server nothing new; what is on its way to it goes on. Answers once that is durable, without waiting for the server to be
+   * empty: it is when its state is `DRAINED`. NOT_FOUND for an unknown server. Safe to repeat.
+   */
+  drainServer(
+    request: DrainServerRequest,
+    callback: (error: ServiceError | null, response: DrainServerResponse) => void,
+  ): ClientUnaryCall;
+  drainServer(
+    request: DrainServerRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DrainServerResponse) => void,
+  ): ClientUnaryCall;
+  drainServer(
+    request: DrainServerRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DrainServerResponse) => void,
+  ): ClientUnaryCall;
+  /** Gives a storage server files again that was drained. Answers once that is durable. NOT_FOUND for an unknown server. Safe to repeat. */
+  enableServer(
+    request: EnableServerRequest,
+    callback: (error: ServiceError | null, response: EnableServerResponse) => void,
+  ): ClientUnaryCall;
+  enableServer(
+    request: EnableServerRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: EnableServerResponse) => void,
+  ): ClientUnaryCall;
+  enableServer(
+    request: EnableServerRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: EnableServerResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Takes a storage server out. Answers once that is durable. NOT_FOUND for an unknown server. FAILED_PRECONDITION, unless `force` is set, for a
+   * server that is not `DRAINED`, or that may hold files of which it is not known whether it does: these are asked for while it is
+   * there, so that none is stored twice. Nothing on the server's disk is touched.
+   */
+  removeServer(
+    request: RemoveServerRequest,
+    callback: (error: ServiceError | null, response: RemoveServerResponse) => void,
+  ): ClientUnaryCall;
+  removeServer(
+    request: RemoveServerRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemoveServerResponse) => void,
+  ): ClientUnaryCall;
+  removeServer(
+    request: RemoveServerRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemoveServerResponse) => void,
   ): ClientUnaryCall;
   /**
    * Reports the balancer's own state: queue, counters, uptime.

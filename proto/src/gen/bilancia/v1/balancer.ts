@@ -117,7 +117,7 @@ export enum RejectReason {
   REJECT_REASON_NOT_CANCELLABLE = 19,
   /** REJECT_REASON_NOT_A_DEAD_LETTER - The upload is no dead letter; a status of the `Admin` service (FAILED_PRECONDITION), never an event. */
   REJECT_REASON_NOT_A_DEAD_LETTER = 20,
-  /** REJECT_REASON_UNKNOWN_SERVER - No storage server has this name; a status of the `Registry` service (NOT_FOUND), never an event. */
+  /** REJECT_REASON_UNKNOWN_SERVER - No storage server has this name; a status of the `Registry` and `Admin` services (NOT_FOUND), never an event. */
   REJECT_REASON_UNKNOWN_SERVER = 21,
   /**
    * REJECT_REASON_SERVER_MISMATCH - The storage server is known at another address, or another process answers there; a status of `Announce`
@@ -126,6 +126,13 @@ export enum RejectReason {
   REJECT_REASON_SERVER_MISMATCH = 22,
   /** REJECT_REASON_SERVER_UNREACHABLE - The storage server cannot be talked to; a status of `ClaimPending` (UNAVAILABLE), never an event. */
   REJECT_REASON_SERVER_UNREACHABLE = 23,
+  /** REJECT_REASON_SERVER_EXISTS - Another storage server has this name or address; a status of the `Admin` service (ALREADY_EXISTS), never an event. */
+  REJECT_REASON_SERVER_EXISTS = 24,
+  /**
+   * REJECT_REASON_SERVER_IN_USE - The storage server is not drained, or may hold files of which that is not known; a status of the `Admin` service
+   * (FAILED_PRECONDITION), never an event.
+   */
+  REJECT_REASON_SERVER_IN_USE = 25,
   UNRECOGNIZED = -1,
 }
 
@@ -203,6 +210,12 @@ export function rejectReasonFromJSON(object: any): RejectReason {
     case 23:
     case "REJECT_REASON_SERVER_UNREACHABLE":
       return RejectReason.REJECT_REASON_SERVER_UNREACHABLE;
+    case 24:
+    case "REJECT_REASON_SERVER_EXISTS":
+      return RejectReason.REJECT_REASON_SERVER_EXISTS;
+    case 25:
+    case "REJECT_REASON_SERVER_IN_USE":
+      return RejectReason.REJECT_REASON_SERVER_IN_USE;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -260,6 +273,10 @@ export function rejectReasonToJSON(object: RejectReason): string {
       return "REJECT_REASON_SERVER_MISMATCH";
     case RejectReason.REJECT_REASON_SERVER_UNREACHABLE:
       return "REJECT_REASON_SERVER_UNREACHABLE";
+    case RejectReason.REJECT_REASON_SERVER_EXISTS:
+      return "REJECT_REASON_SERVER_EXISTS";
+    case RejectReason.REJECT_REASON_SERVER_IN_USE:
+      return "REJECT_REASON_SERVER_IN_USE";
     case RejectReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

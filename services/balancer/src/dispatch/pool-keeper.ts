@@ -1,0 +1,167 @@
+import { BilanciaError } from "../domain/errors.js";
+import { changesAfter, type Member, type MembershipChange } from "../domain/membership.js";
+import { type ServerEntry, serverRules } from "../domain/server-entry.js";
+import type { Clock, Observer, ServerKeeper, ServerView } from "../ports.js";
+import type { MembershipFile } from "./membership-file.js";
+import type { PooledServer } from "./pooled-server.js";
+import type { ServerPool } from "./server-pool.js";
+
+/** What the keeper works with. */
+export interface PoolKeeperParts {
+  readonly pool: ServerPool;
+  /** What the configuration says. */
+  readonly configured: readonly ServerEntry[];
+  /** What was changed about it so far, and is in force. */
+  readonly changes: readonly MembershipChange[];
+  readonly file: MembershipFile;
+  /** How many files a server may hold of which it is not known whether it does. */
+  readonly unsettled: (name: string) => number;
+  readonly clock: Clock;
+  readonly observer: Observer;
+}
+
+/** Changes the pool as an operator wants it: one change after another, each made durable first, and then put in force. */
+export class PoolKeeper implements ServerKeeper {
+  readonly #parts: PoolKeeperParts;
+  #changes: readonly MembershipChange[];
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: PoolKeeperParts) {
+    this.#parts = parts;
+    this.#changes = parts.changes;
+  }
+
+  servers(): ServerView[] {
+    return this.#parts.pool.servers().map((view) => this.#settledView(view));
+  }
+
+  add(entry: ServerEntry, by: string): Promise<ServerView> {
+    return this.#inTurn(async () => {
+      for (const field of ["name", "address", "weight"] as const) check(field, entry[field]);
+      for (const { backend } of this.#parts.pool.servers()) {
+        for (const field of ["name", "address"] as const) {
+          if (backend[field] !== entry[field]) continue;
+          const message = `expected ${field === "name" ? "a name" : "an address"} that no server has`;
+          throw new BilanciaError("SERVER_EXISTS", `${message}; came ${entry[field]}, which is ${describe(backend)}`);
+        }
+      }
+      await this.#keep(entry.name, entry);
+      this.#tell(entry.name, "added", `${entry.address}, weight ${entry.weight}`, by);
+      await this.#parts.pool.add(entry);
+      return this.#view(entry.name);
+    });
+  }
+
+  setWeight(name: string, weight: number, by: string): Promise<ServerView> {
+    return this.#inTurn(async () => {
+      const server = this.#server(name);
+      check("weight", weight);
+      const before = server.backend.weight;
+      await this.#keep(name, { ...memberOf(server), weight });
+      this.#tell(name, "weight", `${weight}, before ${before}`, by);
+      this.#parts.pool.setWeight(server, weight);
+      return this.#view(name);
+    });
+  }
+
+  drain(name: string, by: string): Promise<ServerView> {
+    return this.#inTurn(async () => {
+      const server = this.#server(name);
+      if (!server.backend.draining) {
+        const drainingSinceMs = this.#parts.clock.nowMs();
+        await this.#keep(name, { ...memberOf(server), drainingSinceMs });
+        this.#tell(name, "draining", "it gets nothing new", by);
+        this.#parts.pool.drain(server, drainingSinceMs);
+      }
+      return this.#view(name);
+    });
+  }
+
+  enable(name: string, by: string): Promise<ServerView> {
+    return this.#inTurn(async () => {
+      const server = this.#server(name);
+      if (server.backend.draining) {
+        await this.#keep(name, { ...memberOf(server), drainingSinceMs: undefined });
+        this.#tell(name, "enabled", "it gets files again", by);
+        this.#parts.pool.enable(server);
+      }
+      return this.#view(name);
+    });
+  }
+
+  remove(name: string, force: boolean, by: string): Promise<ServerView> {
+    return this.#inTurn(async () => {
+      const server = this.#server(name);
+      const { draining, inFlightFiles } = server.backend;
+      const unsettled = this.#parts.unsettled(name);
+      if (!force && (!draining || inFlightFiles > 0 || unsettled > 0)) {
+        const state = draining ? "draining" : "not drained";
+        throw new BilanciaError(
+          "SERVER_IN_USE",
+          `expected a drained server without open outcomes, or force; came ${name}, which is ${state}, ` +
+            `with ${inFlightFiles} files on their way to it and ${unsettled} of which it is not known whether it has them`,
+        );
+      }
+      const view = this.#view(name);
+      server.leaving = true;
+      try {
+        await this.#keep(name, undefined);
+      } catch (error) {
+        server.leaving = false;
+        throw error;
+      }
+      this.#tell(name, "removed", `${force ? "by force; " : ""}${inFlightFiles} on their way, ${unsettled} open`, by);
+      this.#parts.pool.remove(server);
+      return view;
+    });
+  }
+
+  /** Two changes at a time could each undo the other's. */
+  #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Makes durable how a server is to be. Where that fails nothing has changed. */
+  async #keep(name: string, now: Member | undefined): Promise<void> {
+    const configured = this.#parts.configured.find((entry) => entry.name === name);
+    const changes = changesAfter(this.#changes, name, configured, now);
+    await this.#parts.file.write(changes);
+    this.#changes = changes;
+  }
+
+  #server(name: string): PooledServer {
+    const server = this.#parts.pool.get(name);
+    if (server) return server;
+    const names = this.#parts.pool.names.slice(0, 20).join(", ");
+    const came = JSON.stringify(name.slice(0, 80));
+    throw new BilanciaError("UNKNOWN_SERVER", `expected the name of a server, one of ${names}; came ${came}`);
+  }
+
+  #view(name: string): ServerView {
+    return this.#settledView(this.#parts.pool.view(this.#server(name)));
+  }
+
+  #settledView(view: ServerView): ServerView {
+    return { ...view, unsettledFiles: this.#parts.unsettled(view.backend.name) };
+  }
+
+  #tell(server: string, change: "added" | "weight" | "draining" | "enabled" | "removed", detail: string, by: string) {
+    this.#parts.observer.note({ kind: "server-changed", server, change, detail, by });
+  }
+}
+
+function check<Field extends keyof ServerEntry>(field: Field, value: ServerEntry[Field]): void {
+  const rule: { expected: string; holds(value: never): boolean } = serverRules[field];
+  if (rule.holds(value as never)) return;
+  throw new BilanciaError("INVALID_HEADER", `${field}: ${rule.expected}; came ${JSON.stringify(value).slice(0, 80)}`);
+}
+
+function memberOf({ backend: { name, address, weight, draining } }: PooledServer): Member {
+  return { name, address, weight, drainingSinceMs: draining?.sinceMs };
+}
+
+function describe({ name, address }: ServerEntry): string {
+  return `${name} at ${address}`;
+}
