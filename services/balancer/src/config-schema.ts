@@ -132,10 +132,12 @@ export const configSchema = z.strictObject({
         .default(3)
         .describe("Times within the window that it became unhealthy, for which it is; 0 for never."),
       windowMs: milliseconds().default(30_000).describe("The window."),
-      baseMs: milliseconds()
+      baseMs: whole(1, 24 * 3_600_000)
         .default(5_000)
         .describe("How long it is left alone; twice as long each time, and less again with each window without."),
-      maxMs: milliseconds().default(300_000).describe("How long at most."),
+      maxMs: whole(1, 24 * 3_600_000)
+        .default(300_000)
+        .describe("How long at most."),
       maxPoolPercent: whole(0, 100)
         .default(50)
         .describe("How much of the pool may be out at once, unhealthy or left alone; beyond it nobody is left alone."),

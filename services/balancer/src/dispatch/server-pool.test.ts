@@ -48,6 +48,18 @@ describe("the pool of servers", function () {
     assert.equal(fixture.picks(2).split(" ").sort().join(), "a,b");
   });
 
+  it("does not leave a busy server alone for ever, whatever it asks and however the clock is set", async () => {
+    let nowMs = 1_000_000;
+    fixture = await Fixture.start([1], { clock: { nowMs: () => nowMs, random: Math.random } });
+    fixture.pool.pause(fixture.server("a"), Number.MAX_SAFE_INTEGER);
+    assert.equal(fixture.state("a"), "busy: asked to be left alone for another 60000 ms");
+    const back = new Promise<void>((resolve) => fixture.pool.onChange(resolve));
+    fixture.pool.pause(fixture.server("a"), 20);
+    nowMs -= 500_000;
+    await back;
+    assert.match(fixture.state("a"), /^available/);
+  });
+
   it("hears at once from servers that tell by themselves, without asking them again", async () => {
     fixture = await Fixture.start([1, 1]);
     const [a, b] = fixture.storages as [FakeStorage, FakeStorage];

@@ -52,6 +52,8 @@ const drainReason = "an operator drains it";
 const nobody: ReadonlySet<string> = new Set();
 /** How long a server that says `busy` without a time is left alone, in milliseconds. */
 const busyPauseMs = 200;
+/** How long a server is left alone for one `busy` at most. One that cannot take anything for longer has the overload bit to say so. */
+const maxBusyPauseMs = 60_000;
 /** Files up to this size, in bytes, take about equally long. */
 const comparableBytes = 64 * 1024;
 /** How often a weight that grows is offered anew, in milliseconds. */
@@ -234,11 +236,17 @@ export class ServerPool {
 
   /** Leaves a server alone that said `busy`. */
   pause(server: PooledServer, retryAfterMs: number | undefined): void {
-    const pauseMs = retryAfterMs ?? busyPauseMs;
-    server.backend.limit?.failed();
-    server.backend.busyUntilMs = this.#clock.nowMs() + pauseMs;
-    this.#later(pauseMs + 1, () => this.#changed(server));
+    const { backend } = server;
+    const pauseMs = Math.min(retryAfterMs ?? busyPauseMs, maxBusyPauseMs);
+    const untilMs = this.#clock.nowMs() + pauseMs;
+    backend.busyUntilMs = untilMs;
+    backend.limit?.failed();
     this.#weigh(server);
+    this.#later(pauseMs, () => {
+      // Not left to the clock, which may have been set back.
+      if (backend.busyUntilMs === untilMs) backend.busyUntilMs = 0;
+      this.#changed(server);
+    });
   }
 
   servers(): ServerView[] {
@@ -281,8 +289,8 @@ export class ServerPool {
       reason,
     });
     this.#weigh(server);
-    this.#later(ejection.untilMs - nowMs + 1, () => {
-      server.backend.ejection = undefined;
+    this.#later(ejection.untilMs - nowMs, () => {
+      if (server.backend.ejection === ejection) server.backend.ejection = undefined;
       this.#ramp(server);
       this.#changed(server);
     });

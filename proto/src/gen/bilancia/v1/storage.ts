@@ -483,7 +483,10 @@ export interface SaveAccept {
 
 /** The server cannot take the file now. */
 export interface SaveBusy {
-  /** When it is worth asking again; absent means that the balancer decides. */
+  /**
+   * When it is worth asking again; absent means that the balancer decides. A minute at most: for longer there is the
+   * overload bit.
+   */
   retryAfter: Duration | undefined;
 }
 
