@@ -1,24 +1,52 @@
-import { type LoadResponse, OverloadCause, StorageService, type WatchLoadResponse } from "@bilancia/proto/gen/storage";
+import {
+  type LoadResponse,
+  OverloadCause,
+  type SaveResponse,
+  type WatchLoadResponse,
+} from "@bilancia/proto/gen/storage";
 import { listen } from "@bilancia/proto/grpc-server";
 import type { HealthCheckResponse } from "@bilancia/proto/health";
-import { Server, type ServerWritableStream, type UntypedHandleCall } from "@grpc/grpc-js";
+import { type SaveBatch, storageService } from "@bilancia/proto/services";
+import { Server, type ServerDuplexStream, type ServerWritableStream, type UntypedHandleCall } from "@grpc/grpc-js";
 import { service as healthService } from "grpc-health-check";
 
 /** Which optional rpcs a `FakeStorage` has. */
 export interface FakeStorageOptions {
   readonly watchHealth?: boolean;
   readonly watchLoad?: boolean;
+  /** How many files it works off in a second, one after another. Default: none. */
+  readonly filesPerSecond?: number;
 }
+
+/** A small file that a `FakeStorage` was sent and has not answered. */
+interface Work {
+  readonly call: ServerDuplexStream<SaveBatch, SaveResponse>;
+  readonly requestNumber: bigint;
+  readonly sizeBytes: number;
+}
+
+/** How often work is done, in milliseconds. */
+const workEveryMs = 4;
 
 type Watchers<Response> = Set<ServerWritableStream<unknown, Response>>;
 
-/** A storage server without storage: answers probes as it is told to, and counts them. Whoever starts it stops it. */
+/**
+ * A storage server without storage: answers probes as it is told to, and counts them; says of small files that they are saved, at the speed it is
+ * given, and does nothing while it is overloaded. Whoever starts it stops it.
+ */
 export class FakeStorage {
   address = "127.0.0.1:0";
   /** Health checks and load reports that were asked for. */
   readonly asked = { check: 0, load: 0 };
   /** While true, no question is answered. */
   frozen = false;
+  /** Files answered, and how long it could have worked, and had nothing to work on, in milliseconds, all since the start. */
+  readonly done = { files: 0, availableMs: 0, idleMs: 0 };
+  readonly #work: Work[] = [];
+  #working: NodeJS.Timeout | undefined;
+  #workedMs = 0;
+  /** Files that it could have worked off by now. */
+  #credit = 0;
   #serving = true;
   #overloaded = false;
   #server: Server | undefined;
@@ -40,8 +68,8 @@ export class FakeStorage {
   async start(): Promise<void> {
     const server = new Server();
     const { watchHealth = true, watchLoad = true } = this.#options;
-    server.addService(StorageService, {
-      save: (() => {}) as UntypedHandleCall,
+    server.addService(storageService, {
+      save: ((call: ServerDuplexStream<SaveBatch, SaveResponse>) => this.#take(call)) as UntypedHandleCall,
       load: this.#unary(() => {
         this.asked.load += 1;
         return this.#load();
@@ -59,9 +87,12 @@ export class FakeStorage {
     });
     this.address = await listen(server, this.address);
     this.#server = server;
+    this.#workedMs = performance.now();
+    this.#working = setInterval(() => this.#doWork(), workEveryMs);
   }
 
   stop(): void {
+    clearInterval(this.#working);
     this.#server?.forceShutdown();
   }
 
@@ -73,6 +104,46 @@ export class FakeStorage {
   set overloaded(overloaded: boolean) {
     this.#overloaded = overloaded;
     for (const call of this.#loadWatchers) call.write({ load: this.#load() });
+  }
+
+  #take(call: ServerDuplexStream<SaveBatch, SaveResponse>): void {
+    call.on("data", ({ parts }) => {
+      for (const { header, data } of parts)
+        if (header) this.#work.push({ call, requestNumber: header.requestNumber, sizeBytes: data.length });
+    });
+    call.on("error", () => {});
+    call.on("end", () => call.end());
+  }
+
+  #doWork(): void {
+    const nowMs = performance.now();
+    const elapsedMs = nowMs - this.#workedMs;
+    this.#workedMs = nowMs;
+    if (this.#overloaded) return;
+    this.done.availableMs += elapsedMs;
+    if (this.#work.length === 0) {
+      this.done.idleMs += elapsedMs;
+      return;
+    }
+    this.#credit += (elapsedMs * (this.#options.filesPerSecond ?? 0)) / 1_000;
+    while (this.#credit >= 1) {
+      this.#credit -= 1;
+      const work = this.#work.shift();
+      if (!work) continue;
+      this.done.files += 1;
+      const { call, requestNumber, sizeBytes } = work;
+      const saved = {
+        storedName: `${requestNumber}_`,
+        sizeBytes: BigInt(sizeBytes),
+        sha256: Buffer.alloc(32),
+        duplicate: false,
+        textStats: undefined,
+      };
+      call.write({
+        results: [{ requestNumber, outcome: { $case: "saved", value: saved } }],
+        overloaded: this.#overloaded,
+      });
+    }
   }
 
   #health(): HealthCheckResponse {
