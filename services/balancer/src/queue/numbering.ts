@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { replaceFile } from "@bilancia/proto/replace-file";
 import type { LedgerIdentity } from "../ports.js";
-import { makeFolder, syncFolder } from "./folder.js";
+import { makeFolder } from "./folder.js";
 
 interface Saved {
   readonly origin: string;

@@ -10,7 +10,18 @@ import type { FakeServer } from "./fake-server.js";
 /** What dispatch uses of a pool. */
 type PoolForDispatch = Pick<
   ServerPool,
-  "onChange" | "onReturn" | "get" | "names" | "anyAvailable" | "pick" | "pickSame" | "occupy" | "pause"
+  | "onChange"
+  | "onReturn"
+  | "get"
+  | "names"
+  | "anyAvailable"
+  | "isAvailable"
+  | "pick"
+  | "pickSame"
+  | "occupy"
+  | "pause"
+  | "stored"
+  | "failed"
 >;
 
 /** One balancer's connections to servers in memory. Answers come in a later turn of the event loop, and none once it is cut off. */
@@ -23,7 +34,6 @@ export class FakePool implements PoolForDispatch {
 
   constructor(servers: readonly FakeServer[]) {
     this.#servers = new Map(servers.map((fake) => [fake.name, { fake, pooled: this.#pooled(fake) }]));
-    this.#scheduler.setMembers(servers);
   }
 
   /** To be handed to a `Dispatcher`. */
@@ -63,12 +73,18 @@ export class FakePool implements PoolForDispatch {
     return [...this.#servers.values()].some(({ fake }) => isAvailable(fake));
   }
 
+  isAvailable({ backend }: PooledServer): boolean {
+    const fake = this.#servers.get(backend.name)?.fake;
+    return fake !== undefined && isAvailable(fake);
+  }
+
   pick(avoid: ReadonlySet<string>): PooledServer | undefined {
-    const name = this.#scheduler.pick((candidate) => {
-      const fake = this.#servers.get(candidate)?.fake;
-      return fake !== undefined && !avoid.has(candidate) && isAvailable(fake);
-    });
-    return name === undefined ? undefined : this.get(name);
+    for (const [name, { fake }] of this.#servers) {
+      if (!avoid.has(name) && isAvailable(fake)) this.#scheduler.offer(name, fake.weight);
+      else this.#scheduler.withdraw(name);
+    }
+    const picked = this.#scheduler.pick();
+    return picked === undefined ? undefined : this.get(picked);
   }
 
   pickSame(name: string): PooledServer | undefined {
@@ -82,6 +98,10 @@ export class FakePool implements PoolForDispatch {
   pause(): void {
     setImmediate(() => this.#onChange());
   }
+
+  stored(): void {}
+
+  failed(): void {}
 
   #pooled(fake: FakeServer): PooledServer {
     const answer = <T>(callback: (error: ServiceError | null, response?: T) => void, work: () => T) =>
