@@ -71,7 +71,7 @@ export const nodeDisk: Disk = {
   },
   writeWhole: (path, chunks) => smallFiles.writeWhole(path, chunks),
   giveName: (existingPath, newPath) => smallFiles.giveName(existingPath, newPath),
-  syncFiles: (directory, paths) => syncFiles(directory, paths, (path) => smallFiles.flush(path)),
+  syncFiles: (directory, paths) => syncFiles(directory, paths, (some) => smallFiles.flush(some)),
 };
 
 function diskFile(handle: FileHandle): DiskFile {

@@ -13,17 +13,17 @@ const groupCount = 256;
  * microseconds. It is flushed all the same, since the kernel tells of a write error of the file system only one of those who ask, which may
  * be another server on the same disk, but tells of an error of a file whoever flushes that file.
  *
- * @param flush flushes one file, or the entries of a directory; one that is gone counts as flushed
+ * @param flush flushes files, and the entries of directories; one that is gone counts as flushed
  */
 export async function syncFiles(
   directory: string,
   paths: readonly string[],
-  flush: (path: string) => Promise<void>,
+  flush: (paths: readonly string[]) => Promise<void>,
 ): Promise<void> {
   canSyncFileSystem ??= probe();
   if (await canSyncFileSystem) await syncFileSystem(directory);
-  for (let at = 0; at < paths.length; at += groupCount) await Promise.all(paths.slice(at, at + groupCount).map(flush));
-  await flush(directory);
+  for (let at = 0; at < paths.length; at += groupCount) await flush(paths.slice(at, at + groupCount));
+  await flush([directory]);
 }
 
 async function syncFileSystem(directory: string): Promise<void> {

@@ -16,7 +16,7 @@ describe("thread for small files", () => {
         ),
       );
       const named = numbers.map((number) => thread.giveName(path(number), join(dir, `${number}`)));
-      await Promise.all([...named, thread.flush(dir)]);
+      await Promise.all([...named, thread.flush([dir])]);
       for (const number of numbers) {
         const { size, mtimeNs } = await stat(join(dir, `${number}`), { bigint: true });
         assert.deepEqual(marks[number], { sizeBytes: Number(size), modifiedNs: mtimeNs });
@@ -46,6 +46,6 @@ describe("thread for small files", () => {
 
   it("counts a file that is gone as flushed", () =>
     withFolder(async (dir) => {
-      await new SmallFileThread().flush(join(dir, "gone"));
+      await new SmallFileThread().flush([join(dir, "gone"), dir]);
     }));
 });

@@ -34,9 +34,9 @@ export class SmallFileThread {
     await this.#ask({ kind: "name", from, to }, []);
   }
 
-  /** Flushes a file, or the entries of a directory. One that is gone counts as flushed. */
-  async flush(path: string): Promise<void> {
-    await this.#ask({ kind: "flush", path }, []);
+  /** Flushes files, and the entries of directories. One that is gone counts as flushed. */
+  async flush(paths: readonly string[]): Promise<void> {
+    await this.#ask({ kind: "flush", paths }, []);
   }
 
   #ask(job: SmallFileJob, chunks: readonly Uint8Array[]): Promise<FileMark | undefined> {

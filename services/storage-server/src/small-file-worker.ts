@@ -7,7 +7,7 @@ import { errorCode } from "./system-error.js";
 export type SmallFileJob =
   | { readonly kind: "write"; readonly path: string; readonly sizeBytes: number }
   | { readonly kind: "name"; readonly from: string; readonly to: string }
-  | { readonly kind: "flush"; readonly path: string };
+  | { readonly kind: "flush"; readonly paths: readonly string[] };
 
 /** Several jobs. `bytes` holds the bytes of all files to be written, one after another. */
 export interface SmallFileJobs {
@@ -65,7 +65,7 @@ parentPort?.on("message", ({ jobs, bytes }: SmallFileJobs) => {
     try {
       if (job.kind === "write") return { mark: write(job.path, bytes.subarray(from, at)) };
       if (job.kind === "name") giveName(job.from, job.to);
-      else flush(job.path);
+      else for (const path of job.paths) flush(path);
       return {};
     } catch (error) {
       return { problem: { message: error instanceof Error ? error.message : String(error), code: errorCode(error) } };
