@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import type { Disk, DiskFile } from "./disk.js";
 import type { Fence } from "./fences.js";
 import type { AttemptedFile, FileId } from "./file-id.js";
-import type { FileIndex, StoredRecord } from "./file-index.js";
+import type { FileIndex, FileRecord, StoredRecord } from "./file-index.js";
 import type { FileJournal } from "./file-journal.js";
 import { type Draft, type FileStore, type Known, type NewFile, StoreBroken } from "./file-store.js";
 import { type BacklogEntry, JournalBacklog } from "./journal-backlog.js";
@@ -70,7 +70,7 @@ export class DirectoryStore implements FileStore {
 
   async find(id: FileId): Promise<Known> {
     this.#throwIfBroken();
-    const record = this.#options.index.get(id);
+    const record = this.#recordOf(id);
     if (!record) return { state: "none" };
     const { fence } = record;
     if (record.state === "discarded") return { state: "discarded", fence, uploadId: record.uploadId };
@@ -272,6 +272,15 @@ export class DirectoryStore implements FileStore {
       throw this.#break(error);
     }
     this.#throwIfBroken();
+  }
+
+  /** LMDB reads nothing any more once an update of its header has failed. */
+  #recordOf(id: FileId): FileRecord | undefined {
+    try {
+      return this.#options.index.get(id);
+    } catch (error) {
+      throw this.#break(error);
+    }
   }
 
   #break(error: unknown): StoreBroken {
