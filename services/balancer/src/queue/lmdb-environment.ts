@@ -112,7 +112,8 @@ export class LmdbEnvironment<Name extends string> {
     } catch (error) {
       // Its cause is a promise that rejects by itself.
       const cause: unknown = await (error as { commitError?: Promise<unknown> }).commitError?.catch((reason) => reason);
-      throw isFull(error) || isFull(cause) ? error : this.#break(cause ?? error);
+      // Also where LMDB found no room, which it should never see: it may be of no use then, to readers neither.
+      throw this.#break(cause ?? error);
     } finally {
       taken();
     }
@@ -155,9 +156,8 @@ export class LmdbEnvironment<Name extends string> {
   }
 }
 
-/** LMDB gives the number of a system's error, Node its name. */
 function isFull(error: unknown): boolean {
-  return ["ENOSPC", "EDQUOT", 28].includes((error as { code?: string | number } | undefined)?.code ?? "");
+  return ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
 }
 
 function openRoot(dir: string, tables: number): RootDatabase<Buffer, Buffer> {
