@@ -4,6 +4,7 @@ import { BilanciaClient } from "@bilancia/cli/client";
 import { bytesSource } from "@bilancia/cli/client/upload-source";
 import type { AckStage } from "@bilancia/cli/client/upload-types";
 import { balancerStatus } from "../admin.js";
+import type { ProcessExit } from "../managed-process.js";
 import { FaultBench } from "./fault-bench.js";
 import type { FaultReport, FaultRun } from "./fault-test.js";
 import { type Injection, SyscallInjector } from "./syscall-injector.js";
@@ -136,16 +137,23 @@ async function failOnce(bench: FaultBench, cycle: number): Promise<{ injected: n
   const failedFlush = injected.find(({ call }) => /f(data)?sync|syncfs/.test(call));
   const ended =
     exit ?? (failedFlush && (await Promise.race([cluster.exitOf(victim), delay(exitTimeoutMs, undefined)])));
-  if (ended) {
+  const comeBack = async (how: ProcessExit) => {
     const words = cluster.logOf(victim);
-    // LMDB damages the memory of its process when it cannot write. It says so itself, and that it ends the process then is all that can be asked.
-    const isLmdbs = kind === "write" && ended.signal !== null && words.includes("Attempting to write page");
-    if (!isLmdbs && ended.code !== 1) violations.push(`${text}: it ended with ${JSON.stringify(ended)}`);
+    // LMDB damages the memory of its process when it cannot write; the C library finds that and says so. That the process ends then is all that can be asked.
+    const isLmdbs =
+      kind === "write" && how.signal !== null && /Attempting to write page|malloc|free\(\)|corrupted/.test(words);
+    if (!isLmdbs && how.code !== 1) violations.push(`${text}: it ended with ${JSON.stringify(how)}`);
     if (!isLmdbs && !words.includes("flush to disk failed")) violations.push(`${text}: it did not say why it ended`);
     await restart(bench, victim);
-  } else if (failedFlush) violations.push(`${text}: a flush failed, and it went on: ${failedFlush.call}`);
-  await bench.settle(uploaders, cycle);
-  return { injected: injected.length, ended: ended !== undefined };
+  };
+  if (ended) await comeBack(ended);
+  else if (failedFlush) violations.push(`${text}: a flush failed, and it went on: ${failedFlush.call}`);
+  const settled = bench.settle(uploaders, cycle);
+  // What it could not write may show only with the next use.
+  const endedLater = ended ? undefined : await Promise.race([cluster.exitOf(victim), settled.then(() => undefined)]);
+  if (endedLater) await comeBack(endedLater);
+  await settled;
+  return { injected: injected.length, ended: (ended ?? endedLater) !== undefined };
 }
 
 /** The files and folders of a victim that has just started, to which it may write next. */

@@ -14,6 +14,7 @@ export interface Injection {
 }
 
 const attachTimeoutMs = 10_000;
+const detachTimeoutMs = 2_000;
 
 /** strace, attached to a running process and all that it starts. Whoever attaches it detaches it. */
 export class SyscallInjector {
@@ -63,7 +64,10 @@ export class SyscallInjector {
   /** Lets the process go on untroubled, if it is still there. */
   async detach(): Promise<void> {
     this.#strace.kill("SIGTERM");
+    // It has been seen to wait for ever for a process that is ending.
+    const timer = setTimeout(() => this.#strace.kill("SIGKILL"), detachTimeoutMs);
     await this.#ended;
+    clearTimeout(timer);
   }
 
   #note(line: string): void {
