@@ -270,6 +270,9 @@ export class ServerPool {
       backend.draining = { sinceMs: member.drainingSinceMs, reason: drainReason };
     if (this.#limits.adaptive) backend.limit = new AdaptiveLimit(this.#limits.maxFiles);
     this.#servers.set(member.name, server);
+    // So that equals are picked in the order of the configuration, and not in that of their first answers.
+    this.#policy.offer(member.name, member.weight);
+    this.#policy.withdraw(member.name);
     return server;
   }
 
