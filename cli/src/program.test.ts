@@ -52,6 +52,7 @@ const server = {
   stateSince: { seconds: 1_700_000_100n, nanos: 0 },
   stateReason: "memory",
   unsettledFiles: 0,
+  effectiveWeight: 5,
 };
 
 describe("lb-cli", () => {

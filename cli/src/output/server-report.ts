@@ -55,6 +55,7 @@ export function serverJson(server: Server): Record<string, Json> {
     name: server.name,
     address: server.address,
     weight: server.weight,
+    effectiveWeight: server.effectiveWeight,
     state: stateName(server),
     stateSince: jsonTime(server.stateSince),
     stateReason: server.stateReason,

@@ -92,6 +92,10 @@ export const configSchema = z.strictObject({
         .enum(policyNames, `expected ${policyNames.join(", ")}`)
         .default("weighted_round_robin")
         .describe("How files find their servers: `weighted_round_robin`, `byte_weighted` or `least_load`."),
+      weights: z
+        .enum(["configured", "auto"], "expected configured or auto")
+        .default("configured")
+        .describe("Whether weights are as configured, or learned: from a quarter of that to four times as much."),
       slowStartMs: milliseconds(0)
         .default(1_000)
         .describe("How long the weight of a server that joins or returns grows to the whole; 0 for not at all."),

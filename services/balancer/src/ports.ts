@@ -313,6 +313,8 @@ export interface ServerKeeper {
 /** One server, with what was counted of it since the start. */
 export interface ServerView {
   readonly backend: Readonly<Backend>;
+  /** Its weight as it counts now: while it grows after a return, and as was learned. */
+  readonly effectiveWeight: number;
   readonly full: boolean;
   readonly state: ServerState;
   /** Its last answer to `Load`. */

@@ -85,7 +85,17 @@ const stateCodes: Record<ServerState["kind"], StateCode> = {
 };
 
 function toServer(view: ServerView): Server {
-  const { backend, state, full, load, storedFiles, storedBytes, failedAttempts, unsettledFiles = 0 } = view;
+  const {
+    backend,
+    state,
+    full,
+    load,
+    storedFiles,
+    storedBytes,
+    failedAttempts,
+    unsettledFiles = 0,
+    effectiveWeight,
+  } = view;
   const { name, address, weight, health, overload, inFlightFiles, inFlightBytes } = backend;
   return {
     name,
@@ -107,5 +117,6 @@ function toServer(view: ServerView): Server {
     stateSince: state.sinceMs === undefined ? undefined : toTimestamp(state.sinceMs),
     stateReason: state.reason,
     unsettledFiles,
+    effectiveWeight,
   };
 }

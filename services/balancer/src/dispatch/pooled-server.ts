@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type LoadResponse, OverloadCause } from "@bilancia/proto/gen/storage";
 import { type Backend, isReachable, newBackend } from "../domain/backend.js";
 import { Conduct, type EjectionPolicy } from "../domain/conduct.js";
+import { DeliveryMeter } from "../domain/delivery-meter.js";
 import { type HealthSign, nextHealth, probePauseMs } from "../domain/health.js";
 import type { ServerEntry } from "../domain/server-entry.js";
 import type { Clock, Observer } from "../ports.js";
@@ -36,6 +37,7 @@ export interface PooledServerParts {
 export class PooledServer {
   readonly backend: Backend;
   readonly conduct: Conduct;
+  readonly meter: DeliveryMeter;
   readonly link: StorageLink;
   load: LoadResponse | undefined;
   /** It is about to be removed: nothing is to be begun on it, not even for files that it may hold. */
@@ -52,6 +54,7 @@ export class PooledServer {
     const { probe, ejection, clock } = parts;
     this.backend = newBackend(entry, clock.nowMs());
     this.conduct = new Conduct(ejection);
+    this.meter = new DeliveryMeter(clock.nowMs());
     this.link = new StorageLink(entry.address, {
       overloaded: (bit) => this.#overloaded(bit, []),
       broken: (message, unreachable) => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { eventually } from "../test-support/eventually.js";
 import type { FakeStorage } from "../test-support/fake-storage.js";
 import {
   anHour,
@@ -181,6 +182,28 @@ describe("the pool of servers", function () {
     assert.ok((a.backend.limit?.files ?? 0) > 32);
     for (let failure = 0; failure < 20; failure++) pool.pause(a, 1);
     assert.ok((a.backend.limit?.files ?? 0) < 32);
+  });
+
+  it("learns that one server is slower than the other, and gives it less", async () => {
+    let nowMs = 1_000;
+    const clock = { nowMs: () => nowMs, random: Math.random };
+    fixture = await Fixture.start([1, 1], { clock, balancing: { ...settings.balancing, weights: "auto" } });
+    const { pool } = fixture;
+    const [a, b] = [fixture.server("a"), fixture.server("b")];
+    const weightOf = (server: typeof a) => pool.view(server).effectiveWeight;
+    // Both are given a file of the same size again and again; one of them needs three times as long for it.
+    await eventually("a is taken for the better one", () => {
+      const free = [a, b].map((server) => pool.occupy(server, 1_000));
+      nowMs += 10;
+      free[0]?.();
+      pool.stored(a, 1_000, 1_000, 10);
+      nowMs += 20;
+      free[1]?.();
+      pool.stored(b, 1_000, 1_000, 30);
+      return weightOf(a) > 1.2 && weightOf(b) < 0.9;
+    });
+    const picks = fixture.picks(100);
+    assert.ok(picks.split("a").length > 52, picks);
   });
 
   it("shares exactly among 100 servers with mixed weights", async () => {

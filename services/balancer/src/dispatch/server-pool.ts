@@ -12,6 +12,7 @@ import {
 } from "../domain/backend.js";
 import { byteWeighted } from "../domain/byte-weighted.js";
 import { type EjectionPolicy, mayEject } from "../domain/conduct.js";
+import { learnedFactors } from "../domain/learned-weight.js";
 import { LeastLoad } from "../domain/least-load.js";
 import type { Member } from "../domain/membership.js";
 import type { Policy, PolicyName } from "../domain/policy.js";
@@ -27,6 +28,8 @@ export interface BalancingSettings {
   readonly policy: PolicyName;
   /** How long the weight of a server that joins or returns grows, in milliseconds; 0 for not at all. */
   readonly slowStartMs: number;
+  /** Whether weights are as they are configured, or learned from them on (`learned-weight.ts`). */
+  readonly weights: "configured" | "auto";
   /** What happens to files while no server is available: they wait, or go to the server that is least bad. */
   readonly whenNoneAvailable: "hold" | "spill";
 }
@@ -58,6 +61,8 @@ const maxBusyPauseMs = 60_000;
 const comparableBytes = 64 * 1024;
 /** How often a weight that grows is offered anew, in milliseconds. */
 const rampStepMs = 50;
+/** How often weights are learned, in milliseconds. */
+const learnEveryMs = 1_000;
 
 /**
  * The storage servers, and the choice among them. Whoever changes a fact about a server has it weighed anew at once (`#weigh`), so that
@@ -75,6 +80,9 @@ export class ServerPool {
   readonly #observer: Observer;
   readonly #balancing: BalancingSettings;
   readonly #timers = new Set<NodeJS.Timeout>();
+  /** By how much weights are multiplied, as was learned. */
+  #factors: ReadonlyMap<string, number> = new Map();
+  #learning: NodeJS.Timeout | undefined;
   #started = false;
   #onChange: () => void = () => {};
   #onReturn: (server: PooledServer) => void = () => {};
@@ -91,7 +99,10 @@ export class ServerPool {
         const reason = server.conduct.fell(this.#clock.nowMs());
         if (reason !== undefined) this.#eject(server, reason);
       },
-      changed: (server: PooledServer) => this.#changed(server),
+      changed: (server: PooledServer) => {
+        this.#meter(server);
+        this.#changed(server);
+      },
       returned: (server: PooledServer) => {
         this.#ramp(server);
         this.#onReturn(server);
@@ -105,9 +116,11 @@ export class ServerPool {
   async start(): Promise<void> {
     await Promise.all([...this.#servers.values()].map((server) => server.start()));
     this.#started = true;
+    if (this.#balancing.weights === "auto") this.#learning = setInterval(() => this.#learn(), learnEveryMs);
   }
 
   stop(): void {
+    clearInterval(this.#learning);
     for (const timer of this.#timers) clearTimeout(timer);
     for (const server of this.#servers.values()) server.stop();
   }
@@ -197,6 +210,7 @@ export class ServerPool {
   stored(server: PooledServer, expectedBytes: number | undefined, sizeBytes: number, tookMs: number): void {
     server.storedFiles += 1;
     server.storedBytes += sizeBytes;
+    server.meter.stored(loadOf({ inFlightFiles: 1, inFlightBytes: inFlightCharge(expectedBytes) }));
     server.conduct.succeeded(this.#clock.nowMs());
     const { limit, inFlightFiles } = server.backend;
     // How long a larger file takes says more about the file than about the server.
@@ -226,10 +240,12 @@ export class ServerPool {
     const { backend } = server;
     backend.inFlightFiles += 1;
     backend.inFlightBytes += charge;
+    this.#meter(server);
     this.#weigh(server);
     return () => {
       backend.inFlightFiles -= 1;
       backend.inFlightBytes -= charge;
+      this.#meter(server);
       this.#changed(server);
     };
   }
@@ -253,9 +269,11 @@ export class ServerPool {
     return [...this.#servers.values()].map((server) => this.view(server));
   }
 
-  view({ backend, load, storedFiles, storedBytes, failedAttempts }: PooledServer): ServerView {
+  view(server: PooledServer): ServerView {
+    const { backend, load, storedFiles, storedBytes, failedAttempts } = server;
     return {
       backend,
+      effectiveWeight: this.#weightInHundredths(server) / 100,
       full: isFull(backend, this.#limits),
       state: serverState(backend, this.#limits, this.#clock.nowMs()),
       load,
@@ -327,8 +345,29 @@ export class ServerPool {
     }
   }
 
-  #offer({ backend: { name, weight, backSinceMs } }: PooledServer): void {
-    this.#policy.offer(name, rampedWeight(weight, backSinceMs, this.#clock.nowMs(), this.#balancing.slowStartMs));
+  #offer(server: PooledServer): void {
+    this.#policy.offer(server.backend.name, this.#weightInHundredths(server));
+  }
+
+  /** The weight as it counts now. */
+  #weightInHundredths({ backend: { name, weight, backSinceMs } }: PooledServer): number {
+    const learned = weight * (this.#factors.get(name) ?? 1);
+    return rampedWeight(learned, backSinceMs, this.#clock.nowMs(), this.#balancing.slowStartMs);
+  }
+
+  #learn(): void {
+    const nowMs = this.#clock.nowMs();
+    const seen = new Map([...this.#servers].map(([name, { meter }]) => [name, meter.take(nowMs)]));
+    this.#factors = learnedFactors(this.#factors, seen);
+    for (const name of this.#offered) {
+      const server = this.#servers.get(name);
+      if (server) this.#offer(server);
+    }
+  }
+
+  #meter({ meter, backend }: PooledServer): void {
+    if (this.#balancing.weights === "auto")
+      meter.changed(this.#clock.nowMs(), loadOf(backend), backend.overload !== undefined);
   }
 
   /** Lets a server's weight grow from now on. Those that are there when the balancer starts begin with the whole. */

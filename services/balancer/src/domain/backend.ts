@@ -100,8 +100,8 @@ export function inFlightCharge(sizeBytes: number | undefined): number {
 /** What a file on its way costs a server beside its bytes, in bytes. */
 const fileLoadBytes = 4_096;
 
-/** How much is on its way to the server, in bytes, for `LeastLoad`. */
-export function loadOf({ inFlightFiles, inFlightBytes }: Backend): number {
+/** How much is on its way to the server, in bytes, for whoever compares servers. */
+export function loadOf({ inFlightFiles, inFlightBytes }: Pick<Backend, "inFlightFiles" | "inFlightBytes">): number {
   return inFlightBytes + inFlightFiles * fileLoadBytes;
 }
 

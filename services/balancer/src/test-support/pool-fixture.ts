@@ -12,7 +12,7 @@ export const nobody: ReadonlySet<string> = new Set();
 /** Settings under which nothing happens by itself within a test. */
 export const poolSettings = {
   limits: { maxFiles: 100, maxBytes: 1_000_000, adaptive: false },
-  balancing: { policy: "weighted_round_robin", slowStartMs: 0, whenNoneAvailable: "hold" },
+  balancing: { policy: "weighted_round_robin", weights: "configured", slowStartMs: 0, whenNoneAvailable: "hold" },
   probe: { intervalMs: anHour, timeoutMs: 20_000, fall: 2, rise: 1 },
   ejection: {
     consecutiveFailures: 3,

@@ -225,6 +225,8 @@ export interface Server {
   stateReason: string;
   /** Files that it may hold, of which it is not known whether it does, because an answer was lost. */
   unsettledFiles: number;
+  /** Its weight as it counts now: less than `weight` for a while after it has joined or returned, and what was learned of it with `weights: auto`. */
+  effectiveWeight: number;
 }
 
 /** A server to be added. */
@@ -588,6 +590,7 @@ function createBaseServer(): Server {
     stateSince: undefined,
     stateReason: "",
     unsettledFiles: 0,
+    effectiveWeight: 0,
   };
 }
 
@@ -661,6 +664,9 @@ export const Server: MessageFns<Server> = {
     }
     if (message.unsettledFiles !== 0) {
       writer.uint32(152).uint32(message.unsettledFiles);
+    }
+    if (message.effectiveWeight !== 0) {
+      writer.uint32(161).double(message.effectiveWeight);
     }
     return writer;
   },
@@ -830,6 +836,14 @@ export const Server: MessageFns<Server> = {
             message.unsettledFiles = reader.uint32();
             continue;
           }
+          case 20: {
+            if (tag !== 161) {
+              break;
+            }
+
+            message.effectiveWeight = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -903,6 +917,11 @@ export const Server: MessageFns<Server> = {
         : isSet(object.unsettled_files)
         ? globalThis.Number(object.unsettled_files)
         : 0,
+      effectiveWeight: isSet(object.effectiveWeight)
+        ? globalThis.Number(object.effectiveWeight)
+        : isSet(object.effective_weight)
+        ? globalThis.Number(object.effective_weight)
+        : 0,
     };
   },
 
@@ -965,6 +984,9 @@ export const Server: MessageFns<Server> = {
     if (message.unsettledFiles !== 0) {
       obj.unsettledFiles = Math.round(message.unsettledFiles);
     }
+    if (message.effectiveWeight !== 0) {
+      obj.effectiveWeight = floatToJson(message.effectiveWeight);
+    }
     return obj;
   },
 
@@ -1006,6 +1028,7 @@ export const Server: MessageFns<Server> = {
       : undefined;
     message.stateReason = object.stateReason ?? "";
     message.unsettledFiles = object.unsettledFiles ?? 0;
+    message.effectiveWeight = object.effectiveWeight ?? 0;
     return message;
   },
 };
@@ -3769,6 +3792,10 @@ function base64FromBytes(arr: Uint8Array): string {
     });
     return globalThis.btoa(bin.join(""));
   }
+}
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
