@@ -11,6 +11,7 @@ import { runOnSmallDisk } from "./disk-full.js";
 import type { FaultTest } from "./fault-test.js";
 import { compareWithModel } from "./model.js";
 import { loseServers } from "./server-faults.js";
+import { freezeServers } from "./server-freezes.js";
 import { crashAtEveryCall, failCalls } from "./syscall-faults.js";
 
 /** In the order in which they are begun: the long ones first. */
@@ -22,6 +23,7 @@ const tests: Readonly<Record<string, FaultTest>> = {
   P4: { counts: { ci: 20, long: 400 }, run: failCalls },
   P7: { counts: { ci: 200, long: 2_000 }, run: damageStates },
   P14: { counts: { ci: 1_000, long: 20_000 }, run: compareWithModel },
+  P9: { counts: { ci: 10, long: 200 }, run: (run) => runOnBench({ name: "P9", cycle: freezeServers }, run) },
   P17: {
     counts: { ci: 10, long: 100 },
     run: (run) => runOnBench({ name: "P17", options: { balancerArgs: stopArgs }, cycle: stopBalancer }, run),
