@@ -61,6 +61,7 @@ export async function drainServer(
       const { servers } = await callUnary(client.listServers.bind(client), {}, timeoutMs);
       server = servers.find((candidate) => candidate.name === name);
     }
+    if (!server) screen.remark(`${name} has been removed meanwhile`);
     const drained = server?.state === ServerState.SERVER_STATE_DRAINED;
     await report(server, drained ? "drained" : "draining", context);
     return drained || !wait ? exitCode.ok : exitCode.notAllStored;

@@ -323,7 +323,7 @@ export interface ServerView {
   readonly storedBytes: number;
   readonly failedAttempts: number;
   /** Files that it may hold of which it is not known whether it does. */
-  readonly unsettledFiles?: number;
+  readonly unsettledFiles: number;
 }
 
 /** Which ledger numbers the uploads, and how often it has been started. */

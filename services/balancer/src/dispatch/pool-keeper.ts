@@ -4,7 +4,7 @@ import { type ServerEntry, serverRules } from "../domain/server-entry.js";
 import type { Clock, Observer, ServerKeeper, ServerView } from "../ports.js";
 import type { MembershipFile } from "./membership-file.js";
 import type { PooledServer } from "./pooled-server.js";
-import type { ServerPool } from "./server-pool.js";
+import type { PoolView, ServerPool } from "./server-pool.js";
 
 /** What the keeper works with. */
 export interface PoolKeeperParts {
@@ -143,7 +143,7 @@ export class PoolKeeper implements ServerKeeper {
     return this.#settledView(this.#parts.pool.view(this.#server(name)));
   }
 
-  #settledView(view: ServerView): ServerView {
+  #settledView(view: PoolView): ServerView {
     return { ...view, unsettledFiles: this.#parts.unsettled(view.backend.name) };
   }
 

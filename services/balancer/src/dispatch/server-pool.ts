@@ -40,6 +40,9 @@ export interface PoolLimits extends InFlightLimits {
   readonly adaptive: boolean;
 }
 
+/** What the pool knows of one server. */
+export type PoolView = Omit<ServerView, "unsettledFiles">;
+
 /** What the pool is made of. */
 export interface ServerPoolParts {
   readonly servers: readonly Member[];
@@ -265,11 +268,11 @@ export class ServerPool {
     });
   }
 
-  servers(): ServerView[] {
+  servers(): PoolView[] {
     return [...this.#servers.values()].map((server) => this.view(server));
   }
 
-  view(server: PooledServer): ServerView {
+  view(server: PooledServer): PoolView {
     const { backend, load, storedFiles, storedBytes, failedAttempts } = server;
     return {
       backend,
