@@ -12,6 +12,7 @@ import { shell } from "./commands/shell.js";
 import { balancerStatus, parseUploadKey, uploadStatus } from "./commands/status.js";
 import { trace } from "./commands/trace.js";
 import { type UploadCommandOptions, upload } from "./commands/upload.js";
+import { addConformanceCommands } from "./conformance-program.js";
 import { addDeadLetterCommands } from "./dead-letter-program.js";
 import type { Screen } from "./output/screen.js";
 import { addServerCommands } from "./server-program.js";
@@ -94,7 +95,7 @@ export function createProgram(host: ProgramHost): Command {
         const [unknown] = command.args;
         if (unknown !== undefined)
           throw new UsageError(
-            `unknown command '${unknown}'; expected ftp, upload, servers, status, dead-letters, trace, audit or shell`,
+            `unknown command '${unknown}'; expected ftp, upload, servers, status, dead-letters, trace, audit, conformance or shell`,
           );
         const prompter = createPrompter(host.stdin, host.screen.print);
         try {
@@ -159,6 +160,7 @@ ${examples("lb-cli ftp --count 5", "lb-cli ftp --count 3 --dir documents --no-re
 
   addServerCommands(program, action, examples);
   addDeadLetterCommands(program, host, action, examples);
+  addConformanceCommands(program, action, examples);
 
   program
     .command("status")

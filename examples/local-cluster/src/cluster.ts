@@ -6,7 +6,8 @@ import { ServerHealth } from "@bilancia/proto/gen/admin";
 import { serversByName } from "./admin.js";
 import { ManagedProcess, type ProcessExit, type ReadyLine, StartError } from "./managed-process.js";
 
-const storageScript = fileURLToPath(import.meta.resolve("@bilancia/storage-server/bin/bilancia-storage.js"));
+/** The storage server, as a script for Node. */
+export const storageScript = fileURLToPath(import.meta.resolve("@bilancia/storage-server/bin/bilancia-storage.js"));
 const balancerScript = fileURLToPath(import.meta.resolve("@bilancia/balancer/bin/bilancia-balancer.js"));
 
 /** Where a process listens unless told otherwise: a free port, kept over restarts. */

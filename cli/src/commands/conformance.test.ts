@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { closedAddress } from "../testing/closed-address.js";
+import { FakeStorage } from "../testing/fake-storage.js";
+import type { Fault } from "../testing/faults.js";
+import { runCli } from "../testing/run-cli.js";
+
+describe("lb-cli conformance storage", () => {
+  async function run(fault: Fault | undefined, ...args: string[]) {
+    const server = await FakeStorage.start(fault);
+    try {
+      return await runCli(["conformance", "storage", server.address, ...args]);
+    } finally {
+      server.stop();
+    }
+  }
+
+  it("tells what holds, and ends with 0", async () => {
+    const { code, stdout, stderr } = await run(undefined, "--only", "identity", "fencing.term");
+    assert.equal(code, 0, stderr);
+    const lines = stdout.trimEnd().split("\n");
+    assert.match(lines[0] ?? "", /^holds +identity\.duplicate +\d/);
+    assert.match(lines.at(-1) ?? "", /^6 of 6 checks hold \(seed 1\)$/);
+  });
+
+  it("tells what fails and what the contract says, and ends with 1", async () => {
+    const { code, stdout } = await run("ignores crc32c", "--only", "integrity.crc32c", "files.empty");
+    assert.equal(code, 1);
+    assert.match(stdout, /^holds +files\.empty/m);
+    assert.match(
+      stdout,
+      /^fails +integrity\.crc32c +request number 1 was answered with saved, .*expected refused CHECKSUM_MISMATCH\n +The contract: /m,
+    );
+    assert.match(stdout, /1 of 2 checks hold; 1 failed/);
+  });
+
+  it("says what it could not test, and fails nobody for it", async () => {
+    const { code, stdout } = await run(undefined, "--only", "restart.fence", "load.limit", "files.empty");
+    assert.equal(code, 0);
+    assert.match(stdout, /^not tested +restart\.fence +give --restart-cmd$/m);
+    assert.match(stdout, /2 not tested; required ones were left out: give --overload-files, --restart-cmd/);
+  });
+
+  it("prints JSON for programs", async () => {
+    const { code, stdout } = await run("ignores the term", "--only", "fencing", "--json");
+    assert.equal(code, 1);
+    const lines = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    assert.deepEqual(
+      lines.map(({ check, level, result }) => [check, level, result]),
+      [
+        ["fencing.attempt", "required", "holds"],
+        ["fencing.term", "required", "fails"],
+        ["fencing.seen-not-stored", "required", "fails"],
+      ],
+    );
+    assert.match(String(lines[1]?.rule), /Terms are compared before attempts/);
+  });
+
+  it("tells a restart command that fails from a server that does", async () => {
+    const { code, stdout } = await run(undefined, "--only", "restart.fence", "--restart-cmd", "exit 7");
+    assert.equal(code, 1);
+    assert.match(stdout, /the check could not go on: the restart command ended with code 7; expected code 0/);
+  });
+
+  it("explains a wrong command, and an address where nothing answers", async () => {
+    const unknown = await run(undefined, "--only", "files.huge");
+    assert.equal(unknown.code, 2);
+    assert.match(unknown.stderr, /there is no check 'files\.huge'; expected one of health\.serving, /);
+    const optional = await run(undefined, "--only", "stat", "--level", "required");
+    assert.equal(optional.code, 2);
+    assert.match(optional.stderr, /none of these checks is required/);
+    const address = await closedAddress();
+    const nobody = await runCli(["conformance", "storage", address]);
+    assert.equal(nobody.code, 3);
+    assert.match(nobody.stderr, new RegExp(`cannot reach the storage server at ${address}: connection refused`));
+  });
+});

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { FakeStorage, fakeLimits } from "../testing/fake-storage.js";
+import { type Fault, faults } from "../testing/faults.js";
+import { storageChecks } from "./catalogue.js";
+import { type CheckReport, runChecks } from "./run-checks.js";
+
+/** By which checks each fault is found. */
+const foundBy: Readonly<Record<Fault, readonly string[]>> = {
+  "acknowledges before the file is there": ["files.saved-is-there"],
+  "knows no file again": ["identity.duplicate"],
+  "takes another upload under a known number": ["identity.number-taken"],
+  "keeps one origin's files for all": ["identity.origins"],
+  "ignores crc32c": ["integrity.crc32c"],
+  "ignores the announced digest": ["integrity.digest"],
+  "ignores the announced length": ["integrity.size"],
+  "tells the digest of the last message only": ["files.many-messages"],
+  "tells a length that is one too large": ["files.one-byte"],
+  "shows a file that is arriving as stored": ["broken.no-partial-file"],
+  "keeps the beginning of a file whose stream broke": ["broken.at-every-message", "broken.no-partial-file"],
+  "answers for the wrong number": ["streams.pipelined"],
+  "answers twice": ["files.one-byte"],
+  "takes names with path separators": ["names.hostile"],
+  "ignores the term": ["fencing.term"],
+  "ignores the attempt": ["fencing.attempt"],
+  "forgets attempts that were refused": ["fencing.seen-not-stored"],
+  "takes offsets that leave a gap": ["protocol.offset"],
+  "ends the stream at a bad file": ["streams.survive-refusals"],
+  "leaves the stream open when its sender has closed it": ["streams.half-close"],
+  "says that it is always overloaded": ["load.idle"],
+  "never says that it is overloaded": ["load.limit"],
+  "tells no overload bit with its answers": ["load.limit"],
+  "refuses instead of saying busy": ["busy.limit"],
+  "is never serving": ["health.serving"],
+  "forgets everything at a restart": ["restart.acknowledged"],
+  "forgets fences at a restart": ["restart.fence"],
+  "removes what Discard does not name": ["discard.guards"],
+  "takes a late attempt after Discard": ["discard.fences"],
+  "lists what it has not got": ["load.capabilities"],
+  "counts characters in UTF-16": ["documents.counted"],
+};
+
+describe("conformance, on a server in memory", () => {
+  async function run(
+    server: FakeStorage,
+    names: readonly string[],
+    timeoutMs: number,
+    patienceMs: number,
+  ): Promise<CheckReport[]> {
+    const checks = storageChecks.filter(({ name }) => names.includes(name));
+    const restart = () => server.restart();
+    const options = { address: server.address, timeoutMs, patienceMs, seed: 1, restart, ...fakeLimits };
+    const reports: CheckReport[] = [];
+    for await (const report of runChecks(checks, options)) reports.push(report);
+    return reports;
+  }
+
+  it("passes one that keeps to the contract, in every check, and leaves nothing behind", async () => {
+    const server = await FakeStorage.start();
+    try {
+      const reports = await run(
+        server,
+        storageChecks.map(({ name }) => name),
+        10_000,
+        10_000,
+      );
+      assert.deepEqual(
+        reports.filter(({ result }) => result !== "holds").map(({ check, message }) => [check.name, message]),
+        [],
+      );
+      assert.equal(reports.length, storageChecks.length);
+      assert.equal(server.heldCount, 0);
+    } finally {
+      server.stop();
+    }
+  }).timeout(120_000);
+
+  for (const fault of faults) {
+    it(`fails one that ${fault}`, async () => {
+      const server = await FakeStorage.start(fault);
+      try {
+        const reports = await run(server, foundBy[fault], 2_000, 500);
+        assert.deepEqual(
+          reports.map(({ check, result }) => [check.name, result]),
+          foundBy[fault].map((name) => [name, "fails"]),
+        );
+        for (const { message } of reports) assert.doesNotMatch(message, /could not go on/);
+      } finally {
+        server.stop();
+      }
+    });
+  }
+});
