@@ -21,6 +21,7 @@ export const brokenStreamChecks: readonly Check[] = [
         const file = probe.file(500_000);
         const session = probe.open();
         for (const part of file.parts(100_000).slice(0, sentCount)) await session.send(part);
+        await probe.roundTrip();
         session.cancel();
         await session.ended;
         await probe.expectHolding(file, ...notStored);
@@ -75,6 +76,7 @@ export const brokenStreamChecks: readonly Check[] = [
         const file = probe.file(500_000);
         const session = probe.open();
         for (const part of file.parts(100_000).slice(0, sentCount)) await session.send(part);
+        await probe.roundTrip();
         await probe.expectHolding(file, ...notStored);
         session.cancel();
         await session.ended;
@@ -90,11 +92,13 @@ export const brokenStreamChecks: readonly Check[] = [
     level: "required",
     rule: "Files that were whole when the stream broke are stored or not, but never in part: each is a duplicate or saved now.",
     async run(probe) {
-      const files = Array.from({ length: 60 }, () => probe.file(2_000));
+      const files = Array.from({ length: 60 }, () => probe.file(500));
+      // Together less than the smallest HTTP/2 window, so that all of it can arrive.
       const unfinished = probe.file(500_000);
       const session = probe.open();
       await session.send(...files.map((file) => file.whole()));
-      for (const part of unfinished.parts().slice(0, 2)) await session.send(part);
+      for (const part of unfinished.parts(10_000).slice(0, 2)) await session.send(part);
+      await probe.roundTrip();
       session.cancel();
       await session.ended;
       for (const file of files) await storeInTheEnd(probe, file);

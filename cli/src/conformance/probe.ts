@@ -118,9 +118,14 @@ export class Probe {
     return saved;
   }
 
-  /** `Load`, with the deadline of the contract. */
+  /** What `Load` answers. */
   load(): Promise<LoadResponse> {
     return callUnary<object, LoadResponse>(this.storage.load.bind(this.storage), {}, this.options.timeoutMs);
+  }
+
+  /** Asks something on the connection of the streams: once it is answered, what was sent on them before has arrived too. */
+  async roundTrip(): Promise<void> {
+    await this.load();
   }
 
   /** @throws NotImplemented */

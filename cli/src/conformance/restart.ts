@@ -38,10 +38,11 @@ export const restartChecks: readonly Check[] = [
       const file = probe.file(500_000);
       const session = probe.open();
       for (const part of file.parts(100_000).slice(0, 4)) await session.send(part);
+      await probe.roundTrip();
       await probe.restart();
-      expectThat(
-        session.end !== undefined,
-        "the stream from before lives on: the restart command did not end the server",
+      await probe.eventually(
+        async () => session.end !== undefined,
+        "the stream from before has ended; the restart command must end the server",
       );
       await probe.expectHolding(file, Holding.HOLDING_NONE);
       const outcome = await probe.deliver(file.with({ attempt: 2 }));

@@ -77,6 +77,11 @@ export class SaveSession {
     }
   }
 
+  /** The final answer to a file, if it has come. */
+  answered(requestNumber: bigint): Outcome | undefined {
+    return this.#finals.get(requestNumber);
+  }
+
   /** The final answer to a file. @throws Violation when it does not come */
   async final(requestNumber: bigint): Promise<Outcome> {
     await this.#until(
