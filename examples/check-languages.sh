@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tries the example storage servers in other languages with the conformance kit, and their clients through a balancer:
-#   check-languages.sh [--require] [python]
+#   check-languages.sh [--require] [python] [go]
 # A language that this machine has not got is left out, aloud; with --require that is a failure. Needs a built project (npm ci).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -10,11 +10,11 @@ languages=()
 for word in "$@"; do
   case $word in
     --require) require=true ;;
-    python) languages+=("$word") ;;
-    *) echo "check-languages: expected --require or python; got '$word'" >&2; exit 2 ;;
+    python | go) languages+=("$word") ;;
+    *) echo "check-languages: expected --require, python or go; got '$word'" >&2; exit 2 ;;
   esac
 done
-[ ${#languages[@]} -gt 0 ] || languages=(python)
+[ ${#languages[@]} -gt 0 ] || languages=(python go)
 
 work=$(mktemp -d)
 cleanup() {
@@ -38,6 +38,16 @@ prepare_python() {
   PYTHON="$home/.venv/bin/python" "$home/generate.sh" || return 2
   server=("$home/.venv/bin/python" "$home/server.py")
   client=("$home/.venv/bin/python" "$home/client.py")
+}
+
+prepare_go() {
+  local home="$root/examples/storage-go"
+  command -v go >/dev/null || { missing="no Go"; return 1; }
+  (cd "$home" && go mod download) || { missing="its modules cannot be downloaded"; return 1; }
+  "$home/generate.sh" || return 2
+  (cd "$home" && go vet ./... && go build -o "$work/go-server" . && go build -o "$work/go-client" ./client) || return 2
+  server=("$work/go-server")
+  client=("$work/go-client")
 }
 
 try_server() {
