@@ -17,6 +17,8 @@ interface ClientFile {
   /** How much of it has been sent, in bytes. */
   sentBytes: number;
   complete: boolean;
+  /** It was sent to its end at some time: a server may have it, whatever the balancer has forgotten since. */
+  wasComplete: boolean;
   /** The balancer died since something of it was sent: what was not acknowledged may be gone. */
   doubtful: boolean;
   cancelled: boolean;
@@ -160,7 +162,7 @@ function sendFile(file: ClientFile, system: DeliverySystem, part: number, isNew:
   }
   if (opened.kind === "known") {
     assert.ok(
-      file.complete || file.cancelled || wasRejected(file),
+      file.wasComplete || file.cancelled || wasRejected(file),
       "the balancer claims to have what was never sent in full",
     );
     if (file.requestNumber !== undefined && !file.doubtful) assert.equal(opened.requestNumber, file.requestNumber);
@@ -183,6 +185,7 @@ function sendFile(file: ClientFile, system: DeliverySystem, part: number, isNew:
   file.sentBytes = end;
   file.doubtful = false;
   file.complete = part === 1;
+  file.wasComplete ||= file.complete;
   if (file.complete) upload.complete({});
   return true;
 }
@@ -225,8 +228,7 @@ export async function agree(model: Model, system: DeliverySystem): Promise<void>
       async () => {
         const { requestNumber } = file;
         if (told(file, "stored")) return true;
-        for (const letter of await system.queue.deadLetters.list(0n, 100))
-          await system.queue.deadLetters.retry(letter.requestNumber);
+        for (const { requestNumber: dead } of await system.queue.deadLetters.list(0n, 100)) await retry(system, dead);
         const state = requestNumber === undefined ? undefined : system.queue.find({ requestNumber })?.state.kind;
         const isUnderWay = file.complete && !file.doubtful && (state === "queued" || state === "dispatching");
         if (!isUnderWay) sendFile(file, system, 1, false);
@@ -260,6 +262,17 @@ export async function agree(model: Model, system: DeliverySystem): Promise<void>
   }
 }
 
+/** The operator tries a dead letter once more; its client may have been faster. */
+async function retry(system: DeliverySystem, requestNumber: bigint): Promise<void> {
+  try {
+    await system.queue.deadLetters.retry(requestNumber);
+  } catch (error) {
+    if (!(error instanceof BilanciaError)) throw error;
+    const state = system.queue.find({ requestNumber })?.state.kind;
+    assert.notEqual(state, "dead", "a dead letter cannot be tried again");
+  }
+}
+
 function copies({ description }: ClientFile, { servers }: DeliverySystem): number {
   const all = servers.flatMap(({ files }) => [...files.values()]);
   return all.filter(({ uploadId }) => uploadId === description.uploadId).length;
@@ -274,6 +287,7 @@ function newFile({ slot: which, sizeBytes: length, ack }: SendOptions): ClientFi
       bytes,
       sentBytes: 0,
       complete: false,
+      wasComplete: false,
       doubtful: false,
       cancelled: false,
       requestNumber: undefined,
