@@ -15,7 +15,8 @@ import { BilanciaError } from "../domain/errors.js";
 import type { Content, ContentReader, DeadLetter, DeadLetters, Observer } from "../ports.js";
 import { toAttempt } from "../wire/attempt-message.js";
 import { readPageSize, readPageToken } from "../wire/paging.js";
-import { toStatus, toUploadRejected } from "../wire/wire-errors.js";
+import { failureStatus, unaryCall } from "../wire/unary-call.js";
+import { toUploadRejected } from "../wire/wire-errors.js";
 
 type ExportCall = ServerWritableStream<ExportUploadRequest, ExportUploadResponse>;
 
@@ -24,34 +25,35 @@ export class DeadLetterService {
   readonly #letters: DeadLetters;
   readonly #observer: Observer;
 
-  constructor(letters: DeadLetters, observer: Observer) {
-    this.#letters = letters;
-    this.#observer = observer;
-  }
-
   readonly handlers: {
     listDeadLetters: handleUnaryCall<ListDeadLettersRequest, ListDeadLettersResponse>;
     retryUpload: handleUnaryCall<RetryUploadRequest, RetryUploadResponse>;
     discardUpload: handleUnaryCall<DiscardUploadRequest, DiscardUploadResponse>;
     exportUpload: handleServerStreamingCall<ExportUploadRequest, ExportUploadResponse>;
-  } = {
-    listDeadLetters: this.#unary((request) => this.#list(request)),
-    retryUpload: this.#unary(async (request) => {
-      await this.#letters.retry(numberOf(request));
-      return {};
-    }),
-    discardUpload: this.#unary(async (request) => {
-      await this.#letters.discard(numberOf(request));
-      return {};
-    }),
-    exportUpload: (call) => {
-      this.#export(call).then(
-        () => call.end(),
-        // This is how grpc-js takes a stream's status.
-        (error: unknown) => call.emit("error", this.#failure(call.getPath(), error)),
-      );
-    },
   };
+
+  constructor(letters: DeadLetters, observer: Observer) {
+    this.#letters = letters;
+    this.#observer = observer;
+    this.handlers = {
+      listDeadLetters: unaryCall(this.#observer, (request) => this.#list(request)),
+      retryUpload: unaryCall(this.#observer, async (request) => {
+        await this.#letters.retry(numberOf(request));
+        return {};
+      }),
+      discardUpload: unaryCall(this.#observer, async (request) => {
+        await this.#letters.discard(numberOf(request));
+        return {};
+      }),
+      exportUpload: (call) => {
+        this.#export(call).then(
+          () => call.end(),
+          // This is how grpc-js takes a stream's status.
+          (error: unknown) => call.emit("error", failureStatus(this.#observer, call.getPath(), error)),
+        );
+      },
+    };
+  }
 
   async #list({ pageSize, pageToken, requestNumber }: ListDeadLettersRequest): Promise<ListDeadLettersResponse> {
     const limit = readPageSize(pageSize);
@@ -73,20 +75,6 @@ export class DeadLetterService {
     } finally {
       content.close();
     }
-  }
-
-  #unary<Request, Response>(answer: (request: Request) => Promise<Response>): handleUnaryCall<Request, Response> {
-    return (call, callback) => {
-      answer(call.request).then(
-        (response) => callback(null, response),
-        (error: unknown) => callback(this.#failure(call.getPath(), error), null),
-      );
-    };
-  }
-
-  #failure(where: string, error: unknown): ReturnType<typeof toStatus> {
-    if (!(error instanceof BilanciaError)) this.#observer.note({ kind: "fault", where, error });
-    return toStatus(error);
   }
 }
 

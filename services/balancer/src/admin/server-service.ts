@@ -17,21 +17,15 @@ import {
 } from "@bilancia/proto/gen/admin";
 import { toTimestamp } from "@bilancia/proto/time";
 import type { handleUnaryCall } from "@grpc/grpc-js";
-import { BilanciaError } from "../domain/errors.js";
 import type { Health } from "../domain/health.js";
 import type { ServerState } from "../domain/server-state.js";
 import type { Observer, ServerKeeper, ServerView } from "../ports.js";
-import { toStatus } from "../wire/wire-errors.js";
+import { unaryCall } from "../wire/unary-call.js";
 
 /** The storage servers' part of the `Admin` service. */
 export class ServerService {
   readonly #servers: ServerKeeper;
   readonly #observer: Observer;
-
-  constructor(servers: ServerKeeper, observer: Observer) {
-    this.#servers = servers;
-    this.#observer = observer;
-  }
 
   readonly handlers: {
     listServers: handleUnaryCall<ListServersRequest, ListServersResponse>;
@@ -40,29 +34,27 @@ export class ServerService {
     drainServer: handleUnaryCall<DrainServerRequest, DrainServerResponse>;
     enableServer: handleUnaryCall<EnableServerRequest, EnableServerResponse>;
     removeServer: handleUnaryCall<RemoveServerRequest, RemoveServerResponse>;
-  } = {
-    listServers: (_call, callback) => callback(null, { servers: this.#servers.servers().map(toServer) }),
-    addServer: this.#change(({ name, address, weight }, by) =>
-      this.#servers.add({ name, address, weight: weight || 1 }, by),
-    ),
-    setServerWeight: this.#change(({ name, weight }, by) => this.#servers.setWeight(name, weight, by)),
-    drainServer: this.#change(({ name }, by) => this.#servers.drain(name, by)),
-    enableServer: this.#change(({ name }, by) => this.#servers.enable(name, by)),
-    removeServer: this.#change(({ name, force }, by) => this.#servers.remove(name, force, by)),
   };
+
+  constructor(servers: ServerKeeper, observer: Observer) {
+    this.#servers = servers;
+    this.#observer = observer;
+    this.handlers = {
+      listServers: (_call, callback) => callback(null, { servers: this.#servers.servers().map(toServer) }),
+      addServer: this.#change(({ name, address, weight }, by) =>
+        this.#servers.add({ name, address, weight: weight || 1 }, by),
+      ),
+      setServerWeight: this.#change(({ name, weight }, by) => this.#servers.setWeight(name, weight, by)),
+      drainServer: this.#change(({ name }, by) => this.#servers.drain(name, by)),
+      enableServer: this.#change(({ name }, by) => this.#servers.enable(name, by)),
+      removeServer: this.#change(({ name, force }, by) => this.#servers.remove(name, force, by)),
+    };
+  }
 
   #change<Request>(
     change: (request: Request, by: string) => Promise<ServerView>,
   ): handleUnaryCall<Request, { server: Server | undefined }> {
-    return (call, callback) => {
-      change(call.request, call.getPeer()).then(
-        (view) => callback(null, { server: toServer(view) }),
-        (error: unknown) => {
-          if (!(error instanceof BilanciaError)) this.#observer.note({ kind: "fault", where: call.getPath(), error });
-          callback(toStatus(error), null);
-        },
-      );
-    };
+    return unaryCall(this.#observer, async (request: Request, by) => ({ server: toServer(await change(request, by)) }));
   }
 }
 

@@ -18,7 +18,7 @@ import { BilanciaError } from "../domain/errors.js";
 import type { LedgerIdentity, Observer, PendingUpload, PendingUploads, UploadDirectory } from "../ports.js";
 import { toAttempt } from "../wire/attempt-message.js";
 import { readPageSize, readPageToken } from "../wire/paging.js";
-import { toStatus } from "../wire/wire-errors.js";
+import { unaryCall } from "../wire/unary-call.js";
 import { kindCode } from "./attempt.js";
 import type { PooledServer } from "./pooled-server.js";
 import type { ServerPool } from "./server-pool.js";
@@ -43,19 +43,20 @@ const maxNamesTold = 20;
 export class RegistryService {
   readonly #parts: RegistryServiceParts;
 
-  constructor(parts: RegistryServiceParts) {
-    this.#parts = parts;
-  }
-
   readonly handlers: {
     announce: handleUnaryCall<AnnounceRequest, AnnounceResponse>;
     listPending: handleUnaryCall<ListPendingRequest, ListPendingResponse>;
     claimPending: handleUnaryCall<ClaimPendingRequest, ClaimPendingResponse>;
-  } = {
-    announce: this.#unary((request, peer) => this.#announce(request, peer)),
-    listPending: this.#unary(async (request) => this.#list(request)),
-    claimPending: this.#unary(async (request) => this.#claim(request)),
   };
+
+  constructor(parts: RegistryServiceParts) {
+    this.#parts = parts;
+    this.handlers = {
+      announce: unaryCall(this.#parts.observer, (request, peer) => this.#announce(request, peer)),
+      listPending: unaryCall(this.#parts.observer, (request) => this.#list(request)),
+      claimPending: unaryCall(this.#parts.observer, (request) => this.#claim(request)),
+    };
+  }
 
   async #announce(request: AnnounceRequest, peer: string): Promise<AnnounceResponse> {
     const { uploads, ledger, observer } = this.#parts;
@@ -137,21 +138,6 @@ export class RegistryService {
       "UNKNOWN_SERVER",
       `expected the name of a configured server, one of ${expected}; came ${came}`,
     );
-  }
-
-  #unary<Request, Response>(
-    answer: (request: Request, peer: string) => Promise<Response>,
-  ): handleUnaryCall<Request, Response> {
-    return (call, callback) => {
-      answer(call.request, call.getPeer()).then(
-        (response) => callback(null, response),
-        (error: unknown) => {
-          if (!(error instanceof BilanciaError))
-            this.#parts.observer.note({ kind: "fault", where: call.getPath(), error });
-          callback(toStatus(error), null);
-        },
-      );
-    };
   }
 }
 

@@ -5,10 +5,10 @@ import type {
   QueryUploadResponse,
 } from "@bilancia/proto/gen/balancer";
 import { isUuid } from "@bilancia/proto/header-rules";
-import type { handleUnaryCall, sendUnaryData } from "@grpc/grpc-js";
+import type { handleUnaryCall } from "@grpc/grpc-js";
 import { BilanciaError } from "../domain/errors.js";
 import type { Clock, Inbox, Observer, UploadDirectory, UploadKey } from "../ports.js";
-import { toStatus } from "../wire/wire-errors.js";
+import { unaryCall } from "../wire/unary-call.js";
 import { ReadTurns } from "./read-turns.js";
 import { toQueryResponse } from "./upload-messages.js";
 import { type UploadCall, UploadSession } from "./upload-session.js";
@@ -25,11 +25,35 @@ export class UploadService {
   readonly #turns: ReadTurns;
   #draining = false;
 
+  readonly handlers: {
+    uploadFile: (call: UploadCall) => void;
+    queryUpload: handleUnaryCall<QueryUploadRequest, QueryUploadResponse>;
+    cancelUpload: handleUnaryCall<CancelUploadRequest, CancelUploadResponse>;
+  };
+
   constructor(inbox: Inbox, directory: UploadDirectory, observer: Observer, clock: Clock) {
     this.#inbox = inbox;
     this.#directory = directory;
     this.#observer = observer;
     this.#turns = new ReadTurns(turnLimits, () => clock.nowMs());
+    this.handlers = {
+      uploadFile: (call: UploadCall): void => {
+        const session = new UploadSession(call, this.#inbox, this.#observer, this.#turns, (over) =>
+          this.#sessions.delete(over),
+        );
+        this.#sessions.add(session);
+        if (this.#draining) session.drain();
+      },
+      queryUpload: unaryCall(this.#observer, (request) => {
+        const view = this.#directory.find(toKey(request));
+        if (!view) throw new BilanciaError("UNKNOWN_UPLOAD", "no upload has this id or number");
+        return toQueryResponse(view);
+      }),
+      cancelUpload: unaryCall(this.#observer, (request) => {
+        this.#directory.cancel(toKey(request));
+        return {};
+      }),
+    };
   }
 
   /** Open `UploadFile` streams. */
@@ -41,39 +65,6 @@ export class UploadService {
   drain(): void {
     this.#draining = true;
     for (const session of this.#sessions) session.drain();
-  }
-
-  readonly handlers = {
-    uploadFile: (call: UploadCall): void => {
-      const session = new UploadSession(call, this.#inbox, this.#observer, this.#turns, (over) =>
-        this.#sessions.delete(over),
-      );
-      this.#sessions.add(session);
-      if (this.#draining) session.drain();
-    },
-    queryUpload: this.#unary<QueryUploadRequest, QueryUploadResponse>((request) => {
-      const view = this.#directory.find(toKey(request));
-      if (!view) throw new BilanciaError("UNKNOWN_UPLOAD", "no upload has this id or number");
-      return toQueryResponse(view);
-    }),
-    cancelUpload: this.#unary<CancelUploadRequest, CancelUploadResponse>((request) => {
-      this.#directory.cancel(toKey(request));
-      return {};
-    }),
-  };
-
-  #unary<Request, Response>(answer: (request: Request) => Response): handleUnaryCall<Request, Response> {
-    return (call, callback: sendUnaryData<Response>) => {
-      let response: Response;
-      try {
-        response = answer(call.request);
-      } catch (error) {
-        if (!(error instanceof BilanciaError)) this.#observer.note({ kind: "fault", where: call.getPath(), error });
-        callback(toStatus(error), null);
-        return;
-      }
-      callback(null, response);
-    };
   }
 }
 
