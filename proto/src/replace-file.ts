@@ -1,5 +1,6 @@
 import { open, rename } from "node:fs/promises";
 import path from "node:path";
+import { syncFolder } from "./folder.js";
 
 /** Gives a small file new content, durably: after a crash it has the old or the new one, whole. Not for two at a time. */
 export async function replaceFile(file: string, text: string): Promise<void> {
@@ -12,10 +13,5 @@ export async function replaceFile(file: string, text: string): Promise<void> {
     await handle.close();
   }
   await rename(temporary, file);
-  const folder = await open(path.dirname(file), "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
+  await syncFolder(path.dirname(file));
 }

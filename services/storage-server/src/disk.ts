@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
 import { type FileHandle, link, lstat, open, readFile, unlink } from "node:fs/promises";
+import { syncFolder } from "@bilancia/proto/folder";
 import { syncFiles } from "./file-sync.js";
 import { SmallFileThread } from "./small-file-thread.js";
 import { errorCode } from "./system-error.js";
@@ -61,14 +62,7 @@ export const nodeDisk: Disk = {
       throw error;
     }
   },
-  async syncDirectory(path) {
-    const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
-    try {
-      await directory.sync();
-    } finally {
-      await directory.close();
-    }
-  },
+  syncDirectory: (path) => syncFolder(path),
   writeWhole: (path, chunks) => smallFiles.writeWhole(path, chunks),
   giveName: (existingPath, newPath) => smallFiles.giveName(existingPath, newPath),
   syncFiles: (directory, paths) => syncFiles(directory, paths, (some) => smallFiles.flush(some)),

@@ -1,7 +1,8 @@
 import type { Dirent } from "node:fs";
 import { constants, existsSync } from "node:fs";
 import { access, mkdir, open as openFile, readdir, unlink } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { join } from "node:path";
+import { makeFolder } from "@bilancia/proto/folder";
 import { open, type RootDatabase } from "lmdb";
 import type { Logger } from "pino";
 import { lockDirectory } from "./directory-lock.js";
@@ -49,8 +50,7 @@ export async function openStorageDirectory(options: StorageDirectoryOptions): Pr
   const indexDir = join(dir, ".bilancia", "index");
   let environment: RootDatabase | undefined;
   try {
-    const made = await mkdir(dir, { recursive: true });
-    if (made) await syncAbove(dir, made, disk);
+    await makeFolder(dir, disk.syncDirectory);
     await mkdir(tempDir, { recursive: true });
     await mkdir(indexDir, { recursive: true });
     await access(dir, constants.W_OK | constants.X_OK);
@@ -82,15 +82,6 @@ export async function openStorageDirectory(options: StorageDirectoryOptions): Pr
   } catch (error) {
     await environment?.close();
     throw new DirectoryError(`cannot use the directory ${dir}: ${describe(error)}`, { cause: error });
-  }
-}
-
-/** Flushes the directories above a new one, so that a power failure does not take it away: from its parent to that of the first one made. */
-async function syncAbove(dir: string, firstMade: string, disk: Disk): Promise<void> {
-  const last = dirname(resolve(firstMade));
-  for (let above = dirname(resolve(dir)); ; above = dirname(above)) {
-    await disk.syncDirectory(above);
-    if (above === last) return;
   }
 }
 

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { type FileHandle, open, rename } from "node:fs/promises";
 import path from "node:path";
 import { fullAuditFile } from "@bilancia/proto/audit-files";
+import { syncFolder } from "@bilancia/proto/folder";
 
 /** Where the audit's lines go. */
 export interface AuditSink {
@@ -67,20 +68,10 @@ export class AuditFile implements AuditSink {
     }
     this.#lengthBytes = 0;
     await before.close();
-    await syncFolder(this.#file);
+    await syncFolder(path.dirname(this.#file));
   }
 
   async close(): Promise<void> {
     await this.#handle.close();
-  }
-}
-
-/** Makes the names in a file's folder durable. */
-export async function syncFolder(file: string): Promise<void> {
-  const folder = await open(path.dirname(file), "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }

@@ -1,7 +1,8 @@
 import { type FileHandle, open, rename } from "node:fs/promises";
+import path from "node:path";
 import { type ChainHead, chainStart, maxAuditLineBytes, parseEntry } from "@bilancia/proto/audit-chain";
 import { fullAuditFiles } from "@bilancia/proto/audit-files";
-import { syncFolder } from "./audit-file.js";
+import { syncFolder } from "@bilancia/proto/folder";
 
 /** Where an audit file goes on, and what had to be put aside for that. */
 export interface AuditTail {
@@ -36,14 +37,14 @@ export async function mendTail(file: string): Promise<AuditTail> {
     if (!last) {
       const aside = await freeName(file);
       await rename(file, aside);
-      await syncFolder(file);
+      await syncFolder(path.dirname(file));
       return { ...(await begin(file)), aside: { file: aside, bytes: size } };
     }
     const lengthBytes = from + last.endsAt;
     const { head, lastTimeMs } = last;
     if (lengthBytes === size) return { head, lastTimeMs, lengthBytes };
     const aside = await freeName(file, window.subarray(last.endsAt));
-    await syncFolder(file);
+    await syncFolder(path.dirname(file));
     await handle.truncate(lengthBytes);
     await handle.sync();
     return { head, lastTimeMs, lengthBytes, aside: { file: aside, bytes: size - lengthBytes } };
