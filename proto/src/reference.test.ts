@@ -1,17 +1,10 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { contractReference } from "./reference.js";
+import { tableCells } from "./table-cells.js";
 
 const document = new URL("../../docs/reference.md", import.meta.url);
 const descriptors = new URL("../dist/bilancia.binpb", import.meta.url);
-
-/** The formatter pads a table's columns; what stands in them is what counts. */
-function cells(markdown: string): string {
-  return markdown
-    .replaceAll(/ *\| */g, "|")
-    .replaceAll(/-{3,}/g, "---")
-    .trim();
-}
 
 describe("the contract's reference", () => {
   it("is what the comments of the .proto files say, and leaves out nothing", () => {
@@ -19,8 +12,8 @@ describe("the contract's reference", () => {
     if (process.env.UPDATE_REFERENCE) writeFileSync(document, expected);
     else
       assert.equal(
-        cells(readFileSync(document, "utf8")),
-        cells(expected),
+        tableCells(readFileSync(document, "utf8")).trim(),
+        tableCells(expected).trim(),
         "run UPDATE_REFERENCE=1 npm test && npm run format",
       );
     // Every row has a meaning, that is, every field and every value a comment.

@@ -1,14 +1,10 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
+import { tableCells } from "@bilancia/proto/table-cells";
 import { storageChecks } from "./catalogue.js";
 
 const document = new URL("../../../docs/conformance.md", import.meta.url);
 const block = /(<!-- checks:.*-->\n)[\s\S]*(<!-- end of checks -->)/;
-
-/** The formatter pads a table's columns; what stands in them is what counts. */
-function cells(markdown: string): string {
-  return markdown.replaceAll(/ *\| */g, "|").replaceAll(/-{3,}/g, "---");
-}
 
 describe("the conformance checks", () => {
   it("have names of their own, subject and what", () => {
@@ -26,6 +22,6 @@ describe("the conformance checks", () => {
     assert.match(text, block);
     const expected = text.replace(block, (_all, begin: string, end: string) => `${begin}\n${table}\n\n${end}`);
     if (process.env.UPDATE_DOCS) writeFileSync(document, expected);
-    else assert.equal(cells(text), cells(expected), "run UPDATE_DOCS=1 npm test && npm run format");
+    else assert.equal(tableCells(text), tableCells(expected), "run UPDATE_DOCS=1 npm test && npm run format");
   });
 });

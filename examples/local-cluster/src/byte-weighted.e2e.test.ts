@@ -1,17 +1,8 @@
 import assert from "node:assert/strict";
 import { storedFiles } from "./folder-listing.js";
-import { allPassed, TestCluster } from "./test-support/test-cluster.js";
+import { allPassed, neverOverloaded, TestCluster } from "./test-support/test-cluster.js";
 import { receiptOf, UploadSession, uploadHeader } from "./test-support/upload-session.js";
 
-/** Exact shares need servers that are available all the time, however slow the machine is. */
-const neverOverloaded = [
-  "--overload-event-loop-ms",
-  "off",
-  "--overload-files",
-  "off",
-  "--overload-memory-percent",
-  "off",
-];
 const weights = [3, 2, 1];
 
 describe("shares by bytes", function () {

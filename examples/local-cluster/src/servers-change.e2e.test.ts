@@ -5,18 +5,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { storedFiles } from "./folder-listing.js";
 import { eventually } from "./test-support/eventually.js";
 import { jsonLines, runLbCli } from "./test-support/run-script.js";
-import { allPassed, TestCluster } from "./test-support/test-cluster.js";
+import { allPassed, neverOverloaded, TestCluster } from "./test-support/test-cluster.js";
 import { receiptOf, UploadSession, uploadHeader } from "./test-support/upload-session.js";
 
-/** Shares need servers that are available all the time, however slow the machine is. */
-const neverOverloaded = [
-  "--overload-event-loop-ms",
-  "off",
-  "--overload-files",
-  "off",
-  "--overload-memory-percent",
-  "off",
-];
 const uploaders = 32;
 /** How soon after a change the shares are what they are to be, in milliseconds. */
 const settleMs = 2_000;

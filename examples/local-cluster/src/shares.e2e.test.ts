@@ -4,7 +4,7 @@ import path from "node:path";
 import { storedFiles } from "./folder-listing.js";
 import { jsonLines, runLbCli } from "./test-support/run-script.js";
 import { sha256OfBytes, sha256OfFile } from "./test-support/sha256.js";
-import { allPassed, TestCluster } from "./test-support/test-cluster.js";
+import { allPassed, neverOverloaded, TestCluster } from "./test-support/test-cluster.js";
 import { receiptOf, UploadSession, uploadHeader } from "./test-support/upload-session.js";
 
 describe("shares of servers with weights 5, 1, 1", function () {
@@ -12,16 +12,11 @@ describe("shares of servers with weights 5, 1, 1", function () {
   let test: TestCluster;
 
   before(async () => {
-    // Exact shares need servers that are available all the time, however slow the machine is.
-    const serverArgs = [
-      "--overload-event-loop-ms",
-      "off",
-      "--overload-files",
-      "off",
-      "--overload-memory-percent",
-      "off",
-    ];
-    test = await TestCluster.start({ weights: [5, 1, 1], serverArgs, balancerConfig: "probe: { timeoutMs: 20000 }\n" });
+    test = await TestCluster.start({
+      weights: [5, 1, 1],
+      serverArgs: neverOverloaded,
+      balancerConfig: "probe: { timeoutMs: 20000 }\n",
+    });
   });
   after(async function () {
     await test?.finish(allPassed(this.test?.parent));

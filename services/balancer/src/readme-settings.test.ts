@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
+import { tableCells } from "@bilancia/proto/table-cells";
 import { z } from "zod";
 import { configSchema } from "./config-schema.js";
 
@@ -18,11 +19,6 @@ function rows(schema: z.ZodObject, defaults: Record<string, unknown>, prefix: st
   });
 }
 
-/** The formatter pads a table's columns; what stands in them is what counts. */
-function cells(markdown: string): string {
-  return markdown.replaceAll(/ *\| */g, "|").replaceAll(/-{3,}/g, "---");
-}
-
 describe("the README's table of settings", () => {
   it("is what the configuration's schema says", () => {
     const servers = [{ name: "storage-1", address: "127.0.0.1:50061" }];
@@ -33,6 +29,6 @@ describe("the README's table of settings", () => {
     const text = readFileSync(readme, "utf8");
     const expected = text.replace(block, `$1\n${table}\n\n$2`);
     if (process.env.UPDATE_README) writeFileSync(readme, expected);
-    else assert.equal(cells(text), cells(expected), "run UPDATE_README=1 npm test && npm run format");
+    else assert.equal(tableCells(text), tableCells(expected), "run UPDATE_README=1 npm test && npm run format");
   });
 });

@@ -3,6 +3,16 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { LocalCluster } from "../cluster.js";
 
+/** Arguments of servers that are available all the time, however slow the machine is: exact shares need them. */
+export const neverOverloaded = [
+  "--overload-event-loop-ms",
+  "off",
+  "--overload-files",
+  "off",
+  "--overload-memory-percent",
+  "off",
+];
+
 /** What a test says of its cluster; the rest is chosen. */
 export interface TestClusterOptions {
   /** Weights of `storage-1`, `storage-2`, ... */
