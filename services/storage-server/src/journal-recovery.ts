@@ -41,17 +41,15 @@ export async function recoverJournal(options: RecoveryOptions): Promise<void> {
   if (sequences.length === 0) return;
   const outcomes = new Map<bigint, Outcome>();
   // A file that a start could not make anew may have been sent again since: only its latest entry counts.
+  const ids = new Map(sequences.map((sequence) => [sequence, journal.idOf(sequence)]));
   const latest = new Map<string, bigint>();
-  for (const sequence of sequences) {
-    const id = journal.idOf(sequence);
-    if (id) latest.set(fileKey(id), sequence);
-  }
+  for (const [sequence, id] of ids) if (id) latest.set(fileKey(id), sequence);
   for (let at = 0; at < sequences.length; at += groupCount) {
     const group = sequences.slice(at, at + groupCount);
     const recovering = group.map(async (sequence) => {
-      const id = journal.idOf(sequence);
+      const id = ids.get(sequence);
       const isObsolete = id !== undefined && latest.get(fileKey(id)) !== sequence;
-      outcomes.set(sequence, isObsolete ? { kind: "obsolete" } : await recoverIfRoom(options, sequence));
+      outcomes.set(sequence, isObsolete ? { kind: "obsolete" } : await recoverIfRoom(options, sequence, id));
     });
     await Promise.all(recovering);
   }
@@ -70,21 +68,21 @@ export async function recoverJournal(options: RecoveryOptions): Promise<void> {
   log.info({ journalled: sequences.length, ...counts }, "recovered files");
 }
 
-async function recoverIfRoom(options: RecoveryOptions, sequence: bigint): Promise<Outcome> {
+/** @param id whose entry it is; of a damaged one it may be wrong */
+async function recoverIfRoom(options: RecoveryOptions, sequence: bigint, id: FileId | undefined): Promise<Outcome> {
   try {
-    return await recoverEntry(options, sequence);
+    return await recoverEntry(options, sequence, id);
   } catch (error) {
     if (!isFull(error)) throw error;
     const message = "stored file cannot be restored: the disk is full; it is tried again at the next start";
-    options.log.error({ ...options.journal.idOf(sequence), sequence }, message);
+    options.log.error({ ...id, sequence }, message);
     return { kind: "kept" };
   }
 }
 
-async function recoverEntry(options: RecoveryOptions, sequence: bigint): Promise<Outcome> {
+async function recoverEntry(options: RecoveryOptions, sequence: bigint, entryId: FileId | undefined): Promise<Outcome> {
   const { dir, index, journal, disk, log } = options;
   const entry = journal.get(sequence);
-  const entryId = entry?.id ?? journal.idOf(sequence);
   const record = entryId && index.get(entryId);
   if (!entry || !record) log.error({ ...entryId, sequence }, "journal entry is damaged");
   if (!entryId || !record) return { kind: "damaged" };
