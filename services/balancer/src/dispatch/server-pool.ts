@@ -10,26 +10,17 @@ import {
   loadOf,
   streamedFileBytes,
 } from "../domain/backend.js";
-import { byteWeighted } from "../domain/byte-weighted.js";
 import { type EjectionPolicy, mayEject } from "../domain/conduct.js";
-import { learnedFactors } from "../domain/learned-weight.js";
-import { LeastLoad } from "../domain/least-load.js";
 import type { Member } from "../domain/membership.js";
-import type { Policy, PolicyName } from "../domain/policy.js";
 import { serverState } from "../domain/server-state.js";
-import { isRamping, rampedWeight } from "../domain/slow-start.js";
-import { SmoothWeightedRoundRobin } from "../domain/smooth-wrr.js";
 import type { Clock, Observer, ServerView } from "../ports.js";
 import { PooledServer, type PooledServerParts } from "./pooled-server.js";
+import { type ChoiceSettings, ServerChoice } from "./server-choice.js";
 import type { ProbeSettings } from "./server-probe.js";
+import { Timers } from "./timers.js";
 
 /** How servers are chosen. */
-export interface BalancingSettings {
-  readonly policy: PolicyName;
-  /** How long the weight of a server that joins or returns grows, in milliseconds; 0 for not at all. */
-  readonly slowStartMs: number;
-  /** Whether weights are as they are configured, or learned from them on (`learned-weight.ts`). */
-  readonly weights: "configured" | "auto";
+export interface BalancingSettings extends ChoiceSettings {
   /** What happens to files while no server is available: they wait, or go to the server that is least bad. */
   readonly whenNoneAvailable: "hold" | "spill";
 }
@@ -62,31 +53,21 @@ const busyPauseMs = 200;
 const maxBusyPauseMs = 60_000;
 /** Files up to this size, in bytes, take about equally long. */
 const comparableBytes = 64 * 1024;
-/** How often a weight that grows is offered anew, in milliseconds. */
-const rampStepMs = 50;
-/** How often weights are learned, in milliseconds. */
-const learnEveryMs = 1_000;
 
 /**
- * The storage servers, and the choice among them. Whoever changes a fact about a server has it weighed anew at once (`#weigh`), so that
- * the policy always has exactly those in the choice that are available, and a pick asks nobody.
+ * The storage servers, and what is known of them. Whoever changes a fact about a server has it weighed anew at once (`#weigh`), so that
+ * exactly those are in the choice that are available, and a pick asks nobody.
  */
 export class ServerPool {
   readonly #servers = new Map<string, PooledServer>();
   readonly #serverParts: PooledServerParts;
-  readonly #policy: Policy;
-  /** Those in the choice. */
-  readonly #offered = new Set<string>();
+  readonly #choice: ServerChoice;
   readonly #limits: PoolLimits;
   readonly #ejection: EjectionPolicy;
   readonly #clock: Clock;
   readonly #observer: Observer;
   readonly #balancing: BalancingSettings;
-  readonly #timers = new Set<NodeJS.Timeout>();
-  /** By how much weights are multiplied, as was learned. */
-  #factors: ReadonlyMap<string, number> = new Map();
-  #learning: NodeJS.Timeout | undefined;
-  #started = false;
+  readonly #timers = new Timers();
   #onChange: () => void = () => {};
   #onReturn: (server: PooledServer) => void = () => {};
 
@@ -94,7 +75,7 @@ export class ServerPool {
     this.#limits = limits;
     this.#clock = clock;
     this.#balancing = balancing;
-    this.#policy = this.#createPolicy(balancing.policy);
+    this.#choice = new ServerChoice(balancing, this.#servers, this.#timers, clock);
     this.#ejection = ejection;
     this.#observer = observer;
     const events = {
@@ -103,11 +84,11 @@ export class ServerPool {
         if (reason !== undefined) this.#eject(server, reason);
       },
       changed: (server: PooledServer) => {
-        this.#meter(server);
+        this.#choice.meter(server);
         this.#changed(server);
       },
       returned: (server: PooledServer) => {
-        this.#ramp(server);
+        this.#choice.ramp(server);
         this.#onReturn(server);
       },
     };
@@ -118,13 +99,12 @@ export class ServerPool {
   /** Begins to probe; resolves once each server has answered or not answered in time, so that the first files find all that are there. */
   async start(): Promise<void> {
     await Promise.all([...this.#servers.values()].map((server) => server.start()));
-    this.#started = true;
-    if (this.#balancing.weights === "auto") this.#learning = setInterval(() => this.#learn(), learnEveryMs);
+    this.#choice.start();
   }
 
   stop(): void {
-    clearInterval(this.#learning);
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.#choice.stop();
+    this.#timers.stop();
     for (const server of this.#servers.values()) server.stop();
   }
 
@@ -137,14 +117,13 @@ export class ServerPool {
   remove(server: PooledServer): void {
     const { name } = server.backend;
     this.#servers.delete(name);
-    this.#offered.delete(name);
-    this.#policy.forget(name);
+    this.#choice.forget(name);
     server.stop();
   }
 
   setWeight(server: PooledServer, weight: number): void {
     server.backend.weight = weight;
-    if (this.#offered.has(server.backend.name)) this.#offer(server);
+    this.#choice.reweigh(server);
   }
 
   /** Gives a server nothing new. */
@@ -156,7 +135,7 @@ export class ServerPool {
   /** Ends a drain. */
   enable(server: PooledServer): void {
     server.backend.draining = undefined;
-    this.#ramp(server);
+    this.#choice.ramp(server);
     this.#changed(server);
   }
 
@@ -180,12 +159,12 @@ export class ServerPool {
 
   /** Whether any server may be given a file now. */
   get anyAvailable(): boolean {
-    return this.#offered.size > 0 || this.#leastBad(nobody) !== undefined;
+    return !this.#choice.isEmpty || this.#leastBad(nobody) !== undefined;
   }
 
   /** Whether a server may be given a file now. */
   isAvailable({ backend }: PooledServer): boolean {
-    return this.#offered.has(backend.name);
+    return this.#choice.has(backend.name);
   }
 
   /**
@@ -194,13 +173,7 @@ export class ServerPool {
    * @param sizeBytes size of the file, where it is known
    */
   pick(avoid: ReadonlySet<string>, sizeBytes: number | undefined): PooledServer | undefined {
-    const avoided = avoid.size === 0 ? [] : [...avoid].filter((name) => this.#offered.has(name));
-    for (const name of avoided) this.#policy.withdraw(name);
-    const picked = this.#policy.pick(sizeBytes ?? streamedFileBytes);
-    for (const name of avoided) {
-      const server = this.#servers.get(name);
-      if (server) this.#offer(server);
-    }
+    const picked = this.#choice.pick(avoid, sizeBytes ?? streamedFileBytes);
     return picked === undefined ? this.#leastBad(avoid) : this.#servers.get(picked);
   }
 
@@ -218,7 +191,7 @@ export class ServerPool {
     const { limit, inFlightFiles } = server.backend;
     // How long a larger file takes says more about the file than about the server.
     if (sizeBytes <= comparableBytes) limit?.answered(tookMs, inFlightFiles);
-    this.#policy.correct(server.backend.name, expectedBytes ?? streamedFileBytes, sizeBytes);
+    this.#choice.correct(server.backend.name, expectedBytes ?? streamedFileBytes, sizeBytes);
   }
 
   /** An attempt on a server was refused or lost, and not for the file's own fault. */
@@ -243,12 +216,12 @@ export class ServerPool {
     const { backend } = server;
     backend.inFlightFiles += 1;
     backend.inFlightBytes += charge;
-    this.#meter(server);
+    this.#choice.meter(server);
     this.#weigh(server);
     return () => {
       backend.inFlightFiles -= 1;
       backend.inFlightBytes -= charge;
-      this.#meter(server);
+      this.#choice.meter(server);
       this.#changed(server);
     };
   }
@@ -261,7 +234,7 @@ export class ServerPool {
     backend.busyUntilMs = untilMs;
     backend.limit?.failed();
     this.#weigh(server);
-    this.#later(pauseMs, () => {
+    this.#timers.later(pauseMs, () => {
       // Not left to the clock, which may have been set back.
       if (backend.busyUntilMs === untilMs) backend.busyUntilMs = 0;
       this.#changed(server);
@@ -276,7 +249,7 @@ export class ServerPool {
     const { backend, load, storedFiles, storedBytes, failedAttempts } = server;
     return {
       backend,
-      effectiveWeight: this.#weightInHundredths(server) / 100,
+      effectiveWeight: this.#choice.weightInHundredths(server) / 100,
       full: isFull(backend, this.#limits),
       state: serverState(backend, this.#limits, this.#clock.nowMs()),
       load,
@@ -291,9 +264,7 @@ export class ServerPool {
       backend.draining = { sinceMs: member.drainingSinceMs, reason: drainReason };
     if (this.#limits.adaptive) backend.limit = new AdaptiveLimit(this.#limits.maxFiles);
     this.#servers.set(member.name, server);
-    // So that equals are picked in the order of the configuration, and not in that of their first answers.
-    this.#policy.offer(member.name, member.weight);
-    this.#policy.withdraw(member.name);
+    this.#choice.place(server);
     return server;
   }
 
@@ -313,9 +284,9 @@ export class ServerPool {
       reason,
     });
     this.#weigh(server);
-    this.#later(ejection.untilMs - nowMs, () => {
+    this.#timers.later(ejection.untilMs - nowMs, () => {
       if (server.backend.ejection === ejection) server.backend.ejection = undefined;
-      this.#ramp(server);
+      this.#choice.ramp(server);
       this.#changed(server);
     });
   }
@@ -338,76 +309,8 @@ export class ServerPool {
     // What happens to one that was removed is of no interest; another one may have its name by now.
     if (this.#servers.get(name) !== server) return;
     const available = isAvailable(server.backend, this.#limits, this.#clock.nowMs());
-    if (available === this.#offered.has(name)) return;
-    if (available) {
-      this.#offered.add(name);
-      this.#offer(server);
-    } else {
-      this.#offered.delete(name);
-      this.#policy.withdraw(name);
-    }
-  }
-
-  #offer(server: PooledServer): void {
-    this.#policy.offer(server.backend.name, this.#weightInHundredths(server));
-  }
-
-  /** The weight as it counts now. */
-  #weightInHundredths({ backend: { name, weight, backSinceMs } }: PooledServer): number {
-    const learned = weight * (this.#factors.get(name) ?? 1);
-    return rampedWeight(learned, backSinceMs, this.#clock.nowMs(), this.#balancing.slowStartMs);
-  }
-
-  #learn(): void {
-    const nowMs = this.#clock.nowMs();
-    const seen = new Map([...this.#servers].map(([name, { meter }]) => [name, meter.take(nowMs)]));
-    this.#factors = learnedFactors(this.#factors, seen);
-    for (const name of this.#offered) {
-      const server = this.#servers.get(name);
-      if (server) this.#offer(server);
-    }
-  }
-
-  #meter({ meter, backend }: PooledServer): void {
-    if (this.#balancing.weights === "auto")
-      meter.changed(this.#clock.nowMs(), loadOf(backend), backend.overload !== undefined);
-  }
-
-  /** Lets a server's weight grow from now on. Those that are there when the balancer starts begin with the whole. */
-  #ramp(server: PooledServer): void {
-    if (!this.#started) return;
-    const { backend } = server;
-    const sinceMs = this.#clock.nowMs();
-    backend.backSinceMs = sinceMs;
-    const step = () => {
-      if (backend.backSinceMs !== sinceMs) return;
-      if (this.#servers.get(backend.name) === server && this.#offered.has(backend.name)) this.#offer(server);
-      if (isRamping(sinceMs, this.#clock.nowMs(), this.#balancing.slowStartMs)) this.#later(rampStepMs, step);
-    };
-    step();
-  }
-
-  #later(delayMs: number, work: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      work();
-    }, delayMs);
-    this.#timers.add(timer);
-  }
-
-  #createPolicy(name: PolicyName): Policy {
-    switch (name) {
-      case "weighted_round_robin":
-        return new SmoothWeightedRoundRobin();
-      case "byte_weighted":
-        return byteWeighted();
-      case "least_load": {
-        const load = (server: string) => {
-          const backend = this.#servers.get(server)?.backend;
-          return backend ? loadOf(backend) : 0;
-        };
-        return new LeastLoad(load, () => this.#clock.random());
-      }
-    }
+    if (available === this.#choice.has(name)) return;
+    if (available) this.#choice.putIn(server);
+    else this.#choice.takeOut(name);
   }
 }
