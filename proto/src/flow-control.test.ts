@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type ClientHttp2Session, connect } from "node:http2";
-import { Server } from "@grpc/grpc-js";
+import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import { credentials, Server } from "@grpc/grpc-js";
 import { serverOptions } from "./channel-options.js";
-import { widenReceiveWindows } from "./flow-control.js";
+import { readNothingAhead, widenReceiveWindows } from "./flow-control.js";
 import { listen } from "./grpc-server.js";
-import { storageService } from "./services.js";
+import { StorageClient, storageService } from "./services.js";
 
 const mebibyte = 1024 * 1024;
 const windows = { leastBytes: 16_384, mostBytes: 4 * mebibyte, totalBytes: 32 * mebibyte };
@@ -73,4 +75,52 @@ describe("widenReceiveWindows", () => {
       assert.equal(session.remoteSettings.initialWindowSize, 65_535);
       assert.equal(await windowOf(session), 65_535);
     }));
+});
+
+describe("readNothingAhead", () => {
+  it("leaves the messages of a call that is paused where they are, and gives all of them when it goes on", async () => {
+    const messagesCount = 8;
+    const calls: { readonly call: Duplex; readonly isLimited: boolean; received: number }[] = [];
+    const server = new Server(serverOptions);
+    server.addService(storageService, {
+      save: (call: Duplex) => {
+        const one = { call, isLimited: calls.length === 0, received: 0 };
+        calls.push(one);
+        if (one.isLimited) readNothingAhead(call);
+        call.on("data", () => {
+          one.received += 1;
+          call.pause();
+        });
+      },
+    } as never);
+    const client = new StorageClient(await listen(server, "127.0.0.1:0"), credentials.createInsecure());
+    const until = async (condition: () => boolean) => {
+      const untilMs = Date.now() + 10_000;
+      while (!condition()) {
+        assert.ok(Date.now() < untilMs, JSON.stringify(calls.map(({ received }) => received)));
+        await delay(5);
+      }
+    };
+    try {
+      for (const count of [1, 2]) {
+        const stream = client.save();
+        stream.on("error", () => {});
+        for (let sent = 0; sent < messagesCount; sent++)
+          stream.write({ parts: [{ offset: sent, data: Buffer.alloc(1_000) }] });
+        await until(() => calls.length === count);
+      }
+      const [limited, other] = calls;
+      assert.ok(limited && other);
+      // Without it they are read ahead: that is how it is known that they have come.
+      await until(() => other.call.readableLength === messagesCount - 1);
+      assert.deepEqual([limited.received, limited.call.readableLength], [1, 0]);
+      await until(() => {
+        limited.call.resume();
+        return limited.received === messagesCount;
+      });
+    } finally {
+      client.close();
+      server.forceShutdown();
+    }
+  });
 });
