@@ -131,7 +131,7 @@ export class DirectoryStore implements FileStore {
     }
     const { index } = this.#options;
     const tombstone = { state: "discarded", uploadId, fence } as const;
-    await this.#record(() => Promise.all([index.put(id, tombstone), this.#backlog.remove(id)]));
+    await this.#record(() => index.put(id, tombstone));
     return known.state === "stored";
   }
 
@@ -141,7 +141,8 @@ export class DirectoryStore implements FileStore {
   }
 
   async #saveSmall(file: NewFile, chunks: readonly Uint8Array[]): Promise<StoredRecord> {
-    await this.#backlog.reserve(file.sizeBytes);
+    const full = this.#backlog.reserve(file.sizeBytes);
+    if (full) await full;
     let entry: BacklogEntry | undefined;
     const tempPath = this.#newTempPath();
     try {
@@ -153,18 +154,21 @@ export class DirectoryStore implements FileStore {
         await disk.giveName(tempPath, path);
         if (entry) this.#backlog.settle(entry, path);
       };
-      return await this.#giveName(file, modifiedNs, name, (record) => {
-        const put = index.put(file.id, record);
-        // In the same turn, so that they share a flush. Were they ever torn apart by a crash, either would count for nothing.
-        const added = entry ? undefined : this.#backlog.add(file.id, file.sizeBytes, chunks);
-        entry ??= added?.entry;
-        return Promise.all([put, added?.flushed]);
+      return await this.#giveName(file, modifiedNs, name, async (record) => {
+        // Before its record, so that they share a flush. Were they ever torn apart by a crash, either would count for nothing.
+        entry ??= this.#backlog.add(file.id, file.sizeBytes, chunks);
+        await index.put(file.id, record);
+        await entry.flushed;
       });
     } catch (error) {
       await this.#removeTemp(tempPath);
-      // It must not come back to life with the next start, after it has been refused.
-      if (entry) await this.#flushed(this.#backlog.remove(file.id));
-      else this.#backlog.giveBack(file.sizeBytes);
+      if (!entry) {
+        this.#backlog.giveBack(file.sizeBytes);
+        throw error;
+      }
+      // It must not come back to life with the next start, after it has been refused: in the journal it counts only with its record.
+      await this.#flushed(this.#options.index.remove(file.id));
+      this.#backlog.settle(entry);
       throw error;
     }
   }
@@ -254,7 +258,7 @@ export class DirectoryStore implements FileStore {
   }
 
   /** A flush: never tried again, since the kernel may have dropped what it could not write. */
-  async #flushed(flush: Promise<void>): Promise<void> {
+  async #flushed(flush: Promise<unknown>): Promise<void> {
     try {
       await flush;
     } catch (error) {

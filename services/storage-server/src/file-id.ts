@@ -35,11 +35,23 @@ export function fileKey({ origin, requestNumber }: FileId): string {
 export const fileIdLengthBytes = 24;
 
 /** The identity as bytes, for keys on disk. */
-export function fileIdBytes({ origin, requestNumber }: FileId): Buffer {
-  const bytes = Buffer.alloc(fileIdLengthBytes);
-  bytes.write(origin, "hex");
-  bytes.writeBigUInt64BE(requestNumber, 16);
+export function fileIdBytes(id: FileId): Buffer {
+  const bytes = Buffer.allocUnsafe(fileIdLengthBytes);
+  writeFileId(id, bytes, 0);
   return bytes;
+}
+
+let lastOrigin = "";
+let lastOriginBytes = Buffer.alloc(0);
+
+/** Writes those bytes somewhere. Nearly all files of a server come from one origin, so the bytes of the last one are remembered. */
+export function writeFileId({ origin, requestNumber }: FileId, into: Buffer, at: number): void {
+  if (origin !== lastOrigin) {
+    lastOrigin = origin;
+    lastOriginBytes = Buffer.from(origin, "hex");
+  }
+  into.set(lastOriginBytes, at);
+  into.writeBigUInt64BE(requestNumber, at + lastOriginBytes.length);
 }
 
 /** The identity that `fileIdBytes` wrote at the beginning of some bytes. */

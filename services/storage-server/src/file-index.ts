@@ -58,14 +58,14 @@ export class FileIndex {
   }
 
   /** Resolves once the record is flushed. @throws LMDB's error when it could not be written */
-  async put(id: FileId, record: FileRecord): Promise<void> {
+  put(id: FileId, record: FileRecord): Promise<unknown> {
     const key = fileIdBytes(id);
-    await this.#records.put(key, encode(key, record));
+    return this.#records.put(key, encode(key, record));
   }
 
   /** Resolves once the removal is flushed. */
-  async remove(id: FileId): Promise<void> {
-    await this.#records.remove(fileIdBytes(id));
+  remove(id: FileId): Promise<unknown> {
+    return this.#records.remove(fileIdBytes(id));
   }
 
   /** Removes all records, and returns how many there were. */

@@ -1,72 +1,132 @@
 import { crc32c } from "@node-rs/crc32";
 import type { Database, RootDatabase } from "lmdb";
-import { type FileId, fileIdBytes, fileIdFrom, fileIdLengthBytes } from "./file-id.js";
+import { type FileId, fileIdFrom, fileIdLengthBytes, writeFileId } from "./file-id.js";
 
 /** A file as the journal has it. */
 export interface JournalledFile {
+  /** Whose it is; of a damaged one it may be wrong. */
   readonly id: FileId;
-  readonly bytes: Buffer;
+  /** `undefined` where they are damaged. */
+  readonly bytes: Buffer | undefined;
 }
 
-const crcLengthBytes = 4;
+/** Several files that lie in the journal together, and leave it together. */
+export interface JournalPack {
+  readonly sequence: bigint;
+  /** Resolves once they are flushed. */
+  readonly flushed: Promise<void>;
+}
+
+interface OpenPack extends JournalPack {
+  readonly files: { readonly id: FileId; readonly chunks: readonly Uint8Array[]; readonly sizeBytes: number }[];
+  sizeBytes: number;
+}
+
+/** Before the bytes of each file: CRC-32C of all that follows, length of the bytes, and whose they are. */
+const headLengthBytes = 4 + 4 + fileIdLengthBytes;
+/** From this size on a pack takes no more files. */
+const fullPackBytes = 1024 * 1024;
 
 /**
- * The bytes of small files that are not known to be safe in the directory yet: a table of LMDB, in the order in which they came. An entry
- * counts only together with the record of its file, which has its name and SHA-256. LMDB keeps no checksums, so each entry carries a CRC-32C.
+ * The bytes of small files that are not known to be safe in the directory yet: a table of LMDB, in the order in which they came. A file
+ * counts only together with its record, which has its name and SHA-256. What is added in one turn of the event loop becomes one entry, a
+ * pack: LMDB takes as long for a few bytes as for many. It keeps no checksums, so each file in a pack carries a CRC-32C.
  */
 export class FileJournal {
-  readonly #entries: Database<Buffer, Buffer>;
+  readonly #packs: Database<Buffer, Buffer>;
   #lastSequence: bigint;
+  #open: OpenPack | undefined;
+  #write = () => {};
 
   constructor(environment: RootDatabase) {
-    this.#entries = environment.openDB<Buffer, Buffer>({ name: "journal", encoding: "binary", keyEncoding: "binary" });
-    const [last] = this.#entries.getKeys({ reverse: true, limit: 1 });
+    this.#packs = environment.openDB<Buffer, Buffer>({ name: "packs", encoding: "binary", keyEncoding: "binary" });
+    const [last] = this.#packs.getKeys({ reverse: true, limit: 1 });
     this.#lastSequence = last ? Buffer.from(last).readBigUInt64BE() : 0n;
   }
 
-  /** Adds a file. `flushed` resolves once it is flushed; it shares the flush of whatever else is written in the same turn. */
-  add(id: FileId, chunks: readonly Uint8Array[]): { readonly sequence: bigint; readonly flushed: Promise<void> } {
-    const sequence = ++this.#lastSequence;
-    const value = Buffer.concat([Buffer.alloc(crcLengthBytes), fileIdBytes(id), ...chunks]);
-    value.writeUInt32LE(crc32c(value.subarray(crcLengthBytes)));
-    const flushed = this.#entries.put(sequenceKey(sequence), value).then(() => {});
-    return { sequence, flushed };
+  /**
+   * Adds a file to the pack of this turn. It shares a flush with whatever is written after this in the same turn; LMDB begins to write what came
+   * in a turn at its end.
+   */
+  add(id: FileId, chunks: readonly Uint8Array[], sizeBytes: number): JournalPack {
+    if (this.#open && this.#open.sizeBytes >= fullPackBytes) this.#write();
+    const pack = this.#open ?? this.#begin();
+    pack.files.push({ id, chunks, sizeBytes });
+    pack.sizeBytes += headLengthBytes + sizeBytes;
+    return pack;
   }
 
   /** Resolves once the removal is flushed. */
   async remove(sequences: readonly bigint[]): Promise<void> {
-    await Promise.all(sequences.map((sequence) => this.#entries.remove(sequenceKey(sequence))));
+    await Promise.all(sequences.map((sequence) => this.#packs.remove(sequenceKey(sequence))));
   }
 
-  /** The entries there are, oldest first. */
+  /** The packs there are, oldest first. */
   sequences(): bigint[] {
-    return Array.from(this.#entries.getKeys(), (key) => Buffer.from(key).readBigUInt64BE());
+    return Array.from(this.#packs.getKeys(), (key) => Buffer.from(key).readBigUInt64BE());
   }
 
-  /** @returns `undefined` where the entry is damaged or missing */
-  get(sequence: bigint): JournalledFile | undefined {
-    const value = this.#entries.get(sequenceKey(sequence));
-    if (!value || value.length < crcLengthBytes + fileIdLengthBytes) return undefined;
-    const content = Buffer.from(value.subarray(crcLengthBytes));
-    if (value.readUInt32LE() !== crc32c(content)) return undefined;
-    return { id: fileIdFrom(content), bytes: content.subarray(fileIdLengthBytes) };
+  /** The files of a pack, as far as they can be told apart. */
+  read(sequence: bigint): JournalledFile[] {
+    const found = this.#packs.get(sequenceKey(sequence));
+    if (!found) return [];
+    // LMDB's memory is only valid until its next read.
+    const pack = Buffer.from(found);
+    const files: JournalledFile[] = [];
+    for (let at = 0; at + headLengthBytes <= pack.length; ) {
+      const end = at + headLengthBytes + pack.readUInt32LE(at + 4);
+      const isWhole = end <= pack.length && pack.readUInt32LE(at) === crc32c(pack.subarray(at + 4, end));
+      const id = fileIdFrom(pack.subarray(at + 8));
+      files.push({ id, bytes: isWhole ? pack.subarray(at + headLengthBytes, end) : undefined });
+      at = end;
+    }
+    return files;
   }
 
-  /** Whose entry it is, also of a damaged one; it may be wrong then. */
-  idOf(sequence: bigint): FileId | undefined {
-    const value = this.#entries.get(sequenceKey(sequence));
-    const isLongEnough = value && value.length >= crcLengthBytes + fileIdLengthBytes;
-    return isLongEnough ? fileIdFrom(Buffer.from(value.subarray(crcLengthBytes))) : undefined;
-  }
-
-  /** Removes all entries. */
+  /** Removes all packs. */
   clear(): void {
-    this.#entries.clearSync();
+    this.#packs.clearSync();
+  }
+
+  #begin(): OpenPack {
+    let resolve: (written: Promise<void>) => void = () => {};
+    const flushed = new Promise<void>((done) => {
+      resolve = done;
+    });
+    // Each of its files waits for it, but perhaps not yet.
+    flushed.catch(() => {});
+    const pack: OpenPack = { sequence: ++this.#lastSequence, flushed, files: [], sizeBytes: 0 };
+    const write = () => {
+      if (this.#open !== pack) return;
+      this.#open = undefined;
+      resolve(this.#packs.put(sequenceKey(pack.sequence), encode(pack)).then(() => {}));
+    };
+    this.#open = pack;
+    this.#write = write;
+    setImmediate(write);
+    return pack;
   }
 }
 
+function encode({ files, sizeBytes }: OpenPack): Buffer {
+  const pack = Buffer.allocUnsafe(sizeBytes);
+  let at = 0;
+  for (const file of files) {
+    pack.writeUInt32LE(file.sizeBytes, at + 4);
+    writeFileId(file.id, pack, at + 8);
+    let end = at + headLengthBytes;
+    for (const chunk of file.chunks) {
+      pack.set(chunk, end);
+      end += chunk.length;
+    }
+    pack.writeUInt32LE(crc32c(pack.subarray(at + 4, end)), at);
+    at = end;
+  }
+  return pack;
+}
+
 function sequenceKey(sequence: bigint): Buffer {
-  const key = Buffer.alloc(8);
+  const key = Buffer.allocUnsafe(8);
   key.writeBigUInt64BE(sequence);
   return key;
 }

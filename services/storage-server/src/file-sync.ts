@@ -1,45 +1,56 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
+import { openSync } from "node:fs";
+import { release } from "node:os";
 
-const run = promisify(execFile);
-let canSyncFileSystem: Promise<boolean> | undefined;
-/** How many files are flushed in one go, so that others who want something of the disk get their turn in between. */
-const groupCount = 256;
+/** Flushes the file system that an open file lies on; 0 when that succeeded. */
+type SyncFileSystem = (file: number) => Promise<number>;
+
+/** The first Linux whose `syncfs` tells of bytes that could not be written. */
+const firstReportingKernel = [5, 8];
+
+const syncFileSystem = await findSyncFileSystem();
+/** The folders that have been flushed, open until the process ends. */
+const openFolders = new Map<string, number>();
 
 /**
- * Flushes files of one directory, and its entries; a failure is final and must not be tried again.
+ * Flushes files of one folder, and its entries; a failure is final and must not be tried again.
  *
- * With one flush of the whole file system first, where that can be had (`sync -f`; Node has no `syncfs`): after it, flushing each file costs
- * microseconds. It is flushed all the same, since the kernel tells of a write error of the file system only one of those who ask, which may
- * be another server on the same disk, but tells of an error of a file whoever flushes that file.
+ * Where that can be had, by one flush of the whole file system (`syncfs`, which Node has not). An error of the file system is told to everyone
+ * who had something open there before it came, once. So the folder stays open from the first call on: call this, with no files, before the
+ * first of them is written. Elsewhere each file is flushed by itself.
  *
- * @param flush flushes files, and the entries of directories; one that is gone counts as flushed
+ * @param flush flushes files, and the entries of folders; one that is gone counts as flushed
  */
 export async function syncFiles(
-  directory: string,
+  folder: string,
   paths: readonly string[],
   flush: (paths: readonly string[]) => Promise<void>,
+  syncAll: SyncFileSystem | null = syncFileSystem,
 ): Promise<void> {
-  canSyncFileSystem ??= probe();
-  if (await canSyncFileSystem) await syncFileSystem(directory);
-  for (let at = 0; at < paths.length; at += groupCount) await flush(paths.slice(at, at + groupCount));
-  await flush([directory]);
+  if (!syncAll) {
+    await flush([...paths, folder]);
+    return;
+  }
+  const open = openFolders.get(folder) ?? openSync(folder, "r");
+  openFolders.set(folder, open);
+  if ((await syncAll(open)) !== 0) throw new Error(`the file system of ${folder} could not be flushed`);
 }
 
-async function syncFileSystem(directory: string): Promise<void> {
+async function findSyncFileSystem(): Promise<SyncFileSystem | null> {
+  if (process.platform !== "linux" || isOlder(release(), firstReportingKernel)) return null;
   try {
-    await run("sync", ["-f", directory]);
-  } catch (error) {
-    // Where the program could not even be started, nothing has been tried yet.
-    if (!(error instanceof Error && "syscall" in error)) throw error;
+    const { default: koffi } = await import("koffi");
+    const { async: syncfs } = koffi.load(null).func("int syncfs(int fd)");
+    return (file) =>
+      new Promise((resolve, reject) =>
+        syncfs(file, (error: unknown, result: number) => (error ? reject(error) : resolve(result))),
+      );
+  } catch {
+    // No such function, or no build of koffi for this machine.
+    return null;
   }
 }
 
-/** Tried on a file system that has nothing to flush, so that no error of ours is used up. Only on Linux does `sync` wait and report. */
-async function probe(): Promise<boolean> {
-  if (process.platform !== "linux") return false;
-  return run("sync", ["-f", "/proc"]).then(
-    () => true,
-    () => false,
-  );
+function isOlder(version: string, [major = 0, minor = 0]: readonly number[]): boolean {
+  const [itsMajor = 0, itsMinor = 0] = version.split(".").map(Number);
+  return itsMajor < major || (itsMajor === major && itsMinor < minor);
 }

@@ -1,8 +1,8 @@
-import { type FileId, fileKey } from "./file-id.js";
+import type { FileId } from "./file-id.js";
 import type { FileJournal } from "./file-journal.js";
 import { isFull } from "./system-error.js";
 
-const maxEntriesCount = 16_384;
+const maxFilesCount = 16_384;
 const maxBytes = 64 * 1024 * 1024;
 /** From which part of a limit on the journal is trimmed at once. */
 const trimAtFraction = 0.5;
@@ -20,23 +20,31 @@ export interface JournalBacklogOptions {
 
 /** One file in the journal. */
 export interface BacklogEntry {
-  readonly key: string;
-  readonly sequence: bigint;
+  readonly pack: bigint;
   readonly sizeBytes: number;
-  /** Where the file lies; unknown while it has no name. */
-  path?: string;
+  /** Resolves once it is flushed in the journal. */
+  readonly flushed: Promise<void>;
+}
+
+/** A pack of the journal. */
+interface BacklogPack {
+  /** Files that have no name yet. */
+  namelessCount: number;
+  readonly paths: string[];
+  filesCount: number;
+  sizeBytes: number;
 }
 
 /**
  * The journalled files of this run whose own bytes and names are not known to be flushed. Trims the journal in the background: flushes the
- * files that have their names by then, all together, and only then removes their entries. Bounded: who wants to add waits for room first.
+ * packs whose files all have their names by then, all together, and only then removes them. Bounded: who wants to add waits for room first.
  */
 export class JournalBacklog {
   readonly #options: JournalBacklogOptions;
-  readonly #entries = new Map<string, BacklogEntry>();
+  readonly #packs = new Map<bigint, BacklogPack>();
   readonly #timer: NodeJS.Timeout;
   #waiting: { sizeBytes: number; go: () => void }[] = [];
-  #entriesCount = 0;
+  #filesCount = 0;
   #bytes = 0;
   #trimming: Promise<void> | undefined;
   #closed = false;
@@ -47,47 +55,41 @@ export class JournalBacklog {
     this.#timer = setInterval(() => this.#startTrim(), trimEveryMs).unref();
   }
 
-  /** Resolves once there is room for a file, which is taken with it. After a failure there is always room: its callers find out by themselves. */
-  async reserve(sizeBytes: number): Promise<void> {
+  /** Resolves once there is room for a file, which is taken with it; at once with `undefined` where there is. After a failure there is always room: its callers find out by themselves. */
+  reserve(sizeBytes: number): Promise<void> | undefined {
     if (this.#waiting.length === 0 && this.#fits(sizeBytes)) {
       this.#take(sizeBytes);
-      return;
+      return undefined;
     }
     this.#startTrim();
-    await new Promise<void>((go) => this.#waiting.push({ sizeBytes, go }));
+    return new Promise<void>((go) => this.#waiting.push({ sizeBytes, go }));
   }
 
   /** Gives back the room of a file that was never added. */
   giveBack(sizeBytes: number): void {
-    this.#entriesCount--;
-    this.#bytes -= sizeBytes;
-    this.#admit();
+    this.#free(1, sizeBytes);
   }
 
-  /** Adds a file for which room has been reserved. Once it has its name, the caller sets `path`. */
-  add(
-    id: FileId,
-    sizeBytes: number,
-    chunks: readonly Uint8Array[],
-  ): { readonly entry: BacklogEntry; readonly flushed: Promise<void> } {
-    const { sequence, flushed } = this.#options.journal.add(id, chunks);
-    const entry = { key: fileKey(id), sequence, sizeBytes };
-    this.#entries.set(entry.key, entry);
-    return { entry, flushed };
+  /** Adds a file for which room has been reserved. The caller settles it. */
+  add(id: FileId, sizeBytes: number, chunks: readonly Uint8Array[]): BacklogEntry {
+    const { sequence, flushed } = this.#options.journal.add(id, chunks, sizeBytes);
+    let pack = this.#packs.get(sequence);
+    if (!pack) {
+      pack = { namelessCount: 0, paths: [], filesCount: 0, sizeBytes: 0 };
+      this.#packs.set(sequence, pack);
+    }
+    pack.namelessCount++;
+    pack.filesCount++;
+    pack.sizeBytes += sizeBytes;
+    return { pack: sequence, sizeBytes, flushed };
   }
 
-  /** Removes the entry of a file, if there is one. Resolves once that is flushed. */
-  async remove(id: FileId): Promise<void> {
-    const entry = this.#entries.get(fileKey(id));
-    if (!entry) return;
-    const removed = this.#options.journal.remove([entry.sequence]);
-    this.#forget(entry);
-    await removed;
-  }
-
-  /** The file has its name: from now on its entry can be trimmed. */
-  settle(entry: BacklogEntry, path: string): void {
-    entry.path = path;
+  /** The file has its name, or, without a path, will never have one and has no record any more: what is in the journal may go with its pack. */
+  settle(entry: BacklogEntry, path?: string): void {
+    const pack = this.#packs.get(entry.pack);
+    if (!pack) return;
+    pack.namelessCount--;
+    if (path !== undefined) pack.paths.push(path);
     if (this.#waiting.length > 0 || this.#isHigh()) this.#startTrim();
   }
 
@@ -116,25 +118,26 @@ export class JournalBacklog {
 
   /** @returns whether it is worth going on */
   async #trim(): Promise<boolean> {
-    const entries = [...this.#entries.values()].filter(({ path }) => path !== undefined);
-    if (entries.length === 0 || this.#failed) return false;
+    const packs = [...this.#packs].filter(([, { namelessCount }]) => namelessCount === 0);
+    if (packs.length === 0 || this.#failed) return false;
     try {
-      await this.#options.syncFiles(entries.flatMap(({ path }) => path ?? []));
+      await this.#options.syncFiles(packs.flatMap(([, { paths }]) => paths));
     } catch (error) {
       this.#fail(error);
       return false;
     }
     if (this.#failed) return false;
-    // One that was discarded meanwhile has gone already; its file may have been saved anew, under another entry.
-    const left = entries.filter((entry) => this.#entries.get(entry.key) === entry);
     try {
-      await this.#options.journal.remove(left.map(({ sequence }) => sequence));
+      await this.#options.journal.remove(packs.map(([sequence]) => sequence));
     } catch (error) {
       // Where there is no room to remove them they stay, which does no harm, and go another time.
       if (!isFull(error)) this.#fail(error);
       return false;
     }
-    for (const entry of left) if (this.#entries.get(entry.key) === entry) this.#forget(entry);
+    for (const [sequence, { filesCount, sizeBytes }] of packs) {
+      this.#packs.delete(sequence);
+      this.#free(filesCount, sizeBytes);
+    }
     return true;
   }
 
@@ -144,22 +147,21 @@ export class JournalBacklog {
   }
 
   #isHigh(): boolean {
-    return this.#entriesCount >= maxEntriesCount * trimAtFraction || this.#bytes >= maxBytes * trimAtFraction;
+    return this.#filesCount >= maxFilesCount * trimAtFraction || this.#bytes >= maxBytes * trimAtFraction;
   }
 
-  #forget(entry: BacklogEntry): void {
-    this.#entries.delete(entry.key);
-    this.giveBack(entry.sizeBytes);
+  #free(filesCount: number, sizeBytes: number): void {
+    this.#filesCount -= filesCount;
+    this.#bytes -= sizeBytes;
+    this.#admit();
   }
 
   #fits(sizeBytes: number): boolean {
-    return (
-      this.#closed || this.#failed || (this.#entriesCount < maxEntriesCount && this.#bytes + sizeBytes <= maxBytes)
-    );
+    return this.#closed || this.#failed || (this.#filesCount < maxFilesCount && this.#bytes + sizeBytes <= maxBytes);
   }
 
   #take(sizeBytes: number): void {
-    this.#entriesCount++;
+    this.#filesCount++;
     this.#bytes += sizeBytes;
   }
 

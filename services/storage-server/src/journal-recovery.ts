@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import type { Disk } from "./disk.js";
 import { type FileId, fileKey } from "./file-id.js";
 import type { FileIndex, StoredRecord } from "./file-index.js";
-import type { FileJournal } from "./file-journal.js";
+import type { FileJournal, JournalledFile } from "./file-journal.js";
 import { storedNames } from "./stored-names.js";
 import { errorCode, isFull } from "./system-error.js";
 
@@ -18,11 +18,14 @@ export interface RecoveryOptions {
   readonly log: Logger;
 }
 
-/** What became of one entry; `path` is where its file lies. */
+/** What became of a journalled file; `path` is where it lies. */
 type Outcome =
   | { readonly kind: "whole" | "restored"; readonly path: string }
-  | { readonly kind: "obsolete" | "damaged" }
-  /** It could not be made anew, so its entry stays for the next start. */
+  /** It has no record: it was never acknowledged, or has been discarded. */
+  | { readonly kind: "obsolete" }
+  /** The bytes in the journal are not those of its record, and neither are those that lie under its name. */
+  | { readonly kind: "lost" }
+  /** It could not be made anew, so its pack stays for the next start. */
   | { readonly kind: "kept" };
 
 /** How many files are looked at together, so that their records share a flush. */
@@ -30,77 +33,83 @@ const groupCount = 64;
 
 /**
  * Makes good what a crash took from a directory: every file in the journal that is missing there or torn is made anew, and then the journal
- * is trimmed. Another's file is never overwritten. A damaged entry is reported and left out; a file whose names are all taken, or for which
- * there is no room, is reported, and its entry stays for the next start.
+ * is trimmed. Another's file is never overwritten. A damaged file of the journal is reported and left out; one whose names are all taken, or
+ * for which there is no room, is reported, and its pack stays for the next start.
  *
  * @throws the error of the disk when a file could not be made anew for another reason, or a flush failed; the journal is as it was then
  */
 export async function recoverJournal(options: RecoveryOptions): Promise<void> {
-  const { dir, disk, journal, log } = options;
+  const { dir, disk, index, journal, log } = options;
   const sequences = journal.sequences();
   if (sequences.length === 0) return;
-  const outcomes = new Map<bigint, Outcome>();
-  // A file that a start could not make anew may have been sent again since: only its latest entry counts.
-  const ids = new Map(sequences.map((sequence) => [sequence, journal.idOf(sequence)]));
-  const latest = new Map<string, bigint>();
-  for (const [sequence, id] of ids) if (id) latest.set(fileKey(id), sequence);
-  for (let at = 0; at < sequences.length; at += groupCount) {
-    const group = sequences.slice(at, at + groupCount);
-    const recovering = group.map(async (sequence) => {
-      const id = ids.get(sequence);
-      const isObsolete = id !== undefined && latest.get(fileKey(id)) !== sequence;
-      outcomes.set(sequence, isObsolete ? { kind: "obsolete" } : await recoverIfRoom(options, sequence, id));
-    });
-    await Promise.all(recovering);
+  const outcomes = new Map<string, Outcome & { readonly id: FileId }>();
+  const kept = new Set<bigint>();
+  // A file that a start could not make anew may have been sent again since. The latest that is whole counts, so the latest pack comes first.
+  for (const sequence of sequences.reverse()) {
+    const files = journal.read(sequence);
+    if (files.length === 0) log.error({ sequence }, "journal entry is damaged");
+    for (let at = 0; at < files.length; at += groupCount) {
+      const recovering = files.slice(at, at + groupCount).map(async (file) => {
+        const key = fileKey(file.id);
+        const before = outcomes.get(key)?.kind ?? "lost";
+        if (!file.bytes) log.error({ ...file.id, sequence }, "journal entry is damaged");
+        const outcome = before === "lost" ? await recoverIfRoom(options, file, sequence) : undefined;
+        if (outcome) outcomes.set(key, { ...outcome, id: file.id });
+        if ((outcome?.kind ?? before) === "kept") kept.add(sequence);
+      });
+      await Promise.all(recovering);
+    }
   }
-  const count = (kind: Outcome["kind"]) => [...outcomes.values()].filter((outcome) => outcome.kind === kind).length;
+  for (const { kind, id } of outcomes.values()) {
+    if (kind !== "lost") continue;
+    // It is not what was acknowledged, so it is not served; whatever lies there is left to people to look at.
+    log.error(id, "stored file is lost");
+    await index.remove(id);
+  }
+  const found = [...outcomes.values()];
   await disk.syncFiles(
     dir,
-    [...outcomes.values()].flatMap((outcome) => ("path" in outcome ? [outcome.path] : [])),
+    found.flatMap((outcome) => ("path" in outcome ? [outcome.path] : [])),
   );
   try {
-    await journal.remove(sequences.filter((sequence) => outcomes.get(sequence)?.kind !== "kept"));
+    await journal.remove(sequences.filter((sequence) => !kept.has(sequence)));
   } catch (error) {
     // Where there is no room to remove them they stay, which does no harm, and go another time.
     if (!isFull(error)) throw error;
   }
-  const counts = { restored: count("restored"), damaged: count("damaged"), kept: count("kept") };
-  log.info({ journalled: sequences.length, ...counts }, "recovered files");
+  const count = (kind: Outcome["kind"]) => found.filter((outcome) => outcome.kind === kind).length;
+  const counts = { restored: count("restored"), lost: count("lost"), kept: count("kept") };
+  log.info({ journalled: found.length, ...counts }, "recovered files");
 }
 
-/** @param id whose entry it is; of a damaged one it may be wrong */
-async function recoverIfRoom(options: RecoveryOptions, sequence: bigint, id: FileId | undefined): Promise<Outcome> {
+async function recoverIfRoom(options: RecoveryOptions, file: JournalledFile, sequence: bigint): Promise<Outcome> {
   try {
-    return await recoverEntry(options, sequence, id);
+    return await recoverFile(options, file, sequence);
   } catch (error) {
     if (!isFull(error)) throw error;
     const message = "stored file cannot be restored: the disk is full; it is tried again at the next start";
-    options.log.error({ ...id, sequence }, message);
+    options.log.error({ ...file.id, sequence }, message);
     return { kind: "kept" };
   }
 }
 
-async function recoverEntry(options: RecoveryOptions, sequence: bigint, entryId: FileId | undefined): Promise<Outcome> {
-  const { dir, index, journal, disk, log } = options;
-  const entry = journal.get(sequence);
-  const record = entryId && index.get(entryId);
-  if (!entry || !record) log.error({ ...entryId, sequence }, "journal entry is damaged");
-  if (!entryId || !record) return { kind: "damaged" };
-  if (record.state !== "stored") return { kind: "obsolete" };
+async function recoverFile(
+  options: RecoveryOptions,
+  { id, bytes }: JournalledFile,
+  sequence: bigint,
+): Promise<Outcome> {
+  const { dir, index, disk } = options;
+  const record = index.get(id);
+  if (record?.state !== "stored") return { kind: "obsolete" };
   const path = join(dir, record.storedName);
   const mark = await disk.mark(path);
   // With another time of writing it is another's, even if it has the same bytes: the process died between record and name.
   const isOurs = mark?.modifiedNs === record.modifiedNs && mark.sizeBytes <= record.sizeBytes;
   const found = isOurs ? await disk.read(path) : undefined;
   if (found && isFileOf(record, found)) return { kind: "whole", path };
-  if (!entry || !isFileOf(record, entry.bytes)) {
-    // Its file is not what was acknowledged, so it is not served; whatever lies there is left to people to look at.
-    log.error({ ...entryId, storedName: record.storedName }, "stored file is lost");
-    await index.remove(entryId);
-    return { kind: "damaged" };
-  }
-  if (found && isTorn(found, entry.bytes)) await disk.unlink(path);
-  return restore(options, entryId, record, entry.bytes, sequence);
+  if (!bytes || !isFileOf(record, bytes)) return { kind: "lost" };
+  if (found && isTorn(found, bytes)) await disk.unlink(path);
+  return restore(options, id, record, bytes, sequence);
 }
 
 /** Makes a file anew. Its time of writing is another then, so its record is written first, as for a new file. */
@@ -111,7 +120,7 @@ async function restore(
   bytes: Buffer,
   sequence: bigint,
 ): Promise<Outcome> {
-  const tempPath = join(tempDir, `journal-${sequence}`);
+  const tempPath = join(tempDir, `journal-${sequence}-${id.origin}-${id.requestNumber}`);
   const { modifiedNs } = await disk.writeWhole(tempPath, [bytes]);
   for (const storedName of storedNames(record.storedName, id.origin)) {
     const path = join(dir, storedName);

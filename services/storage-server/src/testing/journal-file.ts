@@ -1,19 +1,19 @@
 import { join } from "node:path";
 import { open } from "lmdb";
 
-/** Opens the journal of a directory behind a server's back, if need be, and does something with its entries. */
+/** Opens the journal of a directory behind a server's back, if need be, and does something with its packs. */
 function withJournal<T>(
   dir: string,
-  act: (entries: [Buffer, Buffer][], put: (key: Buffer, value: Buffer) => void) => T,
+  act: (packs: [Buffer, Buffer][], put: (key: Buffer, value: Buffer) => void) => T,
 ): T {
   const environment = open({ path: join(dir, ".bilancia", "index"), encoding: "binary", keyEncoding: "binary" });
-  const journal = environment.openDB<Buffer, Buffer>({ name: "journal", encoding: "binary", keyEncoding: "binary" });
-  const entries = Array.from(journal.getRange(), ({ key, value }): [Buffer, Buffer] => [
+  const journal = environment.openDB<Buffer, Buffer>({ name: "packs", encoding: "binary", keyEncoding: "binary" });
+  const packs = Array.from(journal.getRange(), ({ key, value }): [Buffer, Buffer] => [
     Buffer.from(key),
     Buffer.from(value),
   ]);
   try {
-    return act(entries, (key, value) => journal.putSync(key, value));
+    return act(packs, (key, value) => journal.putSync(key, value));
   } finally {
     void environment.close();
   }
@@ -21,16 +21,28 @@ function withJournal<T>(
 
 /** How many files a journal holds. */
 export function journalLength(dir: string): number {
-  return withJournal(dir, (entries) => entries.length);
+  return withJournal(dir, (packs) => packs.flatMap(([, pack]) => filesOf(pack)).length);
 }
 
-/** Flips a bit of the last byte of each entry for which that is wanted. */
+/** Flips the last bit of each file for which that is wanted. */
 export function damageJournal(dir: string, isWanted: (content: Buffer) => boolean): void {
-  withJournal(dir, (entries, put) => {
-    for (const [key, value] of entries) {
-      if (!isWanted(value)) continue;
-      value.writeUInt8(value.readUInt8(value.length - 1) ^ 1, value.length - 1);
-      put(key, value);
+  withJournal(dir, (packs, put) => {
+    for (const [key, pack] of packs) {
+      for (const file of filesOf(pack))
+        if (isWanted(file)) file.writeUInt8(file.readUInt8(file.length - 1) ^ 1, file.length - 1);
+      put(key, pack);
     }
   });
+}
+
+/** The bytes of the files in a pack, which are views of it. */
+function filesOf(pack: Buffer): Buffer[] {
+  const headLengthBytes = 32;
+  const files: Buffer[] = [];
+  for (let at = 0; at < pack.length; ) {
+    const end = at + headLengthBytes + pack.readUInt32LE(at + 4);
+    files.push(pack.subarray(at + headLengthBytes, end));
+    at = end;
+  }
+  return files;
 }

@@ -4,17 +4,28 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 export const storageProgram = fileURLToPath(new URL("../../bin/bilancia-storage.js", import.meta.url));
+const stuckProgram = fileURLToPath(new URL("./stuck-program.js", import.meta.url));
+
+/** A program that serves. */
+interface StartedProgram {
+  readonly child: ChildProcess;
+  readonly address: string;
+  /** Code or signal. */
+  readonly exited: Promise<number | string>;
+}
 
 /** Starts the program as `storage-1` and waits until it serves. */
-export async function startStorageProgram(
-  dir: string,
-  env: NodeJS.ProcessEnv = {},
-): Promise<{ child: ChildProcess; address: string; exited: Promise<number | string> }> {
-  const options = ["--listen", "127.0.0.1:0", "--dir", dir, "--name", "storage-1"];
-  const child = spawn(process.execPath, [storageProgram, ...options], {
-    stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, ...env },
-  });
+export function startStorageProgram(dir: string): Promise<StartedProgram> {
+  return start(dir, [storageProgram, "--listen", "127.0.0.1:0", "--dir", dir, "--name", "storage-1"]);
+}
+
+/** The same of a server that never trims its journal. */
+export function startStuckProgram(dir: string): Promise<StartedProgram> {
+  return start(dir, [stuckProgram, dir]);
+}
+
+async function start(dir: string, args: readonly string[]): Promise<StartedProgram> {
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   const exited = new Promise<number | string>((resolve) =>
     child.once("exit", (code, signal) => resolve(code ?? signal ?? "")),
   );
