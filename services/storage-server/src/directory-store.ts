@@ -68,12 +68,17 @@ export class DirectoryStore implements FileStore {
     return this.#storedFilesCount;
   }
 
-  async find(id: FileId): Promise<Known> {
+  find(id: FileId): Known | Promise<Known> {
     this.#throwIfBroken();
     const record = this.#recordOf(id);
     if (!record) return { state: "none" };
     const { fence } = record;
     if (record.state === "discarded") return { state: "discarded", fence, uploadId: record.uploadId };
+    return this.#findFile(record);
+  }
+
+  async #findFile(record: StoredRecord): Promise<Known> {
+    const { fence } = record;
     const mark = await this.#io(this.#options.disk.mark(this.#path(record.storedName)));
     // Another file may have taken the name if the process died between record and link.
     const isTheFile = mark?.sizeBytes === record.sizeBytes && mark.modifiedNs === record.modifiedNs;

@@ -20,7 +20,7 @@ interface ActiveFile {
   readonly claim: Claim;
   /** Asks the holder to give up. */
   readonly supersede: () => void;
-  readonly released: Promise<void>;
+  readonly onReleased: (() => void)[];
 }
 
 /**
@@ -38,33 +38,40 @@ export class FileRegistry {
   }
 
   /**
-   * Takes the right to work on a file, once nobody else has it.
+   * Takes the right to work on a file: at once, or, if someone else has it, once that is over.
    *
    * @param onSuperseded called when a later attempt wants the file while the claim is `receiving`: stop, then release
    * @throws Refusal STALE_ATTEMPT when a later attempt has been seen, NUMBER_TAKEN when another upload is in progress under the number
    */
-  async claim(attempted: AttemptedFile, onSuperseded: () => void): Promise<Claim> {
+  claim(attempted: AttemptedFile, onSuperseded: () => void): Claim | Promise<Claim> {
     const key = fileKey(attempted.id);
+    return this.#active.has(key)
+      ? this.#claimLater(key, attempted, onSuperseded)
+      : this.#take(key, attempted, onSuperseded);
+  }
+
+  async #claimLater(key: string, attempted: AttemptedFile, onSuperseded: () => void): Promise<Claim> {
     for (let active = this.#active.get(key); active; active = this.#active.get(key)) {
       if (active.attempted.uploadId !== attempted.uploadId) throw numberTaken(attempted.id);
       throwIfStale(attempted.fence, active.attempted.fence);
       if (active.claim.phase === "receiving") active.supersede();
-      await active.released;
+      await new Promise<void>((resolve) => active.onReleased.push(resolve));
     }
+    return this.#take(key, attempted, onSuperseded);
+  }
+
+  #take(key: string, attempted: AttemptedFile, supersede: () => void): Claim {
     throwIfStale(attempted.fence, this.#fences.get(key));
     this.#fences.raise(key, attempted.fence);
-    let resolve = () => {};
-    const released = new Promise<void>((done) => {
-      resolve = done;
-    });
+    const onReleased: (() => void)[] = [];
     const claim: Claim = {
       phase: "checking",
       release: () => {
         this.#active.delete(key);
-        resolve();
+        for (const go of onReleased) go();
       },
     };
-    this.#active.set(key, { attempted, claim, supersede: onSuperseded, released });
+    this.#active.set(key, { attempted, claim, supersede, onReleased });
     return claim;
   }
 

@@ -25,7 +25,7 @@ export type Known =
  */
 export interface FileStore {
   /** What is held under an identity. A record without its file counts as nothing held. */
-  find(id: FileId): Promise<Known>;
+  find(id: FileId): Known | Promise<Known>;
   /** Stores a file whose bytes are all there. Resolves once file, name and record are flushed. */
   saveWhole(file: NewFile, chunks: readonly Uint8Array[]): Promise<StoredRecord>;
   /** Begins a file whose bytes come bit by bit. */

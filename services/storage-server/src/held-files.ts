@@ -10,8 +10,8 @@ import { isUuid } from "@bilancia/proto/header-rules";
 import { toTimestamp } from "@bilancia/proto/time";
 import { status } from "@grpc/grpc-js";
 import { compareFences, describeFence } from "./fences.js";
-import { type FileId, fileIdProblem } from "./file-id.js";
-import type { FileRegistry } from "./file-registry.js";
+import { type AttemptedFile, type FileId, fileIdProblem } from "./file-id.js";
+import type { Claim, FileRegistry } from "./file-registry.js";
 import type { FileStore, Known } from "./file-store.js";
 import { Refusal } from "./refusal.js";
 
@@ -67,12 +67,7 @@ export class HeldFiles {
       );
     const { term, attempt } = request;
     const file = { id, uploadId: request.uploadId.toLowerCase(), fence: { term, attempt } };
-    const claim = await this.#registry
-      .claim(file, () => {})
-      .catch((error: unknown) => {
-        const isExpected = error instanceof Refusal && error.reason !== RefuseReason.REFUSE_REASON_INTERNAL;
-        throw isExpected ? new CallError(status.FAILED_PRECONDITION, error.message) : error;
-      });
+    const claim = await this.#claim(file);
     try {
       const known = await this.#store.find(id);
       const owner = uploadIdOf(known);
@@ -93,6 +88,15 @@ export class HeldFiles {
       return { discarded };
     } finally {
       claim.release();
+    }
+  }
+
+  async #claim(file: AttemptedFile): Promise<Claim> {
+    try {
+      return await this.#registry.claim(file, () => {});
+    } catch (error) {
+      const isExpected = error instanceof Refusal && error.reason !== RefuseReason.REFUSE_REASON_INTERNAL;
+      throw isExpected ? new CallError(status.FAILED_PRECONDITION, error.message) : error;
     }
   }
 }

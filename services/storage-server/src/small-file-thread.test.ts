@@ -5,7 +5,7 @@ import { SmallFileThread } from "./small-file-thread.js";
 import { withFolder } from "./testing/test-server.js";
 
 describe("thread for small files", () => {
-  it("does what is asked for in one turn in that order, each file with its own bytes and mark", () =>
+  it("does what is asked for in one turn: first the writes, then the names, then the flushes, each file with its own bytes and mark", () =>
     withFolder(async (dir) => {
       const thread = new SmallFileThread();
       const numbers = Array.from({ length: 100 }, (_, at) => at);

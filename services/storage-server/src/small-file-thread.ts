@@ -1,12 +1,17 @@
 import { Worker } from "node:worker_threads";
 import type { FileMark } from "./disk.js";
-import type { SmallFileJob, SmallFileJobs, SmallFileResult } from "./small-file-worker.js";
+import type { SmallFileJobs, SmallFileResults } from "./small-file-worker.js";
 
-interface Pending {
-  readonly job: SmallFileJob;
-  readonly chunks: readonly Uint8Array[];
-  readonly resolve: (mark: FileMark | undefined) => void;
+/** The one who waits for a job. */
+interface Waiter {
+  readonly resolve: (modifiedNs: bigint) => void;
   readonly reject: (error: Error) => void;
+}
+
+/** The jobs of one kind of one turn. */
+interface Jobs<Job> {
+  readonly jobs: Job[];
+  readonly waiters: Waiter[];
 }
 
 /**
@@ -18,59 +23,80 @@ interface Pending {
  */
 export class SmallFileThread {
   #worker: Worker | undefined;
-  #next: Pending[] = [];
-  #asked: Pending[][] = [];
+  #writes: Jobs<{ readonly path: string; readonly chunks: readonly Uint8Array[]; readonly sizeBytes: number }> =
+    noJobs();
+  #names: Jobs<{ readonly from: string; readonly to: string }> = noJobs();
+  #flushes: Jobs<string> = noJobs();
+  #isPosting = false;
+  /** Whom the messages under way are for, in their order. */
+  #asked: (readonly Waiter[])[] = [];
 
   /** Makes a new file with all of its bytes; see `Disk.writeWhole`. */
   async writeWhole(path: string, chunks: readonly Uint8Array[]): Promise<FileMark> {
-    const sizeBytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    const mark = await this.#ask({ kind: "write", path, sizeBytes }, chunks);
-    if (!mark) throw new Error("the thread answered without the mark of the file");
-    return mark;
+    const sizeBytes = lengthOf(chunks);
+    const modifiedNs = await this.#ask(this.#writes, { path, chunks, sizeBytes });
+    return { sizeBytes, modifiedNs };
   }
 
   /** Gives a file its final name; see `Disk.giveName`. */
   async giveName(from: string, to: string): Promise<void> {
-    await this.#ask({ kind: "name", from, to }, []);
+    await this.#ask(this.#names, { from, to });
   }
 
   /** Flushes files, and the entries of directories. One that is gone counts as flushed. */
   async flush(paths: readonly string[]): Promise<void> {
-    await this.#ask({ kind: "flush", paths }, []);
+    await Promise.all(paths.map((path) => this.#ask(this.#flushes, path)));
   }
 
-  #ask(job: SmallFileJob, chunks: readonly Uint8Array[]): Promise<FileMark | undefined> {
-    if (this.#next.length === 0) setImmediate(() => this.#post());
-    return new Promise((resolve, reject) => this.#next.push({ job, chunks, resolve, reject }));
+  #ask<Job>({ jobs, waiters }: Jobs<Job>, job: Job): Promise<bigint> {
+    if (!this.#isPosting) {
+      this.#isPosting = true;
+      setImmediate(() => this.#post());
+    }
+    jobs.push(job);
+    return new Promise((resolve, reject) => waiters.push({ resolve, reject }));
   }
 
   #post(): void {
-    const batch = this.#next;
-    this.#next = [];
-    this.#asked.push(batch);
-    const chunks = batch.flatMap((pending) => pending.chunks);
-    // Memory of its own: it is handed over to the thread, not copied again.
-    const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-    let at = 0;
-    for (const chunk of chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
+    const [writes, names, flushes] = [this.#writes, this.#names, this.#flushes];
+    this.#isPosting = false;
+    this.#writes = noJobs();
+    this.#names = noJobs();
+    this.#flushes = noJobs();
+    const { jobs: files } = writes;
+    if (files.length > 0) {
+      // Memory of its own: it is handed over to the thread, not copied again.
+      const bytes = concat(files.flatMap(({ chunks }) => chunks));
+      const paths = files.map(({ path }) => path);
+      this.#send(
+        { kind: "write", paths, sizes: files.map(({ sizeBytes }) => sizeBytes), bytes },
+        writes.waiters,
+        bytes,
+      );
     }
-    const message: SmallFileJobs = { jobs: batch.map(({ job }) => job), bytes };
+    if (names.jobs.length > 0) {
+      const froms = names.jobs.map(({ from }) => from);
+      this.#send({ kind: "name", froms, tos: names.jobs.map(({ to }) => to) }, names.waiters);
+    }
+    if (flushes.jobs.length > 0) this.#send({ kind: "flush", paths: flushes.jobs }, flushes.waiters);
+  }
+
+  #send(jobs: SmallFileJobs, waiters: readonly Waiter[], bytes?: Uint8Array<ArrayBuffer>): void {
     this.#worker ??= this.#start();
     this.#worker.ref();
-    this.#worker.postMessage(message, [bytes.buffer]);
+    this.#asked.push(waiters);
+    this.#worker.postMessage(jobs, bytes ? [bytes.buffer] : []);
   }
 
   #start(): Worker {
     const worker = new Worker(new URL("./small-file-worker.js", import.meta.url));
-    worker.on("message", (results: SmallFileResult[]) => {
-      const batch = this.#asked.shift() ?? [];
+    worker.on("message", ({ modifiedNs, problems }: SmallFileResults) => {
+      const waiters = this.#asked.shift() ?? [];
       if (this.#asked.length === 0) worker.unref();
-      for (const [at, { resolve, reject }] of batch.entries()) {
-        const { mark, problem } = results[at] ?? { problem: { message: "no result", code: "" } };
+      for (const [at, { resolve, reject }] of waiters.entries()) {
+        const problem = problems.get(at);
         if (problem) reject(Object.assign(new Error(problem.message), { code: problem.code }));
-        else resolve(mark);
+        else resolve(modifiedNs[at] ?? 0n);
       }
     });
     // What was asked of it may be done or not, as with any operation that failed; the next job starts another.
@@ -82,4 +108,22 @@ export class SmallFileThread {
     });
     return worker;
   }
+}
+
+function noJobs<Job>(): Jobs<Job> {
+  return { jobs: [], waiters: [] };
+}
+
+function lengthOf(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((sum, { length }) => sum + length, 0);
+}
+
+function concat(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(lengthOf(chunks));
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
 }
