@@ -1,3 +1,4 @@
+import { gatheredLines } from "@bilancia/proto/gathered-lines";
 import { type Logger, pino } from "pino";
 
 /** Makes the log of a process: for people on a terminal, one JSON object a line elsewhere. */
@@ -6,8 +7,7 @@ export function createLog(level: string): Logger {
   // As plain numbers: pino writes BigInts through its slow way, for each file that is saved.
   const serializers = { requestNumber: Number };
   if (process.stdout.isTTY) return pino({ level, base, serializers, transport: { target: "pino-pretty" } });
-  // Gathered up to so many bytes, or milliseconds: a call of the system for each line would cost more than the line.
-  const stdout = pino.destination({ dest: 1, sync: false, minLength: 8 * 1024, periodicFlush: 50 });
+  const stdout = gatheredLines([pino.destination({ dest: 1, sync: false })]);
   return pino({ level, base, serializers, timestamp: isoTime }, stdout);
 }
 

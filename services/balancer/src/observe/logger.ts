@@ -1,3 +1,4 @@
+import { gatheredLines } from "@bilancia/proto/gathered-lines";
 import { type Logger, pino } from "pino";
 
 /** Where the log goes, and from which level on. */
@@ -6,9 +7,6 @@ export interface LogConfig {
   /** A file that is appended to; empty for none. */
   readonly file: string;
 }
-
-/** Lines are gathered up to so many bytes, or milliseconds: a call of the system for each would cost more than the line. */
-const inBackground = { sync: false, minLength: 8 * 1024, periodicFlush: 50 };
 
 /**
  * The balancer's logger: readable lines on a terminal, JSON elsewhere, and JSON in the log file. Lines are written in the background, many at
@@ -21,14 +19,10 @@ export function createLogger({ level, file }: LogConfig): Logger {
         target: "pino-pretty",
         options: { ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" },
       })
-    : pino.destination({ ...inBackground, dest: 1 });
-  if (file === "") return pino({ level }, console);
-  const log = pino.destination({ ...inBackground, dest: file, mkdir: true, append: true });
+    : pino.destination({ sync: false, dest: 1 });
+  if (file === "") return pino({ level }, gatheredLines([console]));
   return pino(
     { level },
-    pino.multistream([
-      { level, stream: console },
-      { level, stream: log },
-    ]),
+    gatheredLines([console, pino.destination({ sync: false, dest: file, mkdir: true, append: true })]),
   );
 }

@@ -53,7 +53,7 @@ export class ArrivingUpload implements IncomingUpload {
     if (record.content.spilled && record.bytesAt === "nowhere" && ledger !== memoryLedger) {
       // From now on it can be resumed after a restart.
       record.bytesAt = "file";
-      inBackground(observer, "recording an upload", ledger.put(record.toEntry()));
+      inBackground(observer, "recording an upload", this.#works.uploads.keep(record));
     }
     this.offerEarly();
   }
@@ -124,10 +124,10 @@ export class ArrivingUpload implements IncomingUpload {
     const small = record.content.whole(ledgerBytes);
     if (small && !(small instanceof Promise)) {
       record.bytesAt = "ledger";
-      return ledger.put(record.toEntry(), small.data);
+      return this.#works.uploads.keep(record, small.data);
     }
     record.bytesAt = "file";
-    return record.content.flush().then(() => ledger.put(record.toEntry()));
+    return record.content.flush().then(() => this.#works.uploads.keep(record));
   }
 
   /** The queue has the upload as safe as was asked for: its client is told, and it may go out. */

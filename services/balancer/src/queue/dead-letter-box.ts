@@ -64,7 +64,7 @@ export class DeadLetterBox implements DeadLetters {
     record.touchedAtMs = record.revivedAtMs;
     uploads.counters.addBytes(record.content.receivedBytes);
     parts.observer.note({ kind: "dead-letter", upload: record.naming, action: "revived" });
-    const recorded = parts.ledger.put(record.toEntry());
+    const recorded = uploads.keep(record);
     line.join(record);
     return recorded;
   }

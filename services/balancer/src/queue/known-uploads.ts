@@ -83,6 +83,27 @@ export class KnownUploads {
     return record;
   }
 
+  /**
+   * Has the ledger keep a record as it is, and its bytes where they are given.
+   *
+   * @returns a promise of its being on disk, or `undefined` where nothing is kept
+   */
+  keep(record: UploadRecord, bytes?: Uint8Array): Promise<void> | undefined {
+    const { ledger } = this.#parts;
+    // Most uploads are written twice: as intended, and as stored. The second time little of it is new.
+    if (record.inLedger && !record.bytesInLedger && !bytes) return ledger.amend(record.toEntry());
+    const kept = ledger.put(record.toEntry(), bytes, record.bytesInLedger);
+    if (bytes) record.bytesInLedger = true;
+    kept?.then(
+      () => {
+        record.inLedger = true;
+      },
+      // Its caller hears of it too.
+      () => {},
+    );
+    return kept;
+  }
+
   change(record: UploadRecord, change: UploadChange): void {
     const before = record.state.kind;
     record.change(change);

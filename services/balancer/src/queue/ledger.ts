@@ -20,10 +20,11 @@ export interface Ledger {
   /**
    * Keeps an entry, in place of the one it had, and its bytes where they are given. What is put in one turn of the event loop becomes durable together.
    *
+   * @param hadBytes whether bytes may be kept with it that the entry does not speak of any more. Default: true
    * @returns a promise of its being on disk, or `undefined` where nothing is kept
    */
-  put(entry: LedgerEntry, bytes?: Uint8Array): Promise<void> | undefined;
-  /** Keeps a known entry anew, and leaves alone what its upload id names: that may be a later upload by now. */
+  put(entry: LedgerEntry, bytes?: Uint8Array, hadBytes?: boolean): Promise<void> | undefined;
+  /** Keeps a known entry anew. Its bytes stay as they are, and so does what its upload id names, which may be a later upload by now. */
   amend(entry: LedgerEntry): Promise<void> | undefined;
   find(key: UploadKey): LedgerEntry | undefined;
   /** The bytes that were put with an entry, if they are still kept. */

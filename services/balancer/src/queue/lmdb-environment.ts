@@ -20,6 +20,14 @@ export interface LmdbEnvironmentOptions {
   readonly onBroken?: (error: FlushFailed) => void;
 }
 
+/** Writes of one turn, which become durable together. */
+interface WriteGroup {
+  readonly writes: (() => Promise<unknown>[])[];
+  /** To be called when they have been made or have failed. */
+  readonly takenRoom: (() => void)[];
+  readonly written: Promise<void>;
+}
+
 /**
  * The LMDB environment under the ledger: its tables, and writes that become durable together.
  *
@@ -38,6 +46,8 @@ export class LmdbEnvironment<Name extends string> {
   readonly #onBroken: (error: FlushFailed) => void;
   #broken: FlushFailed | undefined;
   #closed = false;
+  /** What is written at the end of this turn of the event loop. */
+  #group: WriteGroup | undefined;
   readonly #writing = new Set<Promise<void>>();
   #remapping: Promise<void> | undefined;
   /** Writes that wait until the file has been mapped anew. */
@@ -88,34 +98,54 @@ export class LmdbEnvironment<Name extends string> {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#remapping;
+    await Promise.allSettled(this.#writing);
     await this.#root.flushed;
     await this.#root.close();
   }
 
   #writeNow(writes: () => Promise<unknown>[], bytes: number, outcome: boolean): Promise<void> {
-    const written = this.#commit(writes, bytes, outcome);
+    if (this.#broken) return Promise.reject(this.#broken);
+    let taken: () => void;
+    try {
+      taken = this.#takeRoom(bytes, outcome);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    this.#group ??= this.#beginGroup();
+    this.#group.writes.push(writes);
+    this.#group.takenRoom.push(taken);
+    return this.#group.written;
+  }
+
+  #beginGroup(): WriteGroup {
+    const writes: WriteGroup["writes"] = [];
+    const takenRoom: WriteGroup["takenRoom"] = [];
+    const written = turn().then(() => {
+      this.#group = undefined;
+      return this.#commit(writes, takenRoom);
+    });
     this.#writing.add(written);
     const done = () => this.#writing.delete(written);
     written.then(done, done);
-    return written;
+    return { writes, takenRoom, written };
   }
 
-  async #commit(writes: () => Promise<unknown>[], bytes: number, outcome: boolean): Promise<void> {
-    if (this.#broken) throw this.#broken;
-    const taken = this.#takeRoom(bytes, outcome);
+  async #commit(writes: WriteGroup["writes"], takenRoom: WriteGroup["takenRoom"]): Promise<void> {
     const made: Promise<unknown>[] = [];
-    const batch = this.#root.batch(() => {
-      made.push(...writes());
-    });
     try {
+      if (this.#broken) throw this.#broken;
+      const batch = this.#root.batch(() => {
+        for (const write of writes) made.push(...write());
+      });
       await Promise.all([batch, ...made]);
     } catch (error) {
+      if (error === this.#broken) throw error;
       // Its cause is a promise that rejects by itself.
       const cause: unknown = await (error as { commitError?: Promise<unknown> }).commitError?.catch((reason) => reason);
       // Also where LMDB found no room, which it should never see: it may be of no use then, to readers neither.
       throw this.#break(cause ?? error);
     } finally {
-      taken();
+      for (const taken of takenRoom) taken();
     }
   }
 

@@ -45,14 +45,16 @@ export class LmdbLedger implements Ledger {
     this.#env = new LmdbEnvironment(dir, tables, { onBroken });
   }
 
-  put(entry: LedgerEntry, bytes?: Uint8Array): Promise<void> {
+  put(entry: LedgerEntry, bytes?: Uint8Array, hadBytes = true): Promise<void> {
     const key = numberKey(entry.requestNumber);
+    const putEntry = this.#putEntry(key, entry);
     return this.#env.write(
       () => {
-        const writes: Promise<unknown>[] = [this.#env.table("ids").put(idKey(entry.description.uploadId), key)];
+        const writes = putEntry();
+        writes.push(this.#env.table("ids").put(idKey(entry.description.uploadId), key));
         if (bytes) writes.push(this.#env.table("bytes").put(key, withChecksum(bytes)));
-        else if (entry.bytesAt !== "ledger") writes.push(this.#env.table("bytes").remove(key));
-        return [...writes, ...this.#putEntry(key, entry)];
+        else if (hadBytes && entry.bytesAt !== "ledger") writes.push(this.#env.table("bytes").remove(key));
+        return writes;
       },
       bytes?.length,
       isFinal(entry),
@@ -60,7 +62,7 @@ export class LmdbLedger implements Ledger {
   }
 
   amend(entry: LedgerEntry): Promise<void> {
-    return this.#env.write(() => this.#putEntry(numberKey(entry.requestNumber), entry));
+    return this.#env.write(this.#putEntry(numberKey(entry.requestNumber), entry));
   }
 
   find(key: UploadKey): LedgerEntry | undefined {
@@ -167,17 +169,23 @@ export class LmdbLedger implements Ledger {
     return this.#env.close();
   }
 
-  #putEntry(key: Buffer, entry: LedgerEntry): Promise<unknown>[] {
+  /** The writes are made later, of the entry as it is now. */
+  #putEntry(key: Buffer, entry: LedgerEntry): () => Promise<unknown>[] {
+    const value = encodeEntry(entry);
     // What is final stays listed while a server may hold an extra copy of it.
-    const listed = isSettled(entry)
-      ? this.#env.table("open").remove(key)
-      : this.#env.table("open").put(key, openValue(entry));
-    const writes = [this.#env.table("entries").put(key, encodeEntry(entry)), listed];
-    if (isDeadLetter(entry)) writes.push(this.#env.table("dead").put(key, present));
-    // Only these can have been a dead letter before: the others are spared the write.
-    else if (entry.state === "dead" || entry.revivedAtMs !== undefined)
-      writes.push(this.#env.table("dead").remove(key));
-    return writes;
+    const listed = isSettled(entry) ? undefined : openValue(entry);
+    return () => {
+      const open = this.#env.table("open");
+      const writes: Promise<unknown>[] = [
+        this.#env.table("entries").put(key, value),
+        listed ? open.put(key, listed) : open.remove(key),
+      ];
+      if (isDeadLetter(entry)) writes.push(this.#env.table("dead").put(key, present));
+      // Only these can have been a dead letter before: the others are spared the write.
+      else if (entry.state === "dead" || entry.revivedAtMs !== undefined)
+        writes.push(this.#env.table("dead").remove(key));
+      return writes;
+    };
   }
 
   #read(key: Buffer): LedgerEntry | undefined {

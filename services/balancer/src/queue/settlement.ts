@@ -78,7 +78,7 @@ export class Settlement {
   }
 
   #settle(record: UploadRecord, server: string | undefined): void {
-    const { clock, ledger } = this.#parts;
+    const { clock } = this.#parts;
     record.sender = undefined;
     record.taken = false;
     record.offered = false;
@@ -88,17 +88,16 @@ export class Settlement {
     record.touchedAtMs = clock.nowMs();
     this.#uploads.records.end(record);
     this.#uploads.counters.addBytes(-record.content.receivedBytes);
-    const entry = record.toEntry();
     const { content, requestNumber } = record;
     // Not waited for: should a crash undo it, the intent is still there and is settled anew.
-    if (isDeadLetter(entry)) {
+    if (record.state.kind === "dead" && isDeadLetter(record.toEntry())) {
       record.tell();
       const settling: Promise<void> = this.#layDown(record).finally(() => this.#settling.delete(settling));
       this.#settling.add(settling);
       this.#background("keeping a dead letter", settling);
       this.#forgetAfter(settling, record);
     } else {
-      const recorded = ledger.put(entry);
+      const recorded = this.#uploads.keep(record);
       record.tell();
       this.#background("recording an outcome", recorded);
       this.#forgetAfter(recorded, record);
@@ -125,10 +124,10 @@ export class Settlement {
       if (record.bytesAt === "file") await content.flush();
     } catch (error) {
       record.bytesAt = "nowhere";
-      await this.#parts.ledger.put(record.toEntry());
+      await this.#uploads.keep(record);
       throw error;
     }
-    await this.#parts.ledger.put(record.toEntry());
+    await this.#uploads.keep(record);
     await content.release();
     this.#uploads.records.evict(record);
   }

@@ -64,7 +64,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
       clock: parts.clock,
       observer: parts.observer,
       persist: (record) => {
-        const recorded = parts.ledger.put(record.toEntry());
+        const recorded = this.#uploads.keep(record);
         inBackground(parts.observer, "recording an attempt", recorded);
         return recorded;
       },

@@ -32,6 +32,10 @@ export class UploadRecord implements UploadView {
   safe = false;
   /** Where its bytes are that survive a restart. */
   bytesAt: BytesAt = "nowhere";
+  /** Whether the ledger has an entry of it. */
+  inLedger = false;
+  /** Whether the ledger may have bytes of it. */
+  bytesInLedger = false;
   /** Attempts whose answer is not known. */
   intents: readonly Intent[] = [];
   /** Whether it stands in a line of the queue, or is in dispatch's hands. */
@@ -75,6 +79,7 @@ export class UploadRecord implements UploadView {
     record.revivedAtMs = entry.revivedAtMs;
     record.finishSha256 = entry.finishSha256;
     record.bytesAt = entry.bytesAt;
+    record.bytesInLedger = true;
     record.intents = entry.intents;
     record.failures = entry.failures;
     record.#attemptCount = entry.attemptCount;
