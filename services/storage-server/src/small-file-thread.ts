@@ -8,6 +8,9 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
+/** The jobs of one kind that go in one message. More of them would only let this thread wait for that one, and that one for this. */
+const maxJobsPerMessage = 64;
+
 /** The jobs of one kind of one turn. */
 interface Jobs<Job> {
   readonly jobs: Job[];
@@ -16,8 +19,8 @@ interface Jobs<Job> {
 
 /**
  * A thread that makes small files. Each system call takes microseconds, far less than a trip through Node's thread pool, so the calls are
- * made one after another in a thread of their own, and what is asked for in one turn of the event loop goes there, and comes back, in one
- * message. They must not be made on the event loop itself: while the file system flushes, any of them may wait for it.
+ * made one after another in a thread of their own, and what is asked for in one turn of the event loop goes there, and comes back, in a few
+ * messages. They must not be made on the event loop itself: while the file system flushes, any of them may wait for it.
  *
  * The thread is started with the first job, and keeps the process alive only while there are jobs.
  */
@@ -51,15 +54,20 @@ export class SmallFileThread {
   #ask<Job>({ jobs, waiters }: Jobs<Job>, job: Job): Promise<bigint> {
     if (!this.#isPosting) {
       this.#isPosting = true;
-      setImmediate(() => this.#post());
+      setImmediate(() => {
+        this.#isPosting = false;
+        this.#post();
+      });
     }
-    jobs.push(job);
-    return new Promise((resolve, reject) => waiters.push({ resolve, reject }));
+    return new Promise((resolve, reject) => {
+      jobs.push(job);
+      waiters.push({ resolve, reject });
+      if (jobs.length === maxJobsPerMessage) this.#post();
+    });
   }
 
   #post(): void {
     const [writes, names, flushes] = [this.#writes, this.#names, this.#flushes];
-    this.#isPosting = false;
     this.#writes = noJobs();
     this.#names = noJobs();
     this.#flushes = noJobs();
