@@ -2,8 +2,11 @@ import type { ChannelOptions } from "@grpc/grpc-js";
 import { maxMessageBytes } from "./limits.js";
 import type { ShareLimits } from "./window-shares.js";
 
-/** HTTP/2 receive window, in bytes, of a stream and of a connection; see `flow-control.ts` for the server's side. */
-export const flowControlWindowBytes = 4 * 1024 * 1024;
+/**
+ * HTTP/2 receive window, in bytes, of a stream and of a connection; see `flow-control.ts` for the server's side. HTTP/2 libraries give it back
+ * when half of it is used up, so that half of it is what a sender has in a round trip: 4 MiB in 20 ms are 200 MiB/s.
+ */
+export const flowControlWindowBytes = 8 * 1024 * 1024;
 
 /** Receive windows of a server: of a connection, and of all connections together. */
 export const receiveWindows: ShareLimits = {

@@ -7,6 +7,12 @@ export interface TextSink {
 const gatheredLength = 128 * 1024;
 const gatherMs = 50;
 
+/** One listener for all, since a process may have many logs. */
+const flushes = new Set<() => void>();
+const flushAll = () => {
+  for (const flush of flushes) flush();
+};
+
 /**
  * Passes the lines of a log on, many at once: each sink looks at all the text that it is given, and calls the system for it, which costs more
  * than a line for a line. What is left is passed on when the process ends.
@@ -26,7 +32,8 @@ export function gatheredLines(sinks: readonly TextSink[]): { write(line: string)
     length = 0;
     for (const sink of sinks) sink.write(text);
   };
-  process.prependListener("exit", flush);
+  if (flushes.size === 0) process.prependListener("exit", flushAll);
+  flushes.add(flush);
   return {
     write(line) {
       lines.push(line);

@@ -65,6 +65,27 @@ describe("turns of large files", () => {
     assert.deepEqual(silent.news, ["over", "turn"]);
   });
 
+  it("go to whoever has not been silent first, and are taken at once from who has", async () => {
+    let nowMs = 0;
+    const turns = new ReadTurns({ ...limits, maxCount: 1 }, () => nowMs);
+    const [silent, next, last] = readers(3) as [FakeReader, FakeReader, FakeReader];
+    turns.take(silent);
+    turns.take(next);
+    nowMs = 20;
+    await delay(30);
+    assert.deepEqual([silent.news, next.news], [["over"], ["turn"]]);
+    assert.equal(turns.take(last), false);
+    turns.leave(next);
+    // It has waited for longer, but sent nothing in its turn.
+    assert.deepEqual([silent.news, last.news], [["over"], ["turn"]]);
+    turns.leave(last);
+    assert.deepEqual(silent.news, ["over", "turn"]);
+    assert.equal(turns.take(next), true);
+    assert.deepEqual(silent.news, ["over", "turn", "over"]);
+    turns.leave(next);
+    turns.leave(silent);
+  });
+
   it("are not given to who has left", () => {
     const turns = new ReadTurns({ ...limits, maxCount: 1 }, () => 0);
     const [one, gone, last] = readers(3) as [FakeReader, FakeReader, FakeReader];

@@ -22,7 +22,10 @@ interface Turn {
 }
 
 /**
- * Lets a limited number of large files be read at a time, in turns, so that a thousand clients do not each have a message of theirs in memory.
+ * Lets a limited number of large files be read at a time, in turns, so that a thousand clients do not each have a message of theirs in memory:
+ * who waits for the first turn has sent a header only, and who waits for another one may have sent a part of a message. So turns are long. Who
+ * sends slowly does not hold up the others: after one silent turn a file has another one only while nobody else wants it.
+ *
  * Where there are no more files than turns nobody ever waits, and no time is taken.
  */
 export class ReadTurns {
@@ -30,6 +33,9 @@ export class ReadTurns {
   readonly #nowMs: () => number;
   readonly #turns = new Map<Reader, Turn>();
   readonly #waiting = new Set<Reader>();
+  /** Those of whom nothing came in their last turn, and which of them wait. */
+  readonly #slow = new Set<Reader>();
+  readonly #slowWaiting = new Set<Reader>();
   #timer: NodeJS.Timeout | undefined;
   #giving = false;
 
@@ -45,7 +51,13 @@ export class ReadTurns {
       this.#begin(reader);
       return true;
     }
-    this.#waiting.add(reader);
+    const slow = this.#slow.has(reader) ? undefined : [...this.#turns.keys()].find((other) => this.#slow.has(other));
+    if (slow) {
+      this.#begin(reader);
+      this.#end(slow);
+      return true;
+    }
+    this.#wait(reader);
     this.#timer ??= setInterval(() => this.#endSilent(), this.#limits.silentMs / 2).unref();
     return false;
   }
@@ -56,13 +68,23 @@ export class ReadTurns {
     if (!turn) return;
     turn.bytes += bytes;
     turn.lastMs = this.#nowMs();
-    if (this.#waiting.size > 0 && turn.bytes >= this.#limits.maxBytes) this.#end(reader);
+    if (turn.bytes < this.#limits.maxBytes) return;
+    this.#slow.delete(reader);
+    if (this.#anyWaits) this.#end(reader);
   }
 
   /** Gives up a turn, or stops waiting for one. */
   leave(reader: Reader): void {
-    this.#waiting.delete(reader);
+    for (const readers of [this.#waiting, this.#slow, this.#slowWaiting]) readers.delete(reader);
     if (this.#turns.delete(reader)) this.#next();
+  }
+
+  get #anyWaits(): boolean {
+    return this.#waiting.size + this.#slowWaiting.size > 0;
+  }
+
+  #wait(reader: Reader): void {
+    (this.#slow.has(reader) ? this.#slowWaiting : this.#waiting).add(reader);
   }
 
   #begin(reader: Reader): void {
@@ -71,7 +93,7 @@ export class ReadTurns {
 
   #end(reader: Reader): void {
     this.#turns.delete(reader);
-    this.#waiting.add(reader);
+    this.#wait(reader);
     reader.turnOver();
     this.#next();
   }
@@ -81,21 +103,25 @@ export class ReadTurns {
     if (this.#giving) return;
     this.#giving = true;
     while (this.#turns.size < this.#limits.maxCount) {
-      const [reader] = this.#waiting;
+      const line = this.#waiting.size > 0 ? this.#waiting : this.#slowWaiting;
+      const [reader] = line;
       if (!reader) break;
-      this.#waiting.delete(reader);
+      line.delete(reader);
       this.#begin(reader);
       reader.turn();
     }
     this.#giving = false;
-    if (this.#waiting.size > 0) return;
+    if (this.#anyWaits) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
 
   #endSilent(): void {
     const silentSinceMs = this.#nowMs() - this.#limits.silentMs;
-    for (const [reader, turn] of [...this.#turns])
-      if (turn.lastMs <= silentSinceMs && this.#waiting.size > 0) this.#end(reader);
+    for (const [reader, turn] of [...this.#turns]) {
+      if (turn.lastMs > silentSinceMs || !this.#anyWaits) continue;
+      this.#slow.add(reader);
+      this.#end(reader);
+    }
   }
 }

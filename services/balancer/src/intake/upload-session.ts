@@ -1,5 +1,5 @@
 import { BatchWriter } from "@bilancia/proto/batch-writer";
-import { readNothingAhead } from "@bilancia/proto/flow-control";
+import { letGoOfLastMessage, readNothingAhead } from "@bilancia/proto/flow-control";
 import type { UploadEvent, UploadFileResponse, UploadHeader } from "@bilancia/proto/gen/balancer";
 import { maxPartDataBytes, maxPartsPerMessage } from "@bilancia/proto/limits";
 import type { Part } from "@bilancia/proto/part-codec";
@@ -97,6 +97,7 @@ export class UploadSession implements UploadListener, Reader {
 
   #take(batch: UploadBatch): void {
     if (batch.malformed !== undefined) throw violation(`the message is not an UploadFileRequest: ${batch.malformed}`);
+    letGoOfLastMessage(this.#call);
     const { parts } = batch;
     if (parts.length === 0) throw violation("the message has no parts; expected 1 to 64");
     if (parts.length > maxPartsPerMessage) {
