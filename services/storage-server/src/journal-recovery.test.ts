@@ -124,7 +124,7 @@ describe("recovery from the journal", () => {
       await again.stop();
     }));
 
-  it("starts on a full disk, keeps what it has no room to make anew, and makes it anew once, also when it was sent again", () =>
+  it("starts on a full disk, keeps what it has no room to make anew, and makes it anew once, also when it was sent again and that copy is damaged", () =>
     withFolder(async (dir) => {
       await killAfter(dir, (client) => save(client, 1, 2, 3));
       await unlink(join(dir, "1_a.bin"));
@@ -155,6 +155,8 @@ describe("recovery from the journal", () => {
       await server.stop();
       await unlink(join(dir, "1_a.bin"));
       assert.equal(journalLength(dir), 4);
+      // The pack from before has its bytes too.
+      damageJournal(dir, (value, isInLastPack) => isInLastPack && value.includes("content of 1 "));
       await withServerOn(dir, async (client) => {
         assert.deepEqual(await storedNames(dir), ["1_a.bin", "2_a.bin", "3_a.bin"]);
         for (const number of [1, 2, 3]) {

@@ -25,11 +25,12 @@ export function journalLength(dir: string): number {
 }
 
 /** Flips the last bit of each file for which that is wanted. */
-export function damageJournal(dir: string, isWanted: (content: Buffer) => boolean): void {
+export function damageJournal(dir: string, isWanted: (content: Buffer, isInLastPack: boolean) => boolean): void {
   withJournal(dir, (packs, put) => {
-    for (const [key, pack] of packs) {
+    for (const [at, [key, pack]] of packs.entries()) {
       for (const file of filesOf(pack))
-        if (isWanted(file)) file.writeUInt8(file.readUInt8(file.length - 1) ^ 1, file.length - 1);
+        if (isWanted(file, at === packs.length - 1))
+          file.writeUInt8(file.readUInt8(file.length - 1) ^ 1, file.length - 1);
       put(key, pack);
     }
   });
