@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { closedAddress } from "../testing/closed-address.js";
 import { FakeStorage } from "../testing/fake-storage.js";
-import type { Fault } from "../testing/faults.js";
 import { runCli } from "../testing/run-cli.js";
+import type { StorageFault } from "../testing/storage-faults.js";
 
 describe("lb-cli conformance storage", () => {
-  async function run(fault: Fault | undefined, ...args: string[]) {
+  async function run(fault: StorageFault | undefined, ...args: string[]) {
     const server = await FakeStorage.start(fault);
     try {
       return await runCli(["conformance", "storage", server.address, ...args]);

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
-import { storageChecks } from "../conformance/catalogue.js";
-import type { Check } from "../conformance/check.js";
+import type { Check, Kit } from "../conformance/check.js";
+import type { Probe } from "../conformance/probe.js";
 import { type CheckReport, runChecks } from "../conformance/run-checks.js";
 import { counted, humanDuration, printable } from "../output/human.js";
 import type { Style } from "../output/screen.js";
@@ -13,6 +13,8 @@ export interface ConformanceOptions {
   readonly restartCmd?: string;
   readonly overloadFiles?: number;
   readonly busyFiles?: number;
+  readonly maxFileBytes?: number;
+  readonly queueFiles?: number;
   /** In milliseconds. */
   readonly answerTimeout: number;
   readonly seed: number;
@@ -29,18 +31,18 @@ const styles: Readonly<Record<CheckReport["result"], Style>> = {
 };
 
 /**
- * Drives a storage server through the contract, and tells of each check what came of it. Returns the exit code: 0 where nothing that was tried
- * fails.
+ * Drives a server through the contract, and tells of each check what came of it. Returns the exit code: 0 where nothing that was tried fails.
  *
  * @throws UsageError, UnreachableError
  */
-export async function conformance(
+export async function conformance<P extends Probe>(
+  kit: Kit<P>,
   address: string,
   options: ConformanceOptions,
   { screen, json }: CommandContext,
 ): Promise<number> {
-  const { restartCmd, overloadFiles, busyFiles, seed } = options;
-  const checks = chosenChecks(options);
+  const { restartCmd, overloadFiles, busyFiles, maxFileBytes, queueFiles, seed } = options;
+  const checks = chosenChecks(kit.checks, options);
   const width = Math.max(...checks.map(({ name }) => name.length));
   const restart = restartCmd === undefined ? undefined : () => runShell(restartCmd);
   const probeOptions = {
@@ -51,9 +53,11 @@ export async function conformance(
     restart,
     overloadFiles,
     busyFiles,
+    maxFileBytes,
+    queueFiles,
   };
   const reports: CheckReport[] = [];
-  for await (const report of runChecks(checks, probeOptions)) {
+  for await (const report of runChecks(kit, checks, probeOptions)) {
     reports.push(report);
     const { check, result, message, tookMs } = report;
     if (json) {
@@ -70,14 +74,12 @@ export async function conformance(
   return failed.length === 0 ? exitCode.ok : exitCode.notAllStored;
 }
 
-function chosenChecks({ only, level }: ConformanceOptions): Check[] {
-  const matches = (check: Check, wanted: string) => check.name === wanted || check.name.startsWith(`${wanted}.`);
+function chosenChecks<P>(all: readonly Check<P>[], { only, level }: ConformanceOptions): Check<P>[] {
+  const matches = (check: Check<P>, wanted: string) => check.name === wanted || check.name.startsWith(`${wanted}.`);
   for (const wanted of only ?? [])
-    if (!storageChecks.some((check) => matches(check, wanted)))
-      throw new UsageError(
-        `there is no check '${wanted}'; expected one of ${storageChecks.map(({ name }) => name).join(", ")}`,
-      );
-  const checks = storageChecks.filter(
+    if (!all.some((check) => matches(check, wanted)))
+      throw new UsageError(`there is no check '${wanted}'; expected one of ${all.map(({ name }) => name).join(", ")}`);
+  const checks = all.filter(
     (check) =>
       (level === "full" || check.level === "required") && (!only || only.some((wanted) => matches(check, wanted))),
   );

@@ -10,6 +10,24 @@ export interface CuttingRelay {
   close(): void;
 }
 
+const cutsCount = 12;
+/** More than the headers of HTTP/2 and of the messages of a file take on the wire, in bytes. */
+const framingBytes = 4_000;
+
+/**
+ * After how many bytes connections that carry a file are to be cut: the same ones for the same seed.
+ *
+ * @param sizeBytes length of the file
+ */
+export function* randomCuts(seed: number, sizeBytes: number): Generator<number> {
+  let state = seed;
+  for (let cut = 0; cut < cutsCount; cut++) {
+    // A linear congruential generator (Numerical Recipes).
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    yield 1 + (state % (sizeBytes + framingBytes));
+  }
+}
+
 /**
  * @param target `host:port` of the server
  * @param afterBytes how many bytes from the client get through

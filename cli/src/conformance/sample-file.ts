@@ -1,14 +1,11 @@
-import { createCipheriv, createHash, randomUUID } from "node:crypto";
-import { Kind, type SaveHeader } from "@bilancia/proto/gen/storage";
-import { maxPartDataBytes } from "@bilancia/proto/limits";
+import { createCipheriv, createHash } from "node:crypto";
+import type { Finish } from "@bilancia/proto/gen/storage";
+import { batchTargetBytes, maxPartDataBytes, maxPartsPerMessage } from "@bilancia/proto/limits";
 import type { Part } from "@bilancia/proto/part-codec";
 import { crc32c } from "@node-rs/crc32";
 
-/** Which try of a file is sent. */
-export interface Attempt {
-  readonly term: bigint;
-  readonly attempt: number;
-}
+/** A finish that says nothing of the file. */
+export const emptyFinish: Finish = { sizeBytes: undefined, sha256: undefined };
 
 /** Bytes without a pattern, the same ones for the same seed. */
 export function sampleBytes(seed: number, sizeBytes: number): Buffer {
@@ -16,58 +13,62 @@ export function sampleBytes(seed: number, sizeBytes: number): Buffer {
   return createCipheriv("aes-128-ctr", key.subarray(0, 16), key.subarray(16)).update(Buffer.alloc(sizeBytes));
 }
 
-/** SHA-256 as hexadecimal digits. */
-export function sha256Hex(data: Uint8Array): string {
-  return createHash("sha256").update(data).digest("hex");
-}
-
 /** A file that a check sends, whole or in parts, as often as it likes. */
-export class SampleFile {
-  readonly header: SaveHeader;
+export class SampleFile<Header> {
+  readonly header: Header;
   readonly data: Buffer;
+  /** Hexadecimal digits. */
   readonly sha256: string;
 
-  /** @param fields what differs from a good header of a binary file */
-  constructor(origin: string, requestNumber: bigint, data: Buffer, fields: Partial<SaveHeader> = {}) {
+  constructor(header: Header, data: Buffer) {
+    this.header = header;
     this.data = data;
-    this.sha256 = sha256Hex(data);
-    this.header = {
-      ...{ origin, requestNumber, uploadId: randomUUID(), attempt: 1, term: 1n, name: `sample-${requestNumber}.bin` },
-      ...{ sizeBytes: undefined, sha256: undefined, contentType: "", kind: Kind.KIND_BINARY, labels: {} },
-      ...fields,
-    };
-  }
-
-  get requestNumber(): bigint {
-    return this.header.requestNumber;
-  }
-
-  /** The same file as another try; also with another name, number or owner, for what is to be refused. */
-  with(fields: Partial<SaveHeader>): SampleFile {
-    return new SampleFile(this.header.origin, this.header.requestNumber, this.data, { ...this.header, ...fields });
+    this.sha256 = createHash("sha256").update(data).digest("hex");
   }
 
   /** The file as one part. Its data must fit. */
-  whole(): Part<SaveHeader> {
-    return { header: this.header, offset: 0, data: this.data, crc32c: crc32c(this.data), finish: this.#finish() };
+  whole(finish = this.#finish()): Part<Header> {
+    return { header: this.header, offset: 0, data: this.data, crc32c: crc32c(this.data), finish };
   }
 
   /**
    * The file in several parts: header, data, finish.
    *
    * @param partBytes data of a part, in bytes
+   * @param fromBytes where the data begins
+   * @param finish what the last part says of the file; not given: all, and the truth
    */
-  parts(partBytes = maxPartDataBytes): Part<SaveHeader>[] {
-    const parts: Part<SaveHeader>[] = [{ header: this.header, offset: 0, data: this.data.subarray(0, 0) }];
-    for (let offset = 0; offset < this.data.length; offset += partBytes) {
+  parts(partBytes = maxPartDataBytes, fromBytes = 0, finish = this.#finish()): Part<Header>[] {
+    const nothing = this.data.subarray(0, 0);
+    const parts: Part<Header>[] = [{ header: this.header, offset: 0, data: nothing }];
+    for (let offset = fromBytes; offset < this.data.length; offset += partBytes) {
       const data = this.data.subarray(offset, offset + partBytes);
       parts.push({ offset, data, crc32c: crc32c(data) });
     }
-    parts.push({ offset: this.data.length, data: this.data.subarray(0, 0), finish: this.#finish() });
+    parts.push({ offset: this.data.length, data: nothing, finish });
     return parts;
   }
 
-  #finish() {
+  #finish(): Finish {
     return { sizeBytes: BigInt(this.data.length), sha256: Buffer.from(this.sha256, "hex") };
   }
+}
+
+/** The messages of many files, as a client or a balancer makes them: small files together, up to 64 parts or 256 KiB to a message. */
+export function* batched<Header>(files: Iterable<SampleFile<Header>>): Generator<Part<Header>[]> {
+  let batch: Part<Header>[] = [];
+  let bytes = 0;
+  for (const file of files) {
+    const isLarge = file.data.length > batchTargetBytes;
+    const isFull = batch.length === maxPartsPerMessage || bytes + file.data.length > batchTargetBytes;
+    if ((isLarge || isFull) && batch.length > 0) {
+      yield batch;
+      batch = [];
+      bytes = 0;
+    }
+    if (isLarge) for (const part of file.parts()) yield [part];
+    else batch.push(file.whole());
+    bytes += isLarge ? 0 : file.data.length;
+  }
+  if (batch.length > 0) yield batch;
 }

@@ -13,7 +13,7 @@ import {
 } from "@bilancia/proto/gen/storage";
 import type { Part } from "@bilancia/proto/part-codec";
 import { type sendUnaryData, status } from "@grpc/grpc-js";
-import type { Fault } from "./faults.js";
+import type { StorageFault } from "./storage-faults.js";
 
 interface Fence {
   readonly term: bigint;
@@ -50,7 +50,7 @@ const lateMs = 500;
 
 /** What a `FakeStorage` holds, and remembers of what it does not hold. It outlives a restart. */
 export class FakeHeldFiles {
-  readonly #fault: Fault | undefined;
+  readonly #fault: StorageFault | undefined;
   readonly #arriving: ReadonlySet<Arriving>;
   #stored = new Map<string, Stored>();
   #tombstones = new Map<string, Fence & { readonly uploadId: string }>();
@@ -58,7 +58,7 @@ export class FakeHeldFiles {
   #names = new Set<string>();
 
   /** @param arriving the files that are being sent */
-  constructor(fault: Fault | undefined, arriving: ReadonlySet<Arriving>) {
+  constructor(fault: StorageFault | undefined, arriving: ReadonlySet<Arriving>) {
     this.#fault = fault;
     this.#arriving = arriving;
   }
@@ -202,7 +202,7 @@ export class FakeHeldFiles {
     done(null, { discarded: this.#stored.delete(key) });
   }
 
-  #has(fault: Fault): boolean {
+  #has(fault: StorageFault): boolean {
     return this.#fault === fault;
   }
 

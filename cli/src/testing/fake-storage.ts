@@ -31,7 +31,7 @@ import {
 import { crc32c } from "@node-rs/crc32";
 import { HealthImplementation } from "grpc-health-check";
 import { type Arriving, FakeHeldFiles, Refused } from "./fake-held-files.js";
-import type { Fault } from "./faults.js";
+import type { StorageFault } from "./storage-faults.js";
 
 /** Files in progress from which on the fake is overloaded, and answers busy. */
 export const fakeLimits = { overloadFiles: 4, busyFiles: 8 };
@@ -41,7 +41,7 @@ export const fakeLimits = { overloadFiles: 4, busyFiles: 8 };
  * cuts all connections. Whoever starts it stops it.
  */
 export class FakeStorage {
-  readonly #fault: Fault | undefined;
+  readonly #fault: StorageFault | undefined;
   readonly #arriving = new Set<Arriving>();
   readonly #calls = new Set<ServerDuplexStream<SaveBatch, SaveResponse>>();
   readonly #held: FakeHeldFiles;
@@ -49,12 +49,12 @@ export class FakeStorage {
   #instanceId = "";
   #address = "127.0.0.1:0";
 
-  private constructor(fault: Fault | undefined) {
+  private constructor(fault: StorageFault | undefined) {
     this.#fault = fault;
     this.#held = new FakeHeldFiles(fault, this.#arriving);
   }
 
-  static async start(fault?: Fault): Promise<FakeStorage> {
+  static async start(fault?: StorageFault): Promise<FakeStorage> {
     const fake = new FakeStorage(fault);
     await fake.#serve();
     return fake;
@@ -111,7 +111,7 @@ export class FakeStorage {
     this.#address = await listen(server, this.#address);
   }
 
-  #has(fault: Fault): boolean {
+  #has(fault: StorageFault): boolean {
     return this.#fault === fault;
   }
 

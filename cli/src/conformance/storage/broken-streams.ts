@@ -1,16 +1,12 @@
 import { Holding } from "@bilancia/proto/gen/storage";
-import type { Check } from "./check.js";
-import { startCuttingRelay } from "./cutting-relay.js";
-import { expectReceipt, notStored, type Probe } from "./probe.js";
-import type { SampleFile } from "./sample-file.js";
-import { expectThat } from "./violation.js";
-
-const cutsCount = 12;
-/** More than a file of this length takes on the wire, headers of HTTP/2 and of the messages included, in bytes. */
-const framingBytes = 4_000;
+import type { Check } from "../check.js";
+import { randomCuts, startCuttingRelay } from "../cutting-relay.js";
+import { expectThat } from "../violation.js";
+import type { SaveFile } from "./save-file.js";
+import { expectReceipt, notStored, type StorageProbe } from "./storage-probe.js";
 
 /** Streams that break: what has not arrived in full is not there, and the same file again is taken. */
-export const brokenStreamChecks: readonly Check[] = [
+export const brokenStreamChecks: readonly Check<StorageProbe>[] = [
   {
     name: "broken.at-every-message",
     level: "required",
@@ -47,12 +43,8 @@ export const brokenStreamChecks: readonly Check[] = [
     level: "required",
     rule: "A connection that breaks at any byte leaves a file whole or not at all; the next attempt gets saved.",
     async run(probe) {
-      let state = probe.options.seed;
-      for (let cut = 0; cut < cutsCount; cut++) {
-        // A linear congruential generator (Numerical Recipes): the cuts are the same ones for the same seed.
-        state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      for (const afterBytes of randomCuts(probe.options.seed, 300_000)) {
         const file = probe.file(300_000);
-        const afterBytes = 1 + (state % (file.data.length + framingBytes));
         const relay = await startCuttingRelay(probe.options.address, afterBytes);
         try {
           const session = probe.open(probe.connect(relay.address));
@@ -108,7 +100,7 @@ export const brokenStreamChecks: readonly Check[] = [
 ];
 
 /** The next attempt of a file must be saved. @param duplicate whether it may have been stored before; not given: either */
-async function storeInTheEnd(probe: Probe, file: SampleFile, duplicate?: boolean): Promise<void> {
+async function storeInTheEnd(probe: StorageProbe, file: SaveFile, duplicate?: boolean): Promise<void> {
   const outcome = await probe.deliver(file.with({ attempt: 2 }));
   expectThat(
     outcome.$case === "saved",

@@ -1,13 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { Holding, RefuseReason } from "@bilancia/proto/gen/storage";
 import { status } from "@grpc/grpc-js";
-import type { Check } from "./check.js";
+import type { Check } from "../check.js";
+import { expectStatus } from "../probe.js";
+import { expectEqual, Violation } from "../violation.js";
 import { expectRefusal } from "./identity.js";
-import { expectReceipt, expectStatus } from "./probe.js";
-import { expectEqual, Violation } from "./violation.js";
+import { expectReceipt, type StorageProbe } from "./storage-probe.js";
 
 /** What `Stat` and `Discard` say and do, where they are implemented. */
-export const heldFileChecks: readonly Check[] = [
+export const heldFileChecks: readonly Check<StorageProbe>[] = [
   {
     name: "stat.unknown",
     level: "optional",

@@ -1,12 +1,12 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { RefuseReason } from "@bilancia/proto/gen/storage";
-import type { Check } from "./check.js";
-import type { Probe } from "./probe.js";
-import type { SampleFile } from "./sample-file.js";
-import { expectEqual } from "./violation.js";
+import type { Check } from "../check.js";
+import { expectEqual } from "../violation.js";
+import type { SaveFile } from "./save-file.js";
+import type { StorageProbe } from "./storage-probe.js";
 
 /** Who a file is, and which try of it counts. */
-export const identityChecks: readonly Check[] = [
+export const identityChecks: readonly Check<StorageProbe>[] = [
   {
     name: "identity.duplicate",
     level: "required",
@@ -122,12 +122,12 @@ export const identityChecks: readonly Check[] = [
   },
 ];
 
-function expectStale(probe: Probe, file: SampleFile): Promise<void> {
+function expectStale(probe: StorageProbe, file: SaveFile): Promise<void> {
   return expectRefusal(probe, file, RefuseReason.REFUSE_REASON_STALE_ATTEMPT);
 }
 
 /** Sends a file that must be refused for the given reasons. @throws Violation */
-export async function expectRefusal(probe: Probe, file: SampleFile, ...reasons: RefuseReason[]): Promise<void> {
+export async function expectRefusal(probe: StorageProbe, file: SaveFile, ...reasons: RefuseReason[]): Promise<void> {
   const session = probe.open();
   await session.send(file.whole());
   await session.refused(file.requestNumber, ...reasons);

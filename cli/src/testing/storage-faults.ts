@@ -1,5 +1,5 @@
 /** A mistake that the fake storage server makes when it is told to: one rule of the contract that it breaks. */
-export const faults = [
+export const storageFaults = [
   "acknowledges before the file is there",
   "knows no file again",
   "takes another upload under a known number",
@@ -42,4 +42,4 @@ export const faults = [
   "knows services that it has not got",
   "keeps its instance id",
 ] as const;
-export type Fault = (typeof faults)[number];
+export type StorageFault = (typeof storageFaults)[number];

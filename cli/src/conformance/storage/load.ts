@@ -1,11 +1,12 @@
 import { Capability } from "@bilancia/proto/gen/storage";
 import { callUnary } from "@bilancia/proto/unary";
 import { status } from "@grpc/grpc-js";
-import type { Check } from "./check.js";
-import { expectReceipt, type Probe, statusOf } from "./probe.js";
-import type { SampleFile } from "./sample-file.js";
+import type { Check } from "../check.js";
+import { statusOf } from "../probe.js";
+import { expectEqual, expectThat, NotImplemented, Violation } from "../violation.js";
+import type { SaveFile } from "./save-file.js";
 import type { SaveSession } from "./save-session.js";
-import { expectEqual, expectThat, NotImplemented, Violation } from "./violation.js";
+import { expectReceipt, type StorageProbe } from "./storage-probe.js";
 
 /** The deadline that the balancer gives `Load`, in milliseconds. */
 const loadDeadlineMs = 1_000;
@@ -13,7 +14,7 @@ const loadDeadlineMs = 1_000;
 const triesCount = 5;
 
 /** The overload bit, and `busy`. */
-export const loadChecks: readonly Check[] = [
+export const loadChecks: readonly Check<StorageProbe>[] = [
   {
     name: "load.in-time",
     level: "required",
@@ -168,12 +169,12 @@ export const loadChecks: readonly Check[] = [
 ];
 
 interface HeldFile {
-  readonly file: SampleFile;
+  readonly file: SaveFile;
   readonly session: SaveSession;
 }
 
 /** Begins files, each on a stream of its own, and leaves out their last part. */
-async function holdFiles(probe: Probe, count: number, sizeBytes: number): Promise<HeldFile[]> {
+async function holdFiles(probe: StorageProbe, count: number, sizeBytes: number): Promise<HeldFile[]> {
   const held = Array.from({ length: count }, () => ({ file: probe.file(sizeBytes), session: probe.open() }));
   await Promise.all(
     held.map(async ({ file, session }) => {
@@ -194,7 +195,7 @@ async function finishAll(held: readonly HeldFile[]): Promise<void> {
   );
 }
 
-async function expectNotOverloaded(probe: Probe): Promise<void> {
+async function expectNotOverloaded(probe: StorageProbe): Promise<void> {
   await probe.eventually(
     async () => !(await probe.load()).overloaded,
     "Load says that the idle server is not overloaded",

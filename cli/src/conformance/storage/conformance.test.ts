@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { FakeStorage, fakeLimits } from "../testing/fake-storage.js";
-import { type Fault, faults } from "../testing/faults.js";
-import { storageChecks } from "./catalogue.js";
-import { type CheckReport, runChecks } from "./run-checks.js";
+import { FakeStorage, fakeLimits } from "../../testing/fake-storage.js";
+import { type StorageFault, storageFaults } from "../../testing/storage-faults.js";
+import { type CheckReport, runChecks } from "../run-checks.js";
+import { storageKit } from "./catalogue.js";
 
 /** By which checks each fault is found. */
-const foundBy: Readonly<Record<Fault, readonly string[]>> = {
+const foundBy: Readonly<Record<StorageFault, readonly string[]>> = {
   "acknowledges before the file is there": ["files.saved-is-there"],
   "knows no file again": ["identity.duplicate", "identity.same-stream-twice"],
   "takes another upload under a known number": ["identity.number-taken"],
@@ -55,18 +55,18 @@ const foundBy: Readonly<Record<Fault, readonly string[]>> = {
   "keeps its instance id": ["restart.instance-id"],
 };
 
-describe("conformance, on a server in memory", () => {
+describe("conformance of a storage server, on one in memory", () => {
   async function run(
     server: FakeStorage,
     names: readonly string[],
     timeoutMs: number,
     patienceMs: number,
   ): Promise<CheckReport[]> {
-    const checks = storageChecks.filter(({ name }) => names.includes(name));
+    const checks = storageKit.checks.filter(({ name }) => names.includes(name));
     const restart = () => server.restart();
     const options = { address: server.address, timeoutMs, patienceMs, seed: 1, restart, ...fakeLimits };
     const reports: CheckReport[] = [];
-    for await (const report of runChecks(checks, options)) reports.push(report);
+    for await (const report of runChecks(storageKit, checks, options)) reports.push(report);
     return reports;
   }
 
@@ -75,7 +75,7 @@ describe("conformance, on a server in memory", () => {
     try {
       const reports = await run(
         server,
-        storageChecks.map(({ name }) => name),
+        storageKit.checks.map(({ name }) => name),
         10_000,
         10_000,
       );
@@ -83,7 +83,7 @@ describe("conformance, on a server in memory", () => {
         reports.filter(({ result }) => result !== "holds").map(({ check, message }) => [check.name, message]),
         [],
       );
-      assert.equal(reports.length, storageChecks.length);
+      assert.equal(reports.length, storageKit.checks.length);
       assert.equal(server.heldCount, 0);
     } finally {
       server.stop();
@@ -93,12 +93,12 @@ describe("conformance, on a server in memory", () => {
   it("has a fault for every check", () => {
     const found = new Set(Object.values(foundBy).flat());
     assert.deepEqual(
-      storageChecks.map(({ name }) => name).filter((name) => !found.has(name)),
+      storageKit.checks.map(({ name }) => name).filter((name) => !found.has(name)),
       [],
     );
   });
 
-  for (const fault of faults) {
+  for (const fault of storageFaults) {
     it(`fails one that ${fault}`, async () => {
       const server = await FakeStorage.start(fault);
       try {

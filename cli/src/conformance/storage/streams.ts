@@ -1,15 +1,12 @@
 import { RefuseReason } from "@bilancia/proto/gen/storage";
-import { batchTargetBytes, maxPartsPerMessage } from "@bilancia/proto/limits";
-import type { Part } from "@bilancia/proto/part-codec";
-import type { Check } from "./check.js";
-import { expectReceipt } from "./probe.js";
-import type { SampleFile } from "./sample-file.js";
-import type { SaveSession } from "./save-session.js";
+import type { Check } from "../check.js";
+import { batched } from "../sample-file.js";
+import { expectReceipt, type StorageProbe } from "./storage-probe.js";
 
 const pipelinedCount = 300;
 
 /** Many files on one stream, good ones and bad ones. */
-export const streamChecks: readonly Check[] = [
+export const streamChecks: readonly Check<StorageProbe>[] = [
   {
     name: "streams.pipelined",
     level: "required",
@@ -19,7 +16,7 @@ export const streamChecks: readonly Check[] = [
       const files = Array.from({ length: pipelinedCount }, (_, at) =>
         probe.file(at % 50 === 49 ? 400_000 : (at * 7919) % 9_000),
       );
-      await sendBatched(session, files);
+      for (const parts of batched(files)) await session.send(...parts);
       for (const file of files) await probe.storedOn(session, file);
       await session.close();
     },
@@ -65,32 +62,10 @@ export const streamChecks: readonly Check[] = [
     async run(probe) {
       const session = probe.open();
       const files = Array.from({ length: 40 }, () => probe.file(3_000));
-      await sendBatched(session, files);
+      for (const parts of batched(files)) await session.send(...parts);
       await session.close();
       for (const file of files) await probe.storedOn(session, file);
       await probe.open().close();
     },
   },
 ];
-
-/** Sends files as the balancer does: small ones together, up to 64 parts or 256 KiB to a message. */
-async function sendBatched(session: SaveSession, files: readonly SampleFile[]): Promise<void> {
-  let batch: Part<SampleFile["header"]>[] = [];
-  let bytes = 0;
-  const flush = async () => {
-    if (batch.length > 0) await session.send(...batch);
-    batch = [];
-    bytes = 0;
-  };
-  for (const file of files) {
-    if (file.data.length > batchTargetBytes) {
-      await flush();
-      for (const part of file.parts()) await session.send(part);
-      continue;
-    }
-    if (batch.length === maxPartsPerMessage || bytes + file.data.length > batchTargetBytes) await flush();
-    batch.push(file.whole());
-    bytes += file.data.length;
-  }
-  await flush();
-}

@@ -1,11 +1,11 @@
 import { Holding, RefuseReason } from "@bilancia/proto/gen/storage";
-import type { Check } from "./check.js";
+import type { Check } from "../check.js";
+import { expectEqual, expectThat, NotImplemented } from "../violation.js";
 import { expectRefusal } from "./identity.js";
-import { expectReceipt } from "./probe.js";
-import { expectEqual, expectThat, NotImplemented } from "./violation.js";
+import { expectReceipt, type StorageProbe } from "./storage-probe.js";
 
 /** What must outlive the process: the user's command kills the server and starts it again. */
-export const restartChecks: readonly Check[] = [
+export const restartChecks: readonly Check<StorageProbe>[] = [
   {
     name: "restart.acknowledged",
     level: "required",
