@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { RejectReason } from "@bilancia/proto/gen/balancer";
+import { Ack, RejectReason } from "@bilancia/proto/gen/balancer";
 import { maxPartDataBytes } from "@bilancia/proto/limits";
 import { status } from "@grpc/grpc-js";
 import { storedFiles } from "./folder-listing.js";
@@ -49,6 +49,17 @@ describe("bad input on the upload stream", function () {
     assert.match(rejection.message, /sha-?256/i);
     await assertStreamGoesOn();
     assert.ok(!(await storedNames()).includes("wrong-digest.bin"));
+  });
+
+  it("rejects a small file with a wrong SHA-256 at its end, also after it was queued", async () => {
+    for (const ack of [Ack.ACK_STORED, Ack.ACK_QUEUED]) {
+      const header = uploadHeader({ name: "wrong-digest-at-the-end.bin", ack });
+      const outcome = session.outcome(header.uploadId);
+      session.send({ header, offset: 0, data: Buffer.from("x"), finish: { sha256: Buffer.alloc(32) } });
+      assert.equal(rejectionOf(await outcome).reason, RejectReason.REJECT_REASON_DIGEST_MISMATCH);
+    }
+    await assertStreamGoesOn();
+    assert.ok(!(await storedNames()).includes("wrong-digest-at-the-end.bin"));
   });
 
   it("rejects a part with a wrong CRC-32C and goes on", async () => {

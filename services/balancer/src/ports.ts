@@ -141,6 +141,8 @@ export interface Delivery {
   readonly complete: boolean;
   /** Length of the file, where it is known: all bytes have come, or the client has said so. */
   readonly sizeBytes: number | undefined;
+  /** SHA-256 of the file as its client has said so far, at the beginning or at the end of it. */
+  readonly sha256: Uint8Array | undefined;
   /** Attempts so far, oldest first. */
   readonly attempts: readonly AttemptRecord[];
   /** Attempts so far that were refused or lost. */

@@ -101,12 +101,12 @@ function isRecorded(intent: Promise<void>): Promise<boolean> {
 const noBytes = new Uint8Array(0);
 
 function header(
-  { requestNumber, description }: Delivery,
+  { requestNumber, description, sha256 }: Delivery,
   sizeBytes: number | undefined,
   attempt: number,
   { origin, term }: LedgerIdentity,
 ): SaveHeader {
-  const { uploadId, name, sha256, contentType, kind, labels } = description;
+  const { uploadId, name, contentType, kind, labels } = description;
   const size = sizeBytes ?? description.sizeBytes;
   return {
     origin,

@@ -170,7 +170,7 @@ export class Dispatcher {
       case "saved": {
         const { saved } = outcome;
         const sizeBytes = Number(saved.sizeBytes);
-        const expected = delivery.description.sha256;
+        const expected = delivery.sha256;
         if (expected && !sameBytes(expected, saved.sha256)) {
           pool.failed(server);
           const message = `${name} reports another SHA-256 than the client for what it has stored`;

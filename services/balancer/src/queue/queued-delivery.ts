@@ -63,6 +63,10 @@ export class QueuedDelivery implements Delivery {
     return this.#record.complete ? this.#record.content.receivedBytes : this.#record.description.sizeBytes;
   }
 
+  get sha256(): Uint8Array | undefined {
+    return this.#record.finishSha256 ?? this.#record.description.sha256;
+  }
+
   read(): ContentReader {
     return this.#record.content.read();
   }

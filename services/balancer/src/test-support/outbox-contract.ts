@@ -35,6 +35,16 @@ export function outboxContract(bench: QueueBench): void {
       assert.equal(delivery.whole(99_999), undefined);
     });
 
+    it("gives the digest that came with the end of the file, for a small one and for a large one", () => {
+      const sha256 = new Uint8Array(32).fill(3);
+      for (const sizeBytes of [5, large]) {
+        const upload = openUpload(queue, describeFile(), new RecordingListener());
+        upload.append(chunkAt(0, sizeBytes));
+        upload.complete({ sha256 });
+        assert.deepEqual(take().sha256, sha256);
+      }
+    });
+
     it("tells the client of `stored` with the receipt, once", () => {
       const listener = new RecordingListener();
       const description = describeFile();
