@@ -62,6 +62,14 @@ describe("bad input on the upload stream", function () {
     assert.ok(!(await storedNames()).includes("wrong-digest-at-the-end.bin"));
   });
 
+  it("rejects a part without data and with a CRC-32C that is not that of no bytes", async () => {
+    const header = uploadHeader({ name: "wrong-crc-of-nothing.bin" });
+    const outcome = session.outcome(header.uploadId);
+    session.send({ header, offset: 0, data: Buffer.alloc(0), crc32c: 1, finish: {} });
+    assert.equal(rejectionOf(await outcome).reason, RejectReason.REJECT_REASON_CHECKSUM_MISMATCH);
+    await assertStreamGoesOn();
+  });
+
   it("rejects a part with a wrong CRC-32C and goes on", async () => {
     const header = uploadHeader({ name: "wrong-crc.bin" });
     const outcome = session.outcome(header.uploadId);

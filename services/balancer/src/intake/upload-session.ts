@@ -171,6 +171,7 @@ export class UploadSession implements UploadListener, Reader {
     const current = this.#current;
     if (!current) throw violation("data came before a header; a file begins with a part that has one");
     if (part.data.length > 0) this.#data(current, part, raw);
+    else if (part.crc32c) current.upload?.reject(damaged(current.name, part.offset, part.offset, 0, part.crc32c));
     if (!part.finish) return;
     this.#current = undefined;
     const { sizeBytes, sha256 } = part.finish;
@@ -223,9 +224,7 @@ export class UploadSession implements UploadListener, Reader {
     if (!upload) return;
     const found = crc32c(part.data);
     if (part.crc32c !== undefined && part.crc32c !== found) {
-      const where = `the bytes ${part.offset} to ${current.nextOffset} of ${JSON.stringify(current.name)}`;
-      const message = `${where} have CRC-32C ${hex(found)}; expected ${hex(part.crc32c)}: they were damaged on the way`;
-      upload.reject({ reason: "CHECKSUM_MISMATCH", message });
+      upload.reject(damaged(current.name, part.offset, current.nextOffset, found, part.crc32c));
       return;
     }
     const known = received - part.offset;
@@ -284,6 +283,13 @@ export class UploadSession implements UploadListener, Reader {
 
 function violation(message: string): BilanciaError {
   return new BilanciaError("PROTOCOL_VIOLATION", message);
+}
+
+/** @param found CRC-32C of the bytes as they came; that of no bytes is 0 */
+function damaged(name: string, fromBytes: number, toBytes: number, found: number, expected: number): Rejection {
+  const where = `the bytes ${fromBytes} to ${toBytes} of ${JSON.stringify(name)}`;
+  const message = `${where} have CRC-32C ${hex(found)}; expected ${hex(expected)}: they were damaged on the way`;
+  return { reason: "CHECKSUM_MISMATCH", message };
 }
 
 function hex(crc: number): string {
