@@ -440,8 +440,10 @@ export interface UploadPart {
 /** What the client says of a file before its bytes. */
 export interface UploadHeader {
   /**
-   * The idempotency key: a UUID chosen by the client. The same id always means the same file. Left empty, the balancer
-   * chooses one, and the file can then not be sent again safely.
+   * The idempotency key: a UUID chosen by the client. The same id always means the same file: sent again, an upload that
+   * is not complete goes on (`accepted` tells where), and one that had its last event gets the same one at once, unless
+   * that was `rejected` and `retryable`. Left empty, the balancer chooses one, and the file can then not be sent again
+   * safely.
    */
   uploadId: string;
   /**
@@ -2681,6 +2683,9 @@ export const CancelUploadResponse: MessageFns<CancelUploadResponse> = {
  *
  * Limits. A message is at most 1 MiB, the data of one part at most 256 KiB, a message carries at most 64 parts; the
  * size of a file is limited by the balancer's configuration only.
+ *
+ * Errors. A call that ends with an error has `REASON: message` as its details, with a reason of `RejectReason`; not so
+ * where gRPC itself ends it, as it does a message over the limit.
  */
 export type BalancerService = typeof BalancerService;
 export const BalancerService = {
@@ -2689,8 +2694,8 @@ export const BalancerService = {
    * sends the next file. Every file gets exactly one last event: `stored` (`queued` comes before it where that was
    * asked for) or `rejected`. A rejected file does not end the stream: the rest of it is skipped up to the next header.
    * Status: INVALID_ARGUMENT for a breach of the protocol (data before a header, an offset that does not continue the
-   * file, data over the limit, a message over the limit), UNAVAILABLE when the balancer stops, RESOURCE_EXHAUSTED when it has
-   * too many streams. When the client closes its side, the balancer sends the events that are still due and ends the
+   * file, data over the limit, no parts or too many), RESOURCE_EXHAUSTED for a message over the limit and when the
+   * balancer has too many streams, UNAVAILABLE when it stops. When the client closes its side, the balancer sends the events that are still due and ends the
    * stream with OK. Retry: open a new stream and send the same `upload_id`s again; nothing is stored twice. Deadline:
    * the client's; files that were accepted with `ACK_QUEUED` go on after it.
    */
@@ -2738,8 +2743,8 @@ export interface BalancerServer extends UntypedServiceImplementation {
    * sends the next file. Every file gets exactly one last event: `stored` (`queued` comes before it where that was
    * asked for) or `rejected`. A rejected file does not end the stream: the rest of it is skipped up to the next header.
    * Status: INVALID_ARGUMENT for a breach of the protocol (data before a header, an offset that does not continue the
-   * file, data over the limit, a message over the limit), UNAVAILABLE when the balancer stops, RESOURCE_EXHAUSTED when it has
-   * too many streams. When the client closes its side, the balancer sends the events that are still due and ends the
+   * file, data over the limit, no parts or too many), RESOURCE_EXHAUSTED for a message over the limit and when the
+   * balancer has too many streams, UNAVAILABLE when it stops. When the client closes its side, the balancer sends the events that are still due and ends the
    * stream with OK. Retry: open a new stream and send the same `upload_id`s again; nothing is stored twice. Deadline:
    * the client's; files that were accepted with `ACK_QUEUED` go on after it.
    */
@@ -2762,8 +2767,8 @@ export interface BalancerClient extends Client {
    * sends the next file. Every file gets exactly one last event: `stored` (`queued` comes before it where that was
    * asked for) or `rejected`. A rejected file does not end the stream: the rest of it is skipped up to the next header.
    * Status: INVALID_ARGUMENT for a breach of the protocol (data before a header, an offset that does not continue the
-   * file, data over the limit, a message over the limit), UNAVAILABLE when the balancer stops, RESOURCE_EXHAUSTED when it has
-   * too many streams. When the client closes its side, the balancer sends the events that are still due and ends the
+   * file, data over the limit, no parts or too many), RESOURCE_EXHAUSTED for a message over the limit and when the
+   * balancer has too many streams, UNAVAILABLE when it stops. When the client closes its side, the balancer sends the events that are still due and ends the
    * stream with OK. Retry: open a new stream and send the same `upload_id`s again; nothing is stored twice. Deadline:
    * the client's; files that were accepted with `ACK_QUEUED` go on after it.
    */
