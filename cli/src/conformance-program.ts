@@ -1,6 +1,7 @@
 import { Argument, type Command, Option } from "commander";
 import { type ConformanceOptions, conformance } from "./commands/conformance.js";
-import { parseAddress, parseCount, parseSeconds, parseSeed } from "./commands/option-values.js";
+import { parseAddress, parseCount, parseFileBytes, parseSeconds, parseSeed } from "./commands/option-values.js";
+import { balancerKit } from "./conformance/balancer/catalogue.js";
 import type { Kit } from "./conformance/check.js";
 import type { Probe } from "./conformance/probe.js";
 import { storageKit } from "./conformance/storage/catalogue.js";
@@ -52,15 +53,16 @@ Exit codes: 0 everything tried holds, 1 something does not, 2 the command was no
       );
   }
 
-  const count = (flags: string, description: string) => new Option(flags, description).argParser(parseCount);
+  const number = (flags: string, description: string, parse = parseCount) =>
+    new Option(flags, description).argParser(parse);
 
   addKit(
     "storage",
     storageKit,
     "drive a running storage server through the contract; the balancer is not asked",
     [
-      count("--overload-files <number>", "from how many files in progress on the server is overloaded"),
-      count("--busy-files <number>", "from how many files in progress on the server answers busy"),
+      number("--overload-files <number>", "from how many files in progress on the server is overloaded"),
+      number("--busy-files <number>", "from how many files in progress on the server answers busy"),
     ],
     {
       exampleArguments: [
@@ -70,6 +72,27 @@ Exit codes: 0 everything tried holds, 1 something does not, 2 the command was no
       ],
       words:
         "Stores files under origins of its own, and removes them where the server has Discard: use a server without other traffic.",
+    },
+  );
+
+  addKit(
+    "balancer",
+    balancerKit,
+    "drive a running balancer through the contract, as its clients see it",
+    [
+      number("--max-file-bytes <number>", "the largest file that the balancer takes, at least 64 MiB", parseFileBytes),
+      number("--queue-files <number>", "how many files its queue takes that are not stored, at least 400"),
+    ],
+    {
+      exampleArguments: [
+        "127.0.0.1:50051",
+        "127.0.0.1:50051 --only resume identity.superseded",
+        "127.0.0.1:50051 --level required --json",
+        "127.0.0.1:50051 --max-file-bytes 70000000 --queue-files 500   # started with these limits",
+        "127.0.0.1:50051 --restart-cmd 'systemctl kill -s KILL my-balancer; systemctl start my-balancer'",
+      ],
+      words:
+        "What is stored stays on the storage servers, about 100 MiB: use a pool of its own, and a balancer without other traffic.",
     },
   );
 }

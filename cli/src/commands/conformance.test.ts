@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import type { BalancerFault } from "../testing/balancer-faults.js";
 import { closedAddress } from "../testing/closed-address.js";
 import { FakeStorage } from "../testing/fake-storage.js";
+import { FaultyBalancer } from "../testing/faulty-balancer.js";
 import { runCli } from "../testing/run-cli.js";
 import type { StorageFault } from "../testing/storage-faults.js";
 
@@ -75,5 +77,59 @@ describe("lb-cli conformance storage", () => {
     const nobody = await runCli(["conformance", "storage", address]);
     assert.equal(nobody.code, 3);
     assert.match(nobody.stderr, new RegExp(`cannot reach the storage server at ${address}: connection refused`));
+  });
+});
+
+describe("lb-cli conformance balancer", () => {
+  async function run(fault: BalancerFault | undefined, ...args: string[]) {
+    const balancer = await FaultyBalancer.start(fault);
+    try {
+      return await runCli(["conformance", "balancer", balancer.address, ...args]);
+    } finally {
+      balancer.stop();
+    }
+  }
+
+  it("tells what holds and what was not tested, and ends with 0", async () => {
+    const { code, stdout, stderr } = await run(undefined, "--only", "query", "limits", "restart.queued");
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^holds +query\.unknown +\d/m);
+    assert.match(stdout, /^not tested +limits\.queue +give --queue-files$/m);
+    assert.match(stdout, /left out: give --max-file-bytes, --queue-files, --restart-cmd \(seed 1\)$/m);
+  });
+
+  it("tells what fails and what the contract says, and ends with 1", async () => {
+    const { code, stdout } = await run("ignores crc32c", "--only", "integrity.crc32c", "files.empty");
+    assert.equal(code, 1);
+    assert.match(
+      stdout,
+      /^fails +integrity\.crc32c +the upload \S+ of "sample\.bin" was answered with stored; expected rejected CHECKSUM_MISMATCH\n +The contract: /m,
+    );
+    assert.match(stdout, /1 of 2 checks hold; 1 failed/);
+  });
+
+  it("takes the limits of the balancer", async () => {
+    const { code, stdout } = await run(
+      "takes any number of files",
+      "--only",
+      "limits.queue",
+      "--queue-files",
+      "400",
+      "--json",
+    );
+    assert.equal(code, 1);
+    const { check, result } = JSON.parse(stdout) as Record<string, unknown>;
+    assert.deepEqual([check, result], ["limits.queue", "fails"]);
+  });
+
+  it("explains a wrong command, and an address where something else answers", async () => {
+    const tooLarge = await run(undefined, "--max-file-bytes", "2000000000");
+    assert.equal(tooLarge.code, 2);
+    assert.match(tooLarge.stderr, /expected a whole number from 1 to 1073741824; got '2000000000'/);
+    const storage = await FakeStorage.start();
+    const { code, stderr } = await runCli(["conformance", "balancer", storage.address]);
+    storage.stop();
+    assert.equal(code, 1);
+    assert.match(stderr, /is not the balancer/);
   });
 });

@@ -17,6 +17,11 @@ export function parseRequestNumber(text: string): bigint {
   return number;
 }
 
+/** How long a file is that is sent, in bytes: a whole number from 1 to 1 GiB. */
+export function parseFileBytes(text: string): number {
+  return wholeNumber(text, 1, 1024 ** 3);
+}
+
 /** A server's weight: a whole number from 1 to 256. */
 export function parseWeight(text: string): number {
   return wholeNumber(text, 1, 256);

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { tableCells } from "@bilancia/proto/table-cells";
+import { balancerKit } from "./balancer/catalogue.js";
 import type { Check, Kit } from "./check.js";
 import type { Probe } from "./probe.js";
 import { storageKit } from "./storage/catalogue.js";
 
 const document = new URL("../../../docs/conformance.md", import.meta.url);
 
-const kits: readonly Kit[] = [storageKit];
+const kits: readonly Kit[] = [storageKit, balancerKit];
 
 for (const { subject, checks } of kits) {
   describe(`the conformance checks of ${subject}`, () => {

@@ -1,6 +1,6 @@
 import type { Part, PartBatch } from "@bilancia/proto/part-codec";
 import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
-import { expectEqual, Violation } from "./violation.js";
+import { expectEqual, expectThat, Violation } from "./violation.js";
 
 /** How a stream ended. */
 export interface StreamEnd {
@@ -57,13 +57,12 @@ export abstract class StreamSession<Header, Response, Key, Outcome> {
   /** Sends one message. Resolves when there is room for the next, or the stream has ended. @throws Violation when the server does not read on */
   async send(...parts: Part<Header>[]): Promise<void> {
     for (const { header } of parts) if (header) this.begin(this.keyOf(header), header);
-    if (this.#end || this.#call.write({ parts })) return;
-    let drained = false;
-    this.#call.once("drain", () => {
-      drained = true;
-      this.#wake();
-    });
-    await this.until(() => drained || this.#end !== undefined, "the server did not read on");
+    await this.#write({ parts });
+  }
+
+  /** Sends bytes in place of a message. */
+  sendRaw(raw: Buffer): Promise<void> {
+    return this.#write({ parts: [], raw });
   }
 
   /** Sends parts one to a message, until the server has answered the file. */
@@ -93,6 +92,12 @@ export abstract class StreamSession<Header, Response, Key, Outcome> {
     await this.until(() => this.#end !== undefined, `the server did not end the stream with ${status[code]}`);
     expectEqual(describeEnd(this.#end, false), status[code], "the status of the stream");
     return { code, details: this.#end?.details ?? "" };
+  }
+
+  /** Waits for the end of the stream. @throws Violation when it does not come, or with OK */
+  async endsWithError(): Promise<void> {
+    await this.until(() => this.#end !== undefined, "the server did not end the stream with an error");
+    expectThat(this.#end?.code !== status.OK, "the status of the stream is OK; expected an error");
   }
 
   /** Half-closes; the server must end with OK, and must not have answered what was not asked. @throws Violation */
@@ -147,6 +152,16 @@ export abstract class StreamSession<Header, Response, Key, Outcome> {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  async #write(message: PartBatch<Header>): Promise<void> {
+    if (this.#end || this.#call.write(message)) return;
+    let drained = false;
+    this.#call.once("drain", () => {
+      drained = true;
+      this.#wake();
+    });
+    await this.until(() => drained || this.#end !== undefined, "the server did not read on");
   }
 
   #wake(): void {

@@ -13,6 +13,7 @@ import {
 } from "@bilancia/proto/gen/storage";
 import type { Part } from "@bilancia/proto/part-codec";
 import { type sendUnaryData, status } from "@grpc/grpc-js";
+import { documentContent } from "./document-content.js";
 import type { StorageFault } from "./storage-faults.js";
 
 interface Fence {
@@ -156,17 +157,9 @@ export class FakeHeldFiles {
   }
 
   #count({ chunks }: Arriving): TextStats {
-    let content: unknown;
-    try {
-      const text = new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
-      const value: Record<string, unknown> = JSON.parse(text);
-      const title = value.title ?? value.titolo;
-      content = typeof title === "string" ? (value.content ?? value.contenuto) : undefined;
-    } catch {
-      content = undefined;
-    }
-    if (typeof content !== "string" && this.#has("takes any document")) content = "";
-    if (typeof content !== "string") throw new Refused("REFUSE_REASON_NOT_A_TEXT_DOCUMENT", "no text document");
+    let content = documentContent(chunks);
+    if (this.#has("takes any document")) content ??= "";
+    if (content === undefined) throw new Refused("REFUSE_REASON_NOT_A_TEXT_DOCUMENT", "no text document");
     const characters = this.#has("counts characters in UTF-16") ? content.length : [...content].length;
     return { lettersA: BigInt(content.match(/a/gi)?.length ?? 0), characters: BigInt(characters) };
   }

@@ -8,7 +8,8 @@ import { ManagedProcess, type ProcessExit, type ReadyLine, StartError } from "./
 
 /** The storage server, as a script for Node. */
 export const storageScript = fileURLToPath(import.meta.resolve("@bilancia/storage-server/bin/bilancia-storage.js"));
-const balancerScript = fileURLToPath(import.meta.resolve("@bilancia/balancer/bin/bilancia-balancer.js"));
+/** The balancer, as a script for Node. */
+export const balancerScript = fileURLToPath(import.meta.resolve("@bilancia/balancer/bin/bilancia-balancer.js"));
 
 /** Where a process listens unless told otherwise: a free port, kept over restarts. */
 const freePort = "127.0.0.1:0";

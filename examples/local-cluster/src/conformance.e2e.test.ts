@@ -1,43 +1,83 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { storageScript } from "./cluster.js";
+import { balancerScript, storageScript } from "./cluster.js";
 import { lbCliScript } from "./lb-cli.js";
+import { neverOverloaded } from "./test-support/test-cluster.js";
 
 const serveAgain = fileURLToPath(new URL("../../serve-again.sh", import.meta.url));
 
-describe("a storage server as a process of its own", function () {
+describe("the conformance kit, on processes that it kills on the way", function () {
   this.timeout(180_000);
+  let root: string;
+  let pidFiles: string[];
 
-  it("passes every check of the conformance kit, is killed on the way, and keeps nothing of it", async () => {
-    const root = await mkdtemp(path.join(tmpdir(), "bilancia-conformance-"));
-    const pidFile = path.join(root, "pid");
-    const dir = path.join(root, "files");
-    try {
-      const port = await freePort();
-      const address = `127.0.0.1:${port}`;
-      const limits = ["--overload-files", "12:6", "--max-files-in-progress", "24", "--overload-event-loop-ms", "off"];
-      const server = [process.execPath, storageScript, "--listen", address, "--dir", dir, ...limits];
-      const restart = [serveAgain, pidFile, String(port), ...server];
-      const started = await run("bash", restart);
-      assert.equal(started.code, 0, started.output);
-      const restartCmd = restart.map((word) => `'${word}'`).join(" ");
-      const options = ["--restart-cmd", restartCmd, "--overload-files", "12", "--busy-files", "24"];
-      const kit = await run(process.execPath, [lbCliScript, "conformance", "storage", address, ...options]);
-      assert.equal(kit.code, 0, kit.output);
-      assert.doesNotMatch(kit.output, /^(fails|not tested|not implemented)/m);
-      assert.deepEqual(await readdir(dir), [".bilancia"]);
-    } finally {
+  beforeEach(async () => {
+    root = await mkdtemp(path.join(tmpdir(), "bilancia-conformance-"));
+    pidFiles = [];
+  });
+  afterEach(async () => {
+    for (const pidFile of pidFiles) {
       const pid = Number(await readFile(pidFile, "utf8").catch(() => ""));
       if (pid > 0) process.kill(pid, "SIGKILL");
-      await rm(root, { recursive: true, force: true, maxRetries: 5 });
     }
+    await rm(root, { recursive: true, force: true, maxRetries: 5 });
+  });
+
+  /** Starts a program on a free port. The command kills it and starts it again. */
+  async function serve(name: string, script: string, args: readonly string[]) {
+    const port = await freePort();
+    const address = `127.0.0.1:${port}`;
+    const pidFile = path.join(root, `${name}.pid`);
+    pidFiles.push(pidFile);
+    const command = [serveAgain, pidFile, String(port), process.execPath, script, "--listen", address, ...args];
+    const started = await run("bash", command);
+    assert.equal(started.code, 0, started.output);
+    return { address, restartCmd: command.map((word) => `'${word}'`).join(" ") };
+  }
+
+  /** Everything must hold, and nothing be left out. */
+  async function assertConforms(kind: string, address: string, ...options: string[]): Promise<void> {
+    const kit = await run(process.execPath, [lbCliScript, "conformance", kind, address, ...options]);
+    assert.equal(kit.code, 0, kit.output);
+    assert.doesNotMatch(kit.output, /^(fails|not tested|not implemented)/m);
+  }
+
+  it("passes a storage server in every check, and leaves nothing on it", async () => {
+    const dir = path.join(root, "files");
+    const limits = ["--overload-files", "12:6", "--max-files-in-progress", "24", "--overload-event-loop-ms", "off"];
+    const { address, restartCmd } = await serve("storage", storageScript, ["--dir", dir, ...limits]);
+    const options = ["--restart-cmd", restartCmd, "--overload-files", "12", "--busy-files", "24"];
+    await assertConforms("storage", address, ...options);
+    assert.deepEqual(await readdir(dir), [".bilancia"]);
+  });
+
+  it("passes a balancer in every check, and no upload is on the disks twice", async () => {
+    const dirs = [1, 2].map((number) => path.join(root, `files-${number}`));
+    const servers: string[] = [];
+    for (const [index, dir] of dirs.entries()) {
+      const name = `storage-${index + 1}`;
+      const { address } = await serve(name, storageScript, ["--name", name, "--dir", dir, ...neverOverloaded]);
+      servers.push("--server", `name=${name},address=${address},weight=1`);
+    }
+    const config = path.join(root, "balancer.yaml");
+    await writeFile(config, "limits: { maxFileBytes: 70000000, maxQueuedFiles: 500 }\n");
+    const state = ["--state-dir", path.join(root, "state"), "--log-file", "", "--admin-listen", "127.0.0.1:0"];
+    const args = ["--config", config, ...state, ...servers];
+    const { address, restartCmd } = await serve("balancer", balancerScript, args);
+    const options = ["--restart-cmd", restartCmd, "--max-file-bytes", "70000000", "--queue-files", "500"];
+    await assertConforms("balancer", address, ...options);
+    const numbers = (await Promise.all(dirs.map((dir) => readdir(dir))))
+      .flat()
+      .flatMap((name) => name.match(/^\d+_/) ?? []);
+    assert.ok(numbers.length > 500);
+    assert.equal(new Set(numbers).size, numbers.length);
   });
 });
 
