@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Tries the example storage servers in other languages with the conformance kit, and their clients through a balancer:
+# Tries the example storage servers in other languages with the conformance kit, their clients through a balancer, and a pool of them
+# and ours together:
 #   check-languages.sh [--require] [python] [go]
-# A language that this machine has not got is left out, aloud; with --require that is a failure. Needs a built project (npm ci).
+# What this machine has not got is left out, aloud; with --require that is a failure. Needs a built project (npm ci).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cli="$root/cli/bin/lb-cli.js"
@@ -50,6 +51,9 @@ prepare_go() {
   client=("$work/go-client")
 }
 
+# Tests that `npm test` leaves out, because they need more than Node.
+run_lane() { (cd "$root" && npx mocha --no-config --reporter spec "examples/local-cluster/dist/languages/$1.lane.js"); }
+
 try_server() {
   local port=$1 restart
   restart=("$root/examples/serve-again.sh" "$work/$language.pid" "$port" "${server[@]}" --listen "127.0.0.1:$port"
@@ -78,6 +82,7 @@ try_client() {
 }
 
 left_out=0
+pool=()
 for language in "${languages[@]}"; do
   printf '\n== %s\n' "$language"
   missing="" server=() client=()
@@ -92,7 +97,13 @@ for language in "${languages[@]}"; do
   server_port=$(free_port)
   try_server "$server_port"
   try_client "$server_port"
+  pool+=("STORAGE_$(tr a-z A-Z <<<"$language")=$(printf '%s\n' "${server[@]}")")
 done
+
+if [ ${#pool[@]} -gt 0 ]; then
+  printf '\n== one pool\n'
+  (export "${pool[@]}" && run_lane mixed-pool)
+fi
 
 printf '\n%s of %s languages tried\n' "$((${#languages[@]} - left_out))" "${#languages[@]}"
 if $require && [ "$left_out" -gt 0 ]; then exit 1; fi

@@ -85,9 +85,9 @@ async def serve(options: argparse.Namespace) -> None:
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     for service in ("", "bilancia.v1.Storage"):
         await health_servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
-    server.add_insecure_port(options.listen)
+    port = server.add_insecure_port(options.listen)
     await server.start()
-    print(f"listening on {options.listen}", flush=True)
+    print(f"listening on {options.listen.rpartition(':')[0]}:{port}", flush=True)
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -10,6 +10,7 @@ import { ManagedProcess, type ProcessExit, type ReadyLine, StartError } from "./
 export const storageScript = fileURLToPath(import.meta.resolve("@bilancia/storage-server/bin/bilancia-storage.js"));
 /** The balancer, as a script for Node. */
 export const balancerScript = fileURLToPath(import.meta.resolve("@bilancia/balancer/bin/bilancia-balancer.js"));
+const storageCommand = [process.execPath, storageScript];
 
 /** Where a process listens unless told otherwise: a free port, kept over restarts. */
 const freePort = "127.0.0.1:0";
@@ -23,7 +24,9 @@ export interface ServerOptions {
   readonly dir: string;
   /** `host:port`. Default: a free port on 127.0.0.1. */
   readonly listen?: string;
-  /** More arguments of `bilancia-storage`. */
+  /** What to run, as a program and its first arguments; it takes `--name`, `--listen` and `--dir`. Default: `bilancia-storage`. */
+  readonly command?: readonly string[];
+  /** More arguments of the server. */
   readonly args?: readonly string[];
   /** Whether the balancer's configuration leaves it out. */
   readonly unlisted?: boolean;
@@ -161,10 +164,11 @@ export class LocalCluster {
    * @param moreArgs added to its own, this time
    */
   async startServer(name: string, moreArgs: readonly string[] = []): Promise<void> {
-    const { dir, listen = freePort, args = [] } = this.#serverOptions(name);
+    const { dir, listen = freePort, command = storageCommand, args = [] } = this.#serverOptions(name);
     const address = this.#slots.get(name)?.ready.address ?? listen;
     mkdirSync(dir, { recursive: true });
-    await this.#start(name, storageScript, [
+    await this.#start(name, [
+      ...command,
       ...["--name", name, "--listen", address, "--dir", dir],
       ...[...args, ...moreArgs],
     ]);
@@ -183,7 +187,8 @@ export class LocalCluster {
     const before = this.#slots.get(balancerName)?.ready;
     mkdirSync(stateDir, { recursive: true });
     mkdirSync(path.dirname(logFile), { recursive: true });
-    await this.#start(balancerName, balancerScript, [
+    await this.#start(balancerName, [
+      ...[process.execPath, balancerScript],
       ...["--listen", before?.address ?? listen, "--admin-listen", before?.adminAddress ?? adminListen],
       ...["--state-dir", stateDir, "--log-file", logFile],
       ...this.servers.flatMap(({ name, address, weight }) =>
@@ -237,13 +242,13 @@ export class LocalCluster {
     return process.exited;
   }
 
-  async #start(name: string, script: string, args: string[]): Promise<void> {
+  async #start(name: string, command: readonly string[]): Promise<void> {
     const { logDir, readyTimeoutMs } = this.#options;
     const again = this.#slots.has(name);
     const deadlineMs = performance.now() + readyTimeoutMs;
     for (;;) {
       if (this.#stopping) throw new StartError(`${name} was not started: the cluster is stopping`);
-      const process = new ManagedProcess({ name, script, args, logDir });
+      const process = new ManagedProcess({ name, command, logDir });
       this.#alive.add(process);
       // A process that does not come up is reported by the error below.
       this.#expected.add(process);

@@ -20,9 +20,10 @@ describe("ManagedProcess", () => {
   async function run(source: string): Promise<ManagedProcess> {
     const script = path.join(folder, "script.mjs");
     await writeFile(script, source);
-    const process = new ManagedProcess({ name: "server-1", script, args: [], logDir: path.join(folder, "logs") });
-    started.push(process);
-    return process;
+    const command = [process.execPath, script];
+    const managed = new ManagedProcess({ name: "server-1", command, logDir: path.join(folder, "logs") });
+    started.push(managed);
+    return managed;
   }
 
   const sayReady = `console.log(JSON.stringify({ msg: "listening", address: "127.0.0.1:1234", adminAddress: "127.0.0.1:1235" }));`;
@@ -33,6 +34,13 @@ describe("ManagedProcess", () => {
     assert.deepEqual(await process.ready(10_000), { address: "127.0.0.1:1234", adminAddress: "127.0.0.1:1235" });
     assert.equal(process.running, true);
   });
+
+  for (const stream of ["log", "error"] as const) {
+    it(`reads the address in plain words, with console.${stream}`, async () => {
+      const process = await run(`console.${stream}("2026/11/24 15:00:00 listening on 127.0.0.1:1234"); ${stay}`);
+      assert.deepEqual(await process.ready(10_000), { address: "127.0.0.1:1234" });
+    });
+  }
 
   it("fails with the process's own words when it ends first", async () => {
     const process = await run(`console.error("cannot listen: the port is in use"); process.exit(1);`);

@@ -25,15 +25,14 @@ export interface ReadyLine {
 export interface ManagedProcessOptions {
   /** Used in messages and as the name of the log files. */
   readonly name: string;
-  /** A script for this Node. */
-  readonly script: string;
-  readonly args: readonly string[];
+  /** The program and its arguments. */
+  readonly command: readonly string[];
   /** Gets `<name>.log` (standard output) and `<name>.err.log` (standard error), both appended to. Made if missing. */
   readonly logDir: string;
 }
 
 /**
- * One child process that logs JSON lines and says `listening` once it serves. Its output goes straight to files, so that a busy
+ * One child process that says once it serves where it listens: in a JSON line with the message `listening`, or in plain words, `listening on HOST:PORT`. Its output goes straight to files, so that a busy
  * parent never holds it up. It leads a process group of its own: Ctrl-C reaches the parent only, which then stops its children
  * in the right order. Whoever makes it stops it.
  */
@@ -53,7 +52,8 @@ export class ManagedProcess {
     this.#err = new LogFile(path.join(options.logDir, `${options.name}.err.log`));
     const outFd = openSync(this.#out.path, "a");
     const errFd = openSync(this.#err.path, "a");
-    this.#child = spawn(process.execPath, [options.script, ...options.args], {
+    const [program = "", ...args] = options.command;
+    this.#child = spawn(program, args, {
       stdio: ["ignore", outFd, errFd],
       detached: true,
     });
@@ -88,7 +88,7 @@ export class ManagedProcess {
     for (;;) {
       // Read after the exit was seen, so that the last words are not missed.
       const exit = this.#exit;
-      const line = readyLine(this.#out.text());
+      const line = readyLine(this.#out.text()) ?? readyLine(this.#err.text());
       if (exit)
         throw new StartError(`${this.name} ended ${describeExit(exit)} before it was ready${this.#lastWords()}`);
       if (line) return line;
@@ -144,6 +144,8 @@ class LogFile {
 function readyLine(log: string): ReadyLine | undefined {
   // The last piece may be half a line.
   for (const line of log.split("\n").slice(0, -1)) {
+    const words = /\blistening on (\S+:\d+)$/.exec(line);
+    if (words?.[1] !== undefined) return { address: words[1] };
     if (!line.includes('"listening"')) continue;
     const { msg, address, adminAddress } = JSON.parse(line) as Record<string, unknown>;
     if (msg !== "listening" || typeof address !== "string") continue;

@@ -19,6 +19,8 @@ export interface TestClusterOptions {
   readonly weights: readonly number[];
   /** Names of those that the balancer is not told of. */
   readonly unlisted?: readonly string[];
+  /** Programs that some of them run instead of ours, by name. */
+  readonly commands?: Readonly<Record<string, readonly string[]>>;
   /** More arguments of every storage server, or of each by name. */
   readonly serverArgs?: readonly string[] | Readonly<Record<string, readonly string[]>>;
   readonly balancerArgs?: readonly string[];
@@ -37,6 +39,7 @@ export class TestCluster {
   static async start({
     weights,
     unlisted = [],
+    commands = {},
     serverArgs = [],
     balancerArgs = [],
     balancerConfig,
@@ -49,7 +52,11 @@ export class TestCluster {
         const name = `storage-${index + 1}`;
         const args = "length" in serverArgs ? serverArgs : (serverArgs[name] ?? []);
         const dir = path.join(folder, name);
-        return { name, weight, dir, args: args as readonly string[], unlisted: unlisted.includes(name) };
+        const command = commands[name];
+        return {
+          ...{ name, weight, dir, args: args as readonly string[], unlisted: unlisted.includes(name) },
+          ...(command && { command }),
+        };
       }),
       balancer: {
         stateDir: path.join(folder, "balancer"),
