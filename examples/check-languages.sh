@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Tries the example storage servers in other languages with the conformance kit, their clients through a balancer, and a pool of them
-# and ours together:
-#   check-languages.sh [--require] [python] [go]
+# Tries the example storage servers in other languages with the conformance kit, their clients through a balancer, a pool of them
+# and ours together, and the README's calls with the real grpcurl:
+#   check-languages.sh [--require] [python] [go] [grpcurl]
 # What this machine has not got is left out, aloud; with --require that is a failure. Needs a built project (npm ci).
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -11,11 +11,11 @@ languages=()
 for word in "$@"; do
   case $word in
     --require) require=true ;;
-    python | go) languages+=("$word") ;;
-    *) echo "check-languages: expected --require, python or go; got '$word'" >&2; exit 2 ;;
+    python | go | grpcurl) languages+=("$word") ;;
+    *) echo "check-languages: expected --require, python, go or grpcurl; got '$word'" >&2; exit 2 ;;
   esac
 done
-[ ${#languages[@]} -gt 0 ] || languages=(python go)
+[ ${#languages[@]} -gt 0 ] || languages=(python go grpcurl)
 
 work=$(mktemp -d)
 cleanup() {
@@ -51,8 +51,13 @@ prepare_go() {
   client=("$work/go-client")
 }
 
+prepare_grpcurl() {
+  command -v go >/dev/null || { missing="no Go to build it with"; return 1; }
+  GOBIN="$work" go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 || { missing="its module cannot be downloaded"; return 1; }
+}
+
 # Tests that `npm test` leaves out, because they need more than Node.
-run_lane() { (cd "$root" && npx mocha --no-config --reporter spec "examples/local-cluster/dist/languages/$1.lane.js"); }
+run_lane() { (cd "$root" && PATH="$work:$PATH" npx mocha --no-config --reporter spec "examples/local-cluster/dist/languages/$1.lane.js"); }
 
 try_server() {
   local port=$1 restart
@@ -94,6 +99,10 @@ for language in "${languages[@]}"; do
     continue
   fi
   [ "$status" = 0 ] || { echo "check-languages: the $language example does not build" >&2; exit 1; }
+  if [ "$language" = grpcurl ]; then
+    run_lane grpcurl
+    continue
+  fi
   server_port=$(free_port)
   try_server "$server_port"
   try_client "$server_port"
@@ -105,5 +114,5 @@ if [ ${#pool[@]} -gt 0 ]; then
   (export "${pool[@]}" && run_lane mixed-pool)
 fi
 
-printf '\n%s of %s languages tried\n' "$((${#languages[@]} - left_out))" "${#languages[@]}"
+printf '\n%s of %s tried\n' "$((${#languages[@]} - left_out))" "${#languages[@]}"
 if $require && [ "$left_out" -gt 0 ]; then exit 1; fi

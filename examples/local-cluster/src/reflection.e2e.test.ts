@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { storedFiles } from "./folder-listing.js";
 import { runProgram } from "./test-support/run-script.js";
 import { allPassed, TestCluster } from "./test-support/test-cluster.js";
 
@@ -43,20 +41,6 @@ describe("reflection, through buf curl", function () {
     assert.match(methods, /grpc\.health\.v1\.Health\/Check/);
   });
 
-  it("asks balancer and server for their health", async () => {
-    for (const { address } of [test.cluster.balancer, test.cluster.server("storage-1")]) {
-      const answer = await bufCurl(address, "/grpc.health.v1.Health/Check", "--data", "{}");
-      assert.deepEqual(JSON.parse(answer), { status: "SERVING" });
-    }
-  });
-
-  it("asks a server for its load", async () => {
-    const { address } = test.cluster.server("storage-1");
-    const load = JSON.parse(await bufCurl(address, "/bilancia.v1.Storage/Load", "--data", "{}"));
-    assert.equal(load.serverName, "storage-1");
-    assert.equal(load.overloaded ?? false, false);
-  });
-
   it("announces a server, lists what waits, and claims", async () => {
     const { address } = test.cluster.balancer;
     const call = async (method: string, message: object) =>
@@ -74,21 +58,5 @@ describe("reflection, through buf curl", function () {
     const { results, claimDuration } = await call("ClaimPending", { request_numbers: [4711] });
     assert.deepEqual(results, [{ requestNumber: "4711", outcome: "CLAIM_OUTCOME_UNKNOWN" }]);
     assert.equal(claimDuration, "60s");
-  });
-
-  it("uploads a small document in one message", async () => {
-    const document = await readFile(path.join(root, "file", "note-on-the-door.json"));
-    const header = { name: "note-on-the-door.json", kind: "KIND_TEXT_DOCUMENT" };
-    const message = { parts: [{ header, data: document.toString("base64"), finish: {} }] };
-    const data = ["--data", JSON.stringify(message)];
-    const answer = JSON.parse(
-      await bufCurl(test.cluster.balancer.address, "/bilancia.v1.Balancer/UploadFile", ...data),
-    );
-    const { receipt } = answer.events.at(-1).stored;
-    assert.equal(receipt.server, "storage-1");
-    const [stored] = await storedFiles(test.cluster.server("storage-1").dir);
-    assert.ok(stored);
-    assert.equal(stored.storedName, receipt.storedName);
-    assert.deepEqual(await readFile(stored.path), document);
   });
 });
