@@ -1,4 +1,5 @@
 import {
+  Capability,
   type DiscardRequest,
   type DiscardResponse,
   Holding,
@@ -12,6 +13,8 @@ import type { PooledServer } from "./pooled-server.js";
 import type { ServerPool } from "./server-pool.js";
 import { toTextStats } from "./text-stats.js";
 
+const noStat = "the server has no Stat; a copy may remain";
+const noDiscard = "the server has no Discard; a copy may remain";
 const callTimeoutMs = 5_000;
 /** How soon a server is asked again that could not say, in milliseconds. */
 const againMs = 1_000;
@@ -131,7 +134,10 @@ export class ExtraCopies {
   }
 
   /** Takes what the server holds for the upload's outcome. */
-  async #adopt({ link: { storage }, backend }: PooledServer, { requestNumber, uploadId }: Suspicion): Promise<string> {
+  async #adopt(server: PooledServer, { requestNumber, uploadId }: Suspicion): Promise<string> {
+    const { link, backend } = server;
+    const { storage } = link;
+    if (!server.offers(Capability.CAPABILITY_STAT)) return noStat;
     try {
       const { holding, file } = await callUnary<StatRequest, StatResponse>(
         storage.stat.bind(storage),
@@ -149,12 +155,14 @@ export class ExtraCopies {
       });
       return taken ? "found stored" : "sent again";
     } catch (error) {
-      if ((error as ServiceError).code === status.UNIMPLEMENTED) return "the server has no Stat; a copy may remain";
+      if ((error as ServiceError).code === status.UNIMPLEMENTED) return noStat;
       return "unreachable";
     }
   }
 
-  async #remove({ link: { storage } }: PooledServer, suspect: Suspicion): Promise<string> {
+  async #remove(server: PooledServer, suspect: Suspicion): Promise<string> {
+    const { storage } = server.link;
+    if (!server.offers(Capability.CAPABILITY_DISCARD)) return noDiscard;
     const { requestNumber, uploadId, attempt } = suspect;
     const { origin, term } = this.#ledger;
     try {
@@ -167,7 +175,7 @@ export class ExtraCopies {
       return discarded ? "discarded" : "none found";
     } catch (error) {
       const { code, details } = error as ServiceError;
-      if (code === status.UNIMPLEMENTED) return "the server has no Discard; a copy may remain";
+      if (code === status.UNIMPLEMENTED) return noDiscard;
       if (code === status.FAILED_PRECONDITION) return `not discarded: ${details}`;
       return "unreachable";
     }

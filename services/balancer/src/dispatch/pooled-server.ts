@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type LoadResponse, OverloadCause } from "@bilancia/proto/gen/storage";
+import { Capability, type LoadResponse, OverloadCause } from "@bilancia/proto/gen/storage";
 import { type Backend, isReachable, newBackend } from "../domain/backend.js";
 import { Conduct, type EjectionPolicy } from "../domain/conduct.js";
 import { DeliveryMeter } from "../domain/delivery-meter.js";
@@ -73,10 +73,15 @@ export class PooledServer {
       report: ({ sign, load }) => {
         if (load) this.#loaded(load);
         this.#sign(sign);
-        if (isReachable(this.backend)) this.#watch.open();
+        if (isReachable(this.backend)) this.#watch.open(this.offers(Capability.CAPABILITY_WATCH_LOAD));
         return probePauseMs(this.backend.health, probe.intervalMs);
       },
     });
+  }
+
+  /** Whether the server has said that it implements an optional rpc. What it has not announced is not called. */
+  offers(capability: Capability): boolean {
+    return this.load?.capabilities.includes(capability) ?? false;
   }
 
   /** Begins to probe; resolves after the first result. */

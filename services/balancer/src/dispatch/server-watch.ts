@@ -35,13 +35,17 @@ export class ServerWatch {
     return this.#serving;
   }
 
-  /** Opens what is not open, of a server that serves. */
-  open(): void {
+  /**
+   * Opens what is not open, of a server that serves.
+   *
+   * @param tellsLoad whether the server has announced `WatchLoad`. `Health/Watch` is tried: the health checking protocol has no way to announce it
+   */
+  open(tellsLoad: boolean): void {
     const pausing = this.#pausing;
     this.#pausing = false;
     if (pausing) return;
     if (!this.#health && !this.#unsupported.has("health")) this.#watchHealth();
-    if (!this.#load && !this.#unsupported.has("load")) this.#watchLoad();
+    if (tellsLoad && !this.#load && !this.#unsupported.has("load")) this.#watchLoad();
   }
 
   /** Closes the streams. What the server does not have is asked for anew with the next `open`: it may be another version then. */

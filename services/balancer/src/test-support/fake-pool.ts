@@ -129,7 +129,8 @@ export class FakePool implements PoolForDispatch {
         return { kind: fake.up ? "healthy" : "unhealthy", sinceMs: 0, reason: "" };
       },
     };
-    return { backend, link, storedFiles: 0, storedBytes: 0, failedAttempts: 0 } as unknown as PooledServer;
+    const offers = () => true;
+    return { backend, link, offers, storedFiles: 0, storedBytes: 0, failedAttempts: 0 } as unknown as PooledServer;
   }
 }
 

@@ -1,4 +1,5 @@
 import {
+  Capability,
   type LoadResponse,
   OverloadCause,
   type SaveResponse,
@@ -154,7 +155,7 @@ export class FakeStorage {
     return {
       overloaded: this.#overloaded,
       causes: this.#overloaded ? [OverloadCause.OVERLOAD_CAUSE_MEMORY] : [],
-      capabilities: [],
+      capabilities: this.#options.watchLoad === false ? [] : [Capability.CAPABILITY_WATCH_LOAD],
       instanceId: "fake",
       serverName: "fake",
       version: "0",
