@@ -14,7 +14,7 @@ import type { Content, DeadLetter, DeadLetters } from "../ports.js";
 import { chunkAt, describeFile } from "../test-support/queue-fixtures.js";
 import { DeadLetterService } from "./dead-letter-service.js";
 
-const letterOf = (requestNumber: bigint): DeadLetter => ({
+const letterOf = (requestNumber: bigint, message = "no"): DeadLetter => ({
   requestNumber,
   description: describeFile({ name: `${requestNumber}.bin` }),
   client: "10.0.0.1:40000",
@@ -24,11 +24,13 @@ const letterOf = (requestNumber: bigint): DeadLetter => ({
   givenUpAtMs: 2_000,
   rejection: { reason: "ATTEMPTS_EXHAUSTED", message: "not delivered after 2 attempts" },
   attemptCount: 2,
-  attempts: [{ number: 1, server: "storage-1", startedAtMs: 1_500, outcome: "refused", message: "no" }],
+  attempts: [{ number: 1, server: "storage-1", startedAtMs: 1_500, outcome: "refused", message }],
 });
 
 describe("the dead letters' rpcs", () => {
   const known = [3n, 5n, 9n];
+  /** What the server said that refused them. */
+  let words = "no";
   const done: string[] = [];
   let contents: Content[] = [];
   let closed = 0;
@@ -42,7 +44,7 @@ describe("the dead letters' rpcs", () => {
       known
         .filter((number) => number > after)
         .slice(0, limit)
-        .map(letterOf),
+        .map((number) => letterOf(number, words)),
     find: async (number) => find(number),
     retry: async (number) => void done.push(`retry ${find(number).requestNumber}`),
     discard: async (number) => void done.push(`discard ${find(number).requestNumber}`),
@@ -119,6 +121,21 @@ describe("the dead letters' rpcs", () => {
     );
     assert.equal(second.nextPageToken, "");
     assert.equal((await list({})).deadLetters.length, 3);
+  });
+
+  it("list fewer than asked for where more would not fit into a message, and each once", async () => {
+    words = "x".repeat(200_000);
+    const listed: bigint[][] = [];
+    let pageToken = "";
+    do {
+      const page = await list({ pageToken });
+      listed.push(page.deadLetters.map(({ requestNumber }) => requestNumber));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    assert.deepEqual(listed, [[3n, 5n], [9n]]);
+    words = "x".repeat(600_000);
+    assert.equal((await list({})).deadLetters.length, 1);
+    words = "no";
   });
 
   it("list one by its number", async () => {

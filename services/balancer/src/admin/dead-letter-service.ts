@@ -1,20 +1,20 @@
-import type {
+import {
   DeadLetter as DeadLetterMessage,
-  DiscardUploadRequest,
-  DiscardUploadResponse,
-  ExportUploadRequest,
-  ExportUploadResponse,
-  ListDeadLettersRequest,
-  ListDeadLettersResponse,
-  RetryUploadRequest,
-  RetryUploadResponse,
+  type DiscardUploadRequest,
+  type DiscardUploadResponse,
+  type ExportUploadRequest,
+  type ExportUploadResponse,
+  type ListDeadLettersRequest,
+  type ListDeadLettersResponse,
+  type RetryUploadRequest,
+  type RetryUploadResponse,
 } from "@bilancia/proto/gen/admin";
 import { toTimestamp } from "@bilancia/proto/time";
 import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import { BilanciaError } from "../domain/errors.js";
 import type { Content, ContentReader, DeadLetter, DeadLetters, Observer } from "../ports.js";
 import { toAttempt } from "../wire/attempt-message.js";
-import { readPageSize, readPageToken } from "../wire/paging.js";
+import { fittingPage, readPageSize, readPageToken } from "../wire/paging.js";
 import { failureStatus, unaryCall } from "../wire/unary-call.js";
 import { toUploadRejected } from "../wire/wire-errors.js";
 
@@ -63,8 +63,13 @@ export class DeadLetterService {
       return { deadLetters: [toMessage(await this.#letters.find(requestNumber))], nextPageToken: "" };
     }
     const letters = await this.#letters.list(readPageToken(pageToken), limit);
-    const last = letters.length < limit ? undefined : letters.at(-1);
-    return { deadLetters: letters.map(toMessage), nextPageToken: last ? String(last.requestNumber) : "" };
+    const deadLetters = fittingPage(
+      letters.map(toMessage),
+      (letter) => DeadLetterMessage.encode(letter).finish().length,
+    );
+    const isLast = deadLetters.length === letters.length && letters.length < limit;
+    const last = isLast ? undefined : deadLetters.at(-1);
+    return { deadLetters, nextPageToken: last ? String(last.requestNumber) : "" };
   }
 
   async #export(call: ExportCall): Promise<void> {

@@ -5,7 +5,7 @@ import type { Clock, Delivery, LedgerIdentity, Observer, Outbox } from "../ports
 import { type AttemptResult, attemptDelivery } from "./attempt.js";
 import { ExtraCopies } from "./extra-copies.js";
 import type { PooledServer } from "./pooled-server.js";
-import { isServersFault, refusalFailure } from "./refusals.js";
+import { isServersFault, refusalFailure, shortened } from "./refusals.js";
 import type { ServerPool } from "./server-pool.js";
 import { toTextStats } from "./text-stats.js";
 
@@ -203,13 +203,13 @@ export class Dispatcher {
             uploadId: delivery.description.uploadId,
             attempt: attempt.number,
           });
-        this.#failed(delivery, server, { kind: "lost", message: outcome.message });
+        this.#failed(delivery, server, { kind: "lost", message: shortened(outcome.message) });
         return;
       case "refused": {
         if (isServersFault(outcome.reason)) pool.failed(server);
         const refused = new Set([...this.#refusedBy(delivery), name]);
         const everyServer = pool.names.every((other) => refused.has(other));
-        this.#failed(delivery, server, refusalFailure(outcome.reason, outcome.message, everyServer));
+        this.#failed(delivery, server, refusalFailure(outcome.reason, shortened(outcome.message), everyServer));
       }
     }
   }

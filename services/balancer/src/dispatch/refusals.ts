@@ -11,6 +11,14 @@ const unacceptable = new Map<RefuseReason, RejectReason>([
   [RefuseReason.REFUSE_REASON_NOT_A_TEXT_DOCUMENT, "NOT_A_TEXT_DOCUMENT"],
 ]);
 
+/** Most characters kept of what a server says for people: it is remembered with every attempt. */
+const maxMessageChars = 500;
+
+/** What a server says, which may be of any length, as it is kept. */
+export function shortened(message: string): string {
+  return message.length <= maxMessageChars ? message : `${message.slice(0, maxMessageChars)}…`;
+}
+
 /**
  * What a server's refusal means for the delivery.
  *

@@ -8,7 +8,7 @@ import {
   type ListPendingRequest,
   type ListPendingResponse,
   PendingFilter,
-  type PendingUpload as PendingMessage,
+  PendingUpload as PendingMessage,
 } from "@bilancia/proto/gen/registry";
 import { toDuration, toTimestamp } from "@bilancia/proto/time";
 import type { handleUnaryCall } from "@grpc/grpc-js";
@@ -17,7 +17,7 @@ import type { ClaimVerdict } from "../domain/claim.js";
 import { BilanciaError } from "../domain/errors.js";
 import type { LedgerIdentity, Observer, PendingUpload, PendingUploads, UploadDirectory } from "../ports.js";
 import { toAttempt } from "../wire/attempt-message.js";
-import { readPageSize, readPageToken } from "../wire/paging.js";
+import { fittingPage, readPageSize, readPageToken } from "../wire/paging.js";
 import { unaryCall } from "../wire/unary-call.js";
 import { kindCode } from "./attempt.js";
 import type { PooledServer } from "./pooled-server.js";
@@ -97,7 +97,9 @@ export class RegistryService {
     const failedHere = readFilter(filter);
     const after = readPageToken(pageToken);
     const page = this.#parts.pending.list({ server: name, failedHere, after, limit: readPageSize(pageSize) });
-    return { uploads: page.uploads.map(toMessage), nextPageToken: page.next === undefined ? "" : String(page.next) };
+    const uploads = fittingPage(page.uploads.map(toMessage), (upload) => PendingMessage.encode(upload).finish().length);
+    const next = uploads.length < page.uploads.length ? uploads.at(-1)?.requestNumber : page.next;
+    return { uploads, nextPageToken: next === undefined ? "" : String(next) };
   }
 
   #claim({ server, requestNumbers }: ClaimPendingRequest): ClaimPendingResponse {

@@ -1,7 +1,10 @@
+import { maxMessageBytes } from "@bilancia/proto/limits";
 import { BilanciaError } from "../domain/errors.js";
 
 const defaultPageSize = 100;
 const maxPageSize = 1_000;
+/** How much the entries of a page may have together, in bytes: what fits into a message with room to spare. */
+const maxPageBytes = maxMessageBytes / 2;
 
 /** How many entries a page has at most, as asked for. @throws BilanciaError `INVALID_HEADER` */
 export function readPageSize(pageSize: number): number {
@@ -15,4 +18,14 @@ export function readPageToken(token: string): bigint {
   if (/^[1-9][0-9]{0,19}$/.test(token) && BigInt(token) < 2n ** 64n) return BigInt(token);
   const came = JSON.stringify(token.slice(0, 60));
   throw new BilanciaError("INVALID_HEADER", `expected a page_token from the answer before; came ${came}`);
+}
+
+/** The first entries, as many as fit into one message; one at least. */
+export function fittingPage<Entry>(entries: readonly Entry[], sizeBytesOf: (entry: Entry) => number): Entry[] {
+  let bytes = 0;
+  const end = entries.findIndex((entry) => {
+    bytes += sizeBytesOf(entry);
+    return bytes > maxPageBytes;
+  });
+  return entries.slice(0, end === -1 ? undefined : Math.max(1, end));
 }
