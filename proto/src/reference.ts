@@ -1,9 +1,11 @@
-import { fromBinary } from "@bufbuild/protobuf";
+import { createHash } from "node:crypto";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
   type DescriptorProto,
   type EnumDescriptorProto,
   type FieldDescriptorProto,
   type FileDescriptorProto,
+  FileDescriptorProtoSchema,
   FileDescriptorSetSchema,
   FieldDescriptorProto_Label as Label,
   type ServiceDescriptorProto,
@@ -22,14 +24,25 @@ const at = { messages: 4, enums: 5, services: 6, members: 2, nested: 3, nestedEn
  * @param descriptorSet a serialised `FileDescriptorSet` with source information
  */
 export function contractReference(descriptorSet: Uint8Array): string {
-  const { file } = fromBinary(FileDescriptorSetSchema, descriptorSet);
-  const ours = file.filter((one) => one.package === "bilancia.v1");
   return [
     "# The contract",
     "Made from the comments of [the `.proto` files](../proto/bilancia/v1); `UPDATE_REFERENCE=1 npm test` writes it anew.",
-    ...ours.flatMap(fileSection),
+    ...contractFiles(descriptorSet).flatMap(fileSection),
     "",
   ].join("\n\n");
+}
+
+/** Twelve hexadecimal digits that change with anything in the contract but its comments. */
+export function contractFingerprint(descriptorSet: Uint8Array): string {
+  const hash = createHash("sha256");
+  for (const { sourceCodeInfo: _, ...file } of contractFiles(descriptorSet))
+    hash.update(toBinary(FileDescriptorProtoSchema, file));
+  return hash.digest("hex").slice(0, 12);
+}
+
+function contractFiles(descriptorSet: Uint8Array): FileDescriptorProto[] {
+  const { file } = fromBinary(FileDescriptorSetSchema, descriptorSet);
+  return file.filter((one) => one.package === "bilancia.v1");
 }
 
 function fileSection(file: FileDescriptorProto): string[] {
@@ -117,7 +130,7 @@ function commentsOf(file: FileDescriptorProto): Comments {
   return (...path) =>
     (found.get(path.join()) ?? "")
       .split("\n")
-      .map((line) => line.trim())
+      .map((line) => line.replace(/^ /, "").trimEnd())
       .join("\n")
       .trim();
 }

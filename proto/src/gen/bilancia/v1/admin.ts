@@ -3323,8 +3323,12 @@ export const ExportChunk: MessageFns<ExportChunk> = {
 export type AdminService = typeof AdminService;
 export const AdminService = {
   /**
-   * Lists the storage servers: those of the configuration in its order, then those that were added.
-   * Answers at once, from memory. Safe to repeat.
+   * Lists the storage servers: those of the configuration in its order, then those that were added. Answers at once, from memory.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK.
+   * - Size: about 500 bytes a server.
    */
   listServers: {
     path: "/bilancia.v1.Admin/ListServers" as const,
@@ -3336,12 +3340,17 @@ export const AdminService = {
     responseDeserialize: (value: Buffer): ListServersResponse => ListServersResponse.decode(value),
   },
   /**
-   * Adds a storage server. It gets files as soon as it answers that it serves. Answers once that is durable and the server has been asked for
-   * the first time, whatever came of it. INVALID_ARGUMENT for a name, address or weight that cannot be, ALREADY_EXISTS for a name or an
-   * address that another server has. Repeated after a lost answer, it does no harm: ALREADY_EXISTS says that it is there.
+   * Adds a storage server. It gets files as soon as it answers that it serves. Answers once that is durable and the server has been
+   * asked for the first time, whatever came of it.
    *
    * What is changed with this and the next four rpcs is in force at once, and survives restarts: until the entry of that server in the
    * configuration is changed, which then wins.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: after a lost answer it does no harm: ALREADY_EXISTS says that it is there.
+   * - Status: OK. INVALID_ARGUMENT for a name, address or weight that cannot be, ALREADY_EXISTS for a name or an address that another
+   *   server has.
+   * - Size: far below 1 MiB both ways.
    */
   addServer: {
     path: "/bilancia.v1.Admin/AddServer" as const,
@@ -3353,8 +3362,12 @@ export const AdminService = {
     responseDeserialize: (value: Buffer): AddServerResponse => AddServerResponse.decode(value),
   },
   /**
-   * Gives a storage server another weight. Answers once that is durable. NOT_FOUND for an unknown server, INVALID_ARGUMENT for a weight that
-   * cannot be. Safe to repeat.
+   * Gives a storage server another weight. Answers once that is durable.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat.
+   * - Status: OK. NOT_FOUND for an unknown server, INVALID_ARGUMENT for a weight that cannot be.
+   * - Size: far below 1 MiB both ways.
    */
   setServerWeight: {
     path: "/bilancia.v1.Admin/SetServerWeight" as const,
@@ -3368,8 +3381,13 @@ export const AdminService = {
     responseDeserialize: (value: Buffer): SetServerWeightResponse => SetServerWeightResponse.decode(value),
   },
   /**
-   * Gives a storage server nothing new; what is on its way to it goes on. Answers once that is durable, without waiting for the server to be
-   * empty: it is when its state is `DRAINED`. NOT_FOUND for an unknown server. Safe to repeat.
+   * Gives a storage server nothing new; what is on its way to it goes on. Answers once that is durable, without waiting for the server
+   * to be empty: it is when its state is `DRAINED`.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat.
+   * - Status: OK. NOT_FOUND for an unknown server.
+   * - Size: far below 1 MiB both ways.
    */
   drainServer: {
     path: "/bilancia.v1.Admin/DrainServer" as const,
@@ -3380,7 +3398,14 @@ export const AdminService = {
     responseSerialize: (value: DrainServerResponse): Buffer => Buffer.from(DrainServerResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DrainServerResponse => DrainServerResponse.decode(value),
   },
-  /** Gives a storage server files again that was drained. Answers once that is durable. NOT_FOUND for an unknown server. Safe to repeat. */
+  /**
+   * Gives a storage server files again that was drained. Answers once that is durable.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat.
+   * - Status: OK. NOT_FOUND for an unknown server.
+   * - Size: far below 1 MiB both ways.
+   */
   enableServer: {
     path: "/bilancia.v1.Admin/EnableServer" as const,
     requestStream: false as const,
@@ -3392,9 +3417,13 @@ export const AdminService = {
     responseDeserialize: (value: Buffer): EnableServerResponse => EnableServerResponse.decode(value),
   },
   /**
-   * Takes a storage server out. Answers once that is durable. NOT_FOUND for an unknown server. FAILED_PRECONDITION, unless `force` is set, for a
-   * server that is not `DRAINED`, or that may hold files of which it is not known whether it does: these are asked for while it is
-   * there, so that none is stored twice. Nothing on the server's disk is touched.
+   * Takes a storage server out. Answers once that is durable. Nothing on the server's disk is touched.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: after a lost answer it does no harm: NOT_FOUND says that it is gone.
+   * - Status: OK. NOT_FOUND for an unknown server. FAILED_PRECONDITION, unless `force` is set, for a server that is not `DRAINED`, or
+   *   that may hold files of which it is not known whether it does: these are asked for while it is there, so that none is stored twice.
+   * - Size: far below 1 MiB both ways.
    */
   removeServer: {
     path: "/bilancia.v1.Admin/RemoveServer" as const,
@@ -3407,8 +3436,12 @@ export const AdminService = {
     responseDeserialize: (value: Buffer): RemoveServerResponse => RemoveServerResponse.decode(value),
   },
   /**
-   * Reports the balancer's own state: queue, counters, uptime.
-   * Answers at once, from memory. Safe to repeat.
+   * Reports the balancer's own state: queue, counters, uptime. Answers at once, from memory.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK.
+   * - Size: far below 1 MiB both ways.
    */
   getStatus: {
     path: "/bilancia.v1.Admin/GetStatus" as const,
@@ -3420,9 +3453,14 @@ export const AdminService = {
     responseDeserialize: (value: Buffer): GetStatusResponse => GetStatusResponse.decode(value),
   },
   /**
-   * Lists the dead letters, in the order of their request numbers, a page at a time. INVALID_ARGUMENT for a page size
-   * over the limit or a page token that no answer gave. Safe to repeat; letters that come or go between two pages may be
+   * Lists the dead letters, in the order of their request numbers, a page at a time. Letters that come or go between two pages may be
    * missing, the others are each listed once.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK. INVALID_ARGUMENT for a page size over the limit or a page token that no answer gave; for one number also NOT_FOUND and
+   *   FAILED_PRECONDITION, see `request_number`.
+   * - Size: a page stays below 1 MiB, with fewer letters than asked for where need be.
    */
   listDeadLetters: {
     path: "/bilancia.v1.Admin/ListDeadLetters" as const,
@@ -3436,10 +3474,13 @@ export const AdminService = {
     responseDeserialize: (value: Buffer): ListDeadLettersResponse => ListDeadLettersResponse.decode(value),
   },
   /**
-   * Puts a dead letter back in the queue, under its own request number, with its failures forgotten and the time
-   * allowed for its delivery beginning anew. Answers once that is durable; the delivery itself goes on after it. NOT_FOUND
-   * for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter. Repeated after a lost answer, it does
-   * no harm: FAILED_PRECONDITION says that the upload is queued, on its way or stored.
+   * Puts a dead letter back in the queue, under its own request number, with its failures forgotten and the time allowed for its
+   * delivery beginning anew. Answers once that is durable; the delivery itself goes on after it.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: after a lost answer it does no harm: FAILED_PRECONDITION says that the upload is queued, on its way or stored.
+   * - Status: OK. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter.
+   * - Size: far below 1 MiB both ways.
    */
   retryUpload: {
     path: "/bilancia.v1.Admin/RetryUpload" as const,
@@ -3451,9 +3492,13 @@ export const AdminService = {
     responseDeserialize: (value: Buffer): RetryUploadResponse => RetryUploadResponse.decode(value),
   },
   /**
-   * Forgets the bytes of a dead letter for good. The upload itself is remembered as given up, with the reason. Answers
-   * once that is durable. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter.
-   * Repeated after a lost answer, it does no harm: FAILED_PRECONDITION says that the bytes are not kept any more.
+   * Forgets the bytes of a dead letter for good. The upload itself is remembered as given up, with the reason. Answers once that is
+   * durable.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: after a lost answer it does no harm: FAILED_PRECONDITION says that the bytes are not kept any more.
+   * - Status: OK. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter.
+   * - Size: far below 1 MiB both ways.
    */
   discardUpload: {
     path: "/bilancia.v1.Admin/DiscardUpload" as const,
@@ -3466,10 +3511,14 @@ export const AdminService = {
     responseDeserialize: (value: Buffer): DiscardUploadResponse => DiscardUploadResponse.decode(value),
   },
   /**
-   * Sends the bytes of a dead letter: its description first, alone, then chunks in order and without gaps. The stream
-   * ends with OK after the last byte only. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no
-   * dead letter, INTERNAL when the bytes cannot be read or are damaged on disk. Changes nothing and is safe to repeat, from
-   * the beginning. Deadline: the client's.
+   * Sends the bytes of a dead letter: its description first, alone, then chunks in order and without gaps.
+   *
+   * - Deadline: the caller's, and long enough for the file; none is usual.
+   * - Retry: safe to repeat, from the beginning; changes nothing.
+   * - Status: OK after the last byte only. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter,
+   *   INTERNAL when the bytes cannot be read or are damaged on disk.
+   * - Size: data of one chunk at most 256 KiB.
+   * - Flow control: the balancer reads from its disk no faster than the caller takes it.
    */
   exportUpload: {
     path: "/bilancia.v1.Admin/ExportUpload" as const,
@@ -3485,74 +3534,127 @@ export const AdminService = {
 
 export interface AdminServer extends UntypedServiceImplementation {
   /**
-   * Lists the storage servers: those of the configuration in its order, then those that were added.
-   * Answers at once, from memory. Safe to repeat.
+   * Lists the storage servers: those of the configuration in its order, then those that were added. Answers at once, from memory.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK.
+   * - Size: about 500 bytes a server.
    */
   listServers: handleUnaryCall<ListServersRequest, ListServersResponse>;
   /**
-   * Adds a storage server. It gets files as soon as it answers that it serves. Answers once that is durable and the server has been asked for
-   * the first time, whatever came of it. INVALID_ARGUMENT for a name, address or weight that cannot be, ALREADY_EXISTS for a name or an
-   * address that another server has. Repeated after a lost answer, it does no harm: ALREADY_EXISTS says that it is there.
+   * Adds a storage server. It gets files as soon as it answers that it serves. Answers once that is durable and the server has been
+   * asked for the first time, whatever came of it.
    *
    * What is changed with this and the next four rpcs is in force at once, and survives restarts: until the entry of that server in the
    * configuration is changed, which then wins.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: after a lost answer it does no harm: ALREADY_EXISTS says that it is there.
+   * - Status: OK. INVALID_ARGUMENT for a name, address or weight that cannot be, ALREADY_EXISTS for a name or an address that another
+   *   server has.
+   * - Size: far below 1 MiB both ways.
    */
   addServer: handleUnaryCall<AddServerRequest, AddServerResponse>;
   /**
-   * Gives a storage server another weight. Answers once that is durable. NOT_FOUND for an unknown server, INVALID_ARGUMENT for a weight that
-   * cannot be. Safe to repeat.
+   * Gives a storage server another weight. Answers once that is durable.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat.
+   * - Status: OK. NOT_FOUND for an unknown server, INVALID_ARGUMENT for a weight that cannot be.
+   * - Size: far below 1 MiB both ways.
    */
   setServerWeight: handleUnaryCall<SetServerWeightRequest, SetServerWeightResponse>;
   /**
-   * Gives a storage server nothing new; what is on its way to it goes on. Answers once that is durable, without waiting for the server to be
-   * empty: it is when its state is `DRAINED`. NOT_FOUND for an unknown server. Safe to repeat.
+   * Gives a storage server nothing new; what is on its way to it goes on. Answers once that is durable, without waiting for the server
+   * to be empty: it is when its state is `DRAINED`.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat.
+   * - Status: OK. NOT_FOUND for an unknown server.
+   * - Size: far below 1 MiB both ways.
    */
   drainServer: handleUnaryCall<DrainServerRequest, DrainServerResponse>;
-  /** Gives a storage server files again that was drained. Answers once that is durable. NOT_FOUND for an unknown server. Safe to repeat. */
+  /**
+   * Gives a storage server files again that was drained. Answers once that is durable.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat.
+   * - Status: OK. NOT_FOUND for an unknown server.
+   * - Size: far below 1 MiB both ways.
+   */
   enableServer: handleUnaryCall<EnableServerRequest, EnableServerResponse>;
   /**
-   * Takes a storage server out. Answers once that is durable. NOT_FOUND for an unknown server. FAILED_PRECONDITION, unless `force` is set, for a
-   * server that is not `DRAINED`, or that may hold files of which it is not known whether it does: these are asked for while it is
-   * there, so that none is stored twice. Nothing on the server's disk is touched.
+   * Takes a storage server out. Answers once that is durable. Nothing on the server's disk is touched.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: after a lost answer it does no harm: NOT_FOUND says that it is gone.
+   * - Status: OK. NOT_FOUND for an unknown server. FAILED_PRECONDITION, unless `force` is set, for a server that is not `DRAINED`, or
+   *   that may hold files of which it is not known whether it does: these are asked for while it is there, so that none is stored twice.
+   * - Size: far below 1 MiB both ways.
    */
   removeServer: handleUnaryCall<RemoveServerRequest, RemoveServerResponse>;
   /**
-   * Reports the balancer's own state: queue, counters, uptime.
-   * Answers at once, from memory. Safe to repeat.
+   * Reports the balancer's own state: queue, counters, uptime. Answers at once, from memory.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK.
+   * - Size: far below 1 MiB both ways.
    */
   getStatus: handleUnaryCall<GetStatusRequest, GetStatusResponse>;
   /**
-   * Lists the dead letters, in the order of their request numbers, a page at a time. INVALID_ARGUMENT for a page size
-   * over the limit or a page token that no answer gave. Safe to repeat; letters that come or go between two pages may be
+   * Lists the dead letters, in the order of their request numbers, a page at a time. Letters that come or go between two pages may be
    * missing, the others are each listed once.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK. INVALID_ARGUMENT for a page size over the limit or a page token that no answer gave; for one number also NOT_FOUND and
+   *   FAILED_PRECONDITION, see `request_number`.
+   * - Size: a page stays below 1 MiB, with fewer letters than asked for where need be.
    */
   listDeadLetters: handleUnaryCall<ListDeadLettersRequest, ListDeadLettersResponse>;
   /**
-   * Puts a dead letter back in the queue, under its own request number, with its failures forgotten and the time
-   * allowed for its delivery beginning anew. Answers once that is durable; the delivery itself goes on after it. NOT_FOUND
-   * for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter. Repeated after a lost answer, it does
-   * no harm: FAILED_PRECONDITION says that the upload is queued, on its way or stored.
+   * Puts a dead letter back in the queue, under its own request number, with its failures forgotten and the time allowed for its
+   * delivery beginning anew. Answers once that is durable; the delivery itself goes on after it.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: after a lost answer it does no harm: FAILED_PRECONDITION says that the upload is queued, on its way or stored.
+   * - Status: OK. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter.
+   * - Size: far below 1 MiB both ways.
    */
   retryUpload: handleUnaryCall<RetryUploadRequest, RetryUploadResponse>;
   /**
-   * Forgets the bytes of a dead letter for good. The upload itself is remembered as given up, with the reason. Answers
-   * once that is durable. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter.
-   * Repeated after a lost answer, it does no harm: FAILED_PRECONDITION says that the bytes are not kept any more.
+   * Forgets the bytes of a dead letter for good. The upload itself is remembered as given up, with the reason. Answers once that is
+   * durable.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: after a lost answer it does no harm: FAILED_PRECONDITION says that the bytes are not kept any more.
+   * - Status: OK. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter.
+   * - Size: far below 1 MiB both ways.
    */
   discardUpload: handleUnaryCall<DiscardUploadRequest, DiscardUploadResponse>;
   /**
-   * Sends the bytes of a dead letter: its description first, alone, then chunks in order and without gaps. The stream
-   * ends with OK after the last byte only. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no
-   * dead letter, INTERNAL when the bytes cannot be read or are damaged on disk. Changes nothing and is safe to repeat, from
-   * the beginning. Deadline: the client's.
+   * Sends the bytes of a dead letter: its description first, alone, then chunks in order and without gaps.
+   *
+   * - Deadline: the caller's, and long enough for the file; none is usual.
+   * - Retry: safe to repeat, from the beginning; changes nothing.
+   * - Status: OK after the last byte only. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter,
+   *   INTERNAL when the bytes cannot be read or are damaged on disk.
+   * - Size: data of one chunk at most 256 KiB.
+   * - Flow control: the balancer reads from its disk no faster than the caller takes it.
    */
   exportUpload: handleServerStreamingCall<ExportUploadRequest, ExportUploadResponse>;
 }
 
 export interface AdminClient extends Client {
   /**
-   * Lists the storage servers: those of the configuration in its order, then those that were added.
-   * Answers at once, from memory. Safe to repeat.
+   * Lists the storage servers: those of the configuration in its order, then those that were added. Answers at once, from memory.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK.
+   * - Size: about 500 bytes a server.
    */
   listServers(
     request: ListServersRequest,
@@ -3570,12 +3672,17 @@ export interface AdminClient extends Client {
     callback: (error: ServiceError | null, response: ListServersResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Adds a storage server. It gets files as soon as it answers that it serves. Answers once that is durable and the server has been asked for
-   * the first time, whatever came of it. INVALID_ARGUMENT for a name, address or weight that cannot be, ALREADY_EXISTS for a name or an
-   * address that another server has. Repeated after a lost answer, it does no harm: ALREADY_EXISTS says that it is there.
+   * Adds a storage server. It gets files as soon as it answers that it serves. Answers once that is durable and the server has been
+   * asked for the first time, whatever came of it.
    *
    * What is changed with this and the next four rpcs is in force at once, and survives restarts: until the entry of that server in the
    * configuration is changed, which then wins.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: after a lost answer it does no harm: ALREADY_EXISTS says that it is there.
+   * - Status: OK. INVALID_ARGUMENT for a name, address or weight that cannot be, ALREADY_EXISTS for a name or an address that another
+   *   server has.
+   * - Size: far below 1 MiB both ways.
    */
   addServer(
     request: AddServerRequest,
@@ -3593,8 +3700,12 @@ export interface AdminClient extends Client {
     callback: (error: ServiceError | null, response: AddServerResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Gives a storage server another weight. Answers once that is durable. NOT_FOUND for an unknown server, INVALID_ARGUMENT for a weight that
-   * cannot be. Safe to repeat.
+   * Gives a storage server another weight. Answers once that is durable.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat.
+   * - Status: OK. NOT_FOUND for an unknown server, INVALID_ARGUMENT for a weight that cannot be.
+   * - Size: far below 1 MiB both ways.
    */
   setServerWeight(
     request: SetServerWeightRequest,
@@ -3612,8 +3723,13 @@ export interface AdminClient extends Client {
     callback: (error: ServiceError | null, response: SetServerWeightResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Gives a storage server nothing new; what is on its way to it goes on. Answers once that is durable, without waiting for the server to be
-   * empty: it is when its state is `DRAINED`. NOT_FOUND for an unknown server. Safe to repeat.
+   * Gives a storage server nothing new; what is on its way to it goes on. Answers once that is durable, without waiting for the server
+   * to be empty: it is when its state is `DRAINED`.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat.
+   * - Status: OK. NOT_FOUND for an unknown server.
+   * - Size: far below 1 MiB both ways.
    */
   drainServer(
     request: DrainServerRequest,
@@ -3630,7 +3746,14 @@ export interface AdminClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DrainServerResponse) => void,
   ): ClientUnaryCall;
-  /** Gives a storage server files again that was drained. Answers once that is durable. NOT_FOUND for an unknown server. Safe to repeat. */
+  /**
+   * Gives a storage server files again that was drained. Answers once that is durable.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat.
+   * - Status: OK. NOT_FOUND for an unknown server.
+   * - Size: far below 1 MiB both ways.
+   */
   enableServer(
     request: EnableServerRequest,
     callback: (error: ServiceError | null, response: EnableServerResponse) => void,
@@ -3647,9 +3770,13 @@ export interface AdminClient extends Client {
     callback: (error: ServiceError | null, response: EnableServerResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Takes a storage server out. Answers once that is durable. NOT_FOUND for an unknown server. FAILED_PRECONDITION, unless `force` is set, for a
-   * server that is not `DRAINED`, or that may hold files of which it is not known whether it does: these are asked for while it is
-   * there, so that none is stored twice. Nothing on the server's disk is touched.
+   * Takes a storage server out. Answers once that is durable. Nothing on the server's disk is touched.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: after a lost answer it does no harm: NOT_FOUND says that it is gone.
+   * - Status: OK. NOT_FOUND for an unknown server. FAILED_PRECONDITION, unless `force` is set, for a server that is not `DRAINED`, or
+   *   that may hold files of which it is not known whether it does: these are asked for while it is there, so that none is stored twice.
+   * - Size: far below 1 MiB both ways.
    */
   removeServer(
     request: RemoveServerRequest,
@@ -3667,8 +3794,12 @@ export interface AdminClient extends Client {
     callback: (error: ServiceError | null, response: RemoveServerResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Reports the balancer's own state: queue, counters, uptime.
-   * Answers at once, from memory. Safe to repeat.
+   * Reports the balancer's own state: queue, counters, uptime. Answers at once, from memory.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK.
+   * - Size: far below 1 MiB both ways.
    */
   getStatus(
     request: GetStatusRequest,
@@ -3686,9 +3817,14 @@ export interface AdminClient extends Client {
     callback: (error: ServiceError | null, response: GetStatusResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Lists the dead letters, in the order of their request numbers, a page at a time. INVALID_ARGUMENT for a page size
-   * over the limit or a page token that no answer gave. Safe to repeat; letters that come or go between two pages may be
+   * Lists the dead letters, in the order of their request numbers, a page at a time. Letters that come or go between two pages may be
    * missing, the others are each listed once.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK. INVALID_ARGUMENT for a page size over the limit or a page token that no answer gave; for one number also NOT_FOUND and
+   *   FAILED_PRECONDITION, see `request_number`.
+   * - Size: a page stays below 1 MiB, with fewer letters than asked for where need be.
    */
   listDeadLetters(
     request: ListDeadLettersRequest,
@@ -3706,10 +3842,13 @@ export interface AdminClient extends Client {
     callback: (error: ServiceError | null, response: ListDeadLettersResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Puts a dead letter back in the queue, under its own request number, with its failures forgotten and the time
-   * allowed for its delivery beginning anew. Answers once that is durable; the delivery itself goes on after it. NOT_FOUND
-   * for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter. Repeated after a lost answer, it does
-   * no harm: FAILED_PRECONDITION says that the upload is queued, on its way or stored.
+   * Puts a dead letter back in the queue, under its own request number, with its failures forgotten and the time allowed for its
+   * delivery beginning anew. Answers once that is durable; the delivery itself goes on after it.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: after a lost answer it does no harm: FAILED_PRECONDITION says that the upload is queued, on its way or stored.
+   * - Status: OK. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter.
+   * - Size: far below 1 MiB both ways.
    */
   retryUpload(
     request: RetryUploadRequest,
@@ -3727,9 +3866,13 @@ export interface AdminClient extends Client {
     callback: (error: ServiceError | null, response: RetryUploadResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Forgets the bytes of a dead letter for good. The upload itself is remembered as given up, with the reason. Answers
-   * once that is durable. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter.
-   * Repeated after a lost answer, it does no harm: FAILED_PRECONDITION says that the bytes are not kept any more.
+   * Forgets the bytes of a dead letter for good. The upload itself is remembered as given up, with the reason. Answers once that is
+   * durable.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: after a lost answer it does no harm: FAILED_PRECONDITION says that the bytes are not kept any more.
+   * - Status: OK. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter.
+   * - Size: far below 1 MiB both ways.
    */
   discardUpload(
     request: DiscardUploadRequest,
@@ -3747,10 +3890,14 @@ export interface AdminClient extends Client {
     callback: (error: ServiceError | null, response: DiscardUploadResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Sends the bytes of a dead letter: its description first, alone, then chunks in order and without gaps. The stream
-   * ends with OK after the last byte only. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no
-   * dead letter, INTERNAL when the bytes cannot be read or are damaged on disk. Changes nothing and is safe to repeat, from
-   * the beginning. Deadline: the client's.
+   * Sends the bytes of a dead letter: its description first, alone, then chunks in order and without gaps.
+   *
+   * - Deadline: the caller's, and long enough for the file; none is usual.
+   * - Retry: safe to repeat, from the beginning; changes nothing.
+   * - Status: OK after the last byte only. NOT_FOUND for an unknown number, FAILED_PRECONDITION for an upload that is no dead letter,
+   *   INTERNAL when the bytes cannot be read or are damaged on disk.
+   * - Size: data of one chunk at most 256 KiB.
+   * - Flow control: the balancer reads from its disk no faster than the caller takes it.
    */
   exportUpload(
     request: ExportUploadRequest,

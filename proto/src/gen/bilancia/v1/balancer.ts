@@ -2690,14 +2690,23 @@ export const CancelUploadResponse: MessageFns<CancelUploadResponse> = {
 export type BalancerService = typeof BalancerService;
 export const BalancerService = {
   /**
-   * Takes any number of files, one after another on one stream; the client need not wait for one answer before it
-   * sends the next file. Every file gets exactly one last event: `stored` (`queued` comes before it where that was
-   * asked for) or `rejected`. A rejected file does not end the stream: the rest of it is skipped up to the next header.
-   * Status: INVALID_ARGUMENT for a breach of the protocol (data before a header, an offset that does not continue the
-   * file, data over the limit, no parts or too many), RESOURCE_EXHAUSTED for a message over the limit and when the
-   * balancer has too many streams, UNAVAILABLE when it stops. When the client closes its side, the balancer sends the events that are still due and ends the
-   * stream with OK. Retry: open a new stream and send the same `upload_id`s again; nothing is stored twice. Deadline:
-   * the client's; files that were accepted with `ACK_QUEUED` go on after it.
+   * Takes any number of files, one after another on one stream; the client need not wait for one answer before it sends the next file.
+   * Every file gets exactly one last event: `stored` (`queued` comes before it where that was asked for) or `rejected`. A rejected file
+   * does not end the stream: the rest of it is skipped up to the next header. When the client closes its side, the balancer sends the
+   * events that are still due and ends the stream with OK.
+   *
+   * - Deadline: the client's; none is usual, for files may wait for a server. Files that were acknowledged with `queued` go on after it.
+   * - Retry: open a new stream and send the files that have no last event again, with the same `upload_id`s; nothing is stored twice.
+   *   Wait before it, longer each time. A file that is `rejected` with `retryable` may be sent again after `retry_after`. gRPC's own
+   *   retries are never to be used on this rpc.
+   * - Status: OK when all is answered. INVALID_ARGUMENT for a breach of the protocol (data before a header, an offset that does not
+   *   continue the file, data over the limit, no parts or more than 64). RESOURCE_EXHAUSTED for a message over 1 MiB and when the balancer
+   *   has too many streams. UNAVAILABLE when
+   *   the balancer stops. Details are `REASON: message`, see `docs/errors.md`.
+   * - Size: a message at most 1 MiB, better 256 KiB; data of one part at most 256 KiB; 1 to 64 parts. A file as large as
+   *   `limits.maxFileBytes`.
+   * - Flow control: the balancer reads no faster than it can keep or pass on, and HTTP/2's flow control then holds the client up: obey
+   *   it, and do not read files ahead into memory. Read events while you send.
    */
   uploadFile: {
     path: "/bilancia.v1.Balancer/UploadFile" as const,
@@ -2709,8 +2718,12 @@ export const BalancerService = {
     responseDeserialize: (value: Buffer): UploadFileResponse => UploadFileResponse.decode(value),
   },
   /**
-   * Tells the state of an upload, by either of its names. INVALID_ARGUMENT when neither or a malformed one is given,
-   * NOT_FOUND for an unknown upload. Safe to repeat.
+   * Tells the state of an upload, by either of its names.
+   *
+   * - Deadline: the client's; 5 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK. INVALID_ARGUMENT when no name or a malformed one is given, NOT_FOUND for an unknown upload.
+   * - Size: far below 1 MiB both ways.
    */
   queryUpload: {
     path: "/bilancia.v1.Balancer/QueryUpload" as const,
@@ -2722,8 +2735,13 @@ export const BalancerService = {
     responseDeserialize: (value: Buffer): QueryUploadResponse => QueryUploadResponse.decode(value),
   },
   /**
-   * Drops an upload that is not stored yet. FAILED_PRECONDITION when it is already stored or its last bytes are on the
-   * way to a server, NOT_FOUND for an unknown upload, INVALID_ARGUMENT as above. Safe to repeat.
+   * Drops an upload that is not stored yet.
+   *
+   * - Deadline: the client's; 5 s is plenty.
+   * - Retry: safe to repeat.
+   * - Status: OK once it is dropped; after a crash at that moment it may be there again. FAILED_PRECONDITION when it is already stored or its last bytes are on the way to a
+   *   server, NOT_FOUND for an unknown upload, INVALID_ARGUMENT when no name or a malformed one is given.
+   * - Size: far below 1 MiB both ways.
    */
   cancelUpload: {
     path: "/bilancia.v1.Balancer/CancelUpload" as const,
@@ -2739,38 +2757,65 @@ export const BalancerService = {
 
 export interface BalancerServer extends UntypedServiceImplementation {
   /**
-   * Takes any number of files, one after another on one stream; the client need not wait for one answer before it
-   * sends the next file. Every file gets exactly one last event: `stored` (`queued` comes before it where that was
-   * asked for) or `rejected`. A rejected file does not end the stream: the rest of it is skipped up to the next header.
-   * Status: INVALID_ARGUMENT for a breach of the protocol (data before a header, an offset that does not continue the
-   * file, data over the limit, no parts or too many), RESOURCE_EXHAUSTED for a message over the limit and when the
-   * balancer has too many streams, UNAVAILABLE when it stops. When the client closes its side, the balancer sends the events that are still due and ends the
-   * stream with OK. Retry: open a new stream and send the same `upload_id`s again; nothing is stored twice. Deadline:
-   * the client's; files that were accepted with `ACK_QUEUED` go on after it.
+   * Takes any number of files, one after another on one stream; the client need not wait for one answer before it sends the next file.
+   * Every file gets exactly one last event: `stored` (`queued` comes before it where that was asked for) or `rejected`. A rejected file
+   * does not end the stream: the rest of it is skipped up to the next header. When the client closes its side, the balancer sends the
+   * events that are still due and ends the stream with OK.
+   *
+   * - Deadline: the client's; none is usual, for files may wait for a server. Files that were acknowledged with `queued` go on after it.
+   * - Retry: open a new stream and send the files that have no last event again, with the same `upload_id`s; nothing is stored twice.
+   *   Wait before it, longer each time. A file that is `rejected` with `retryable` may be sent again after `retry_after`. gRPC's own
+   *   retries are never to be used on this rpc.
+   * - Status: OK when all is answered. INVALID_ARGUMENT for a breach of the protocol (data before a header, an offset that does not
+   *   continue the file, data over the limit, no parts or more than 64). RESOURCE_EXHAUSTED for a message over 1 MiB and when the balancer
+   *   has too many streams. UNAVAILABLE when
+   *   the balancer stops. Details are `REASON: message`, see `docs/errors.md`.
+   * - Size: a message at most 1 MiB, better 256 KiB; data of one part at most 256 KiB; 1 to 64 parts. A file as large as
+   *   `limits.maxFileBytes`.
+   * - Flow control: the balancer reads no faster than it can keep or pass on, and HTTP/2's flow control then holds the client up: obey
+   *   it, and do not read files ahead into memory. Read events while you send.
    */
   uploadFile: handleBidiStreamingCall<UploadFileRequest, UploadFileResponse>;
   /**
-   * Tells the state of an upload, by either of its names. INVALID_ARGUMENT when neither or a malformed one is given,
-   * NOT_FOUND for an unknown upload. Safe to repeat.
+   * Tells the state of an upload, by either of its names.
+   *
+   * - Deadline: the client's; 5 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK. INVALID_ARGUMENT when no name or a malformed one is given, NOT_FOUND for an unknown upload.
+   * - Size: far below 1 MiB both ways.
    */
   queryUpload: handleUnaryCall<QueryUploadRequest, QueryUploadResponse>;
   /**
-   * Drops an upload that is not stored yet. FAILED_PRECONDITION when it is already stored or its last bytes are on the
-   * way to a server, NOT_FOUND for an unknown upload, INVALID_ARGUMENT as above. Safe to repeat.
+   * Drops an upload that is not stored yet.
+   *
+   * - Deadline: the client's; 5 s is plenty.
+   * - Retry: safe to repeat.
+   * - Status: OK once it is dropped; after a crash at that moment it may be there again. FAILED_PRECONDITION when it is already stored or its last bytes are on the way to a
+   *   server, NOT_FOUND for an unknown upload, INVALID_ARGUMENT when no name or a malformed one is given.
+   * - Size: far below 1 MiB both ways.
    */
   cancelUpload: handleUnaryCall<CancelUploadRequest, CancelUploadResponse>;
 }
 
 export interface BalancerClient extends Client {
   /**
-   * Takes any number of files, one after another on one stream; the client need not wait for one answer before it
-   * sends the next file. Every file gets exactly one last event: `stored` (`queued` comes before it where that was
-   * asked for) or `rejected`. A rejected file does not end the stream: the rest of it is skipped up to the next header.
-   * Status: INVALID_ARGUMENT for a breach of the protocol (data before a header, an offset that does not continue the
-   * file, data over the limit, no parts or too many), RESOURCE_EXHAUSTED for a message over the limit and when the
-   * balancer has too many streams, UNAVAILABLE when it stops. When the client closes its side, the balancer sends the events that are still due and ends the
-   * stream with OK. Retry: open a new stream and send the same `upload_id`s again; nothing is stored twice. Deadline:
-   * the client's; files that were accepted with `ACK_QUEUED` go on after it.
+   * Takes any number of files, one after another on one stream; the client need not wait for one answer before it sends the next file.
+   * Every file gets exactly one last event: `stored` (`queued` comes before it where that was asked for) or `rejected`. A rejected file
+   * does not end the stream: the rest of it is skipped up to the next header. When the client closes its side, the balancer sends the
+   * events that are still due and ends the stream with OK.
+   *
+   * - Deadline: the client's; none is usual, for files may wait for a server. Files that were acknowledged with `queued` go on after it.
+   * - Retry: open a new stream and send the files that have no last event again, with the same `upload_id`s; nothing is stored twice.
+   *   Wait before it, longer each time. A file that is `rejected` with `retryable` may be sent again after `retry_after`. gRPC's own
+   *   retries are never to be used on this rpc.
+   * - Status: OK when all is answered. INVALID_ARGUMENT for a breach of the protocol (data before a header, an offset that does not
+   *   continue the file, data over the limit, no parts or more than 64). RESOURCE_EXHAUSTED for a message over 1 MiB and when the balancer
+   *   has too many streams. UNAVAILABLE when
+   *   the balancer stops. Details are `REASON: message`, see `docs/errors.md`.
+   * - Size: a message at most 1 MiB, better 256 KiB; data of one part at most 256 KiB; 1 to 64 parts. A file as large as
+   *   `limits.maxFileBytes`.
+   * - Flow control: the balancer reads no faster than it can keep or pass on, and HTTP/2's flow control then holds the client up: obey
+   *   it, and do not read files ahead into memory. Read events while you send.
    */
   uploadFile(): ClientDuplexStream<UploadFileRequest, UploadFileResponse>;
   uploadFile(options: Partial<CallOptions>): ClientDuplexStream<UploadFileRequest, UploadFileResponse>;
@@ -2779,8 +2824,12 @@ export interface BalancerClient extends Client {
     options?: Partial<CallOptions>,
   ): ClientDuplexStream<UploadFileRequest, UploadFileResponse>;
   /**
-   * Tells the state of an upload, by either of its names. INVALID_ARGUMENT when neither or a malformed one is given,
-   * NOT_FOUND for an unknown upload. Safe to repeat.
+   * Tells the state of an upload, by either of its names.
+   *
+   * - Deadline: the client's; 5 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK. INVALID_ARGUMENT when no name or a malformed one is given, NOT_FOUND for an unknown upload.
+   * - Size: far below 1 MiB both ways.
    */
   queryUpload(
     request: QueryUploadRequest,
@@ -2798,8 +2847,13 @@ export interface BalancerClient extends Client {
     callback: (error: ServiceError | null, response: QueryUploadResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Drops an upload that is not stored yet. FAILED_PRECONDITION when it is already stored or its last bytes are on the
-   * way to a server, NOT_FOUND for an unknown upload, INVALID_ARGUMENT as above. Safe to repeat.
+   * Drops an upload that is not stored yet.
+   *
+   * - Deadline: the client's; 5 s is plenty.
+   * - Retry: safe to repeat.
+   * - Status: OK once it is dropped; after a crash at that moment it may be there again. FAILED_PRECONDITION when it is already stored or its last bytes are on the way to a
+   *   server, NOT_FOUND for an unknown upload, INVALID_ARGUMENT when no name or a malformed one is given.
+   * - Size: far below 1 MiB both ways.
    */
   cancelUpload(
     request: CancelUploadRequest,

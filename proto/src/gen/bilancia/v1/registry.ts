@@ -1337,10 +1337,15 @@ export const ClaimResult: MessageFns<ClaimResult> = {
 export type RegistryService = typeof RegistryService;
 export const RegistryService = {
   /**
-   * Says that a server has started. The balancer asks it for its health and load at once, for up to two seconds, settles what
-   * earlier attempts may have left on it, and gives it files if it is available. Answers once it has been asked, also when it
-   * could not be reached: see `serving`. NOT_FOUND for an unknown name, FAILED_PRECONDITION when the balancer knows the server
-   * at another address, or when another process answers there. Safe to repeat; where there is no answer, with backoff.
+   * Says that a server has started. The balancer asks it for its health and load at once, for up to two seconds, settles what earlier
+   * attempts may have left on it, and gives it files if it is available. Answers once it has been asked, also when it could not be
+   * reached: see `serving`.
+   *
+   * - Deadline: the server's; not below 5 s, for the balancer may look for two.
+   * - Retry: safe to repeat. Where there is no answer, again with backoff; also where the answer is not `serving`.
+   * - Status: OK. NOT_FOUND for an unknown name, FAILED_PRECONDITION when the balancer knows the server at another address, or when
+   *   another process answers there: an operator has to look.
+   * - Size: far below 1 MiB both ways.
    */
   announce: {
     path: "/bilancia.v1.Registry/Announce" as const,
@@ -1352,10 +1357,13 @@ export const RegistryService = {
     responseDeserialize: (value: Buffer): AnnounceResponse => AnnounceResponse.decode(value),
   },
   /**
-   * Lists the uploads that are complete and wait for a server or for their next attempt, in the order of their request
-   * numbers, a page at a time. INVALID_ARGUMENT for a page size over the limit or a page token that no answer gave, NOT_FOUND
-   * for an unknown server. Safe to repeat; uploads that come or go between two pages may be missing, the others are each
-   * listed once.
+   * Lists the uploads that are complete and wait for a server or for their next attempt, in the order of their request numbers, a page
+   * at a time. Uploads that come or go between two pages may be missing, the others are each listed once.
+   *
+   * - Deadline: the server's; 10 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK. INVALID_ARGUMENT for a page size over the limit or a page token that no answer gave, NOT_FOUND for an unknown server.
+   * - Size: a page stays below 1 MiB, with fewer uploads than asked for where need be.
    */
   listPending: {
     path: "/bilancia.v1.Registry/ListPending" as const,
@@ -1367,16 +1375,19 @@ export const RegistryService = {
     responseDeserialize: (value: Buffer): ListPendingResponse => ListPendingResponse.decode(value),
   },
   /**
-   * Claims waiting uploads: each goes to this server, ahead of the others, as soon as the server is available. Whatever
-   * pause there was before its next attempt is over. A claim holds while the balancer can talk to the server, at most for
-   * `claim_duration`, and until the server has refused the file or the answer was lost; after that the upload goes to
-   * whichever server is next. A claim does not survive a restart of the balancer. An upload that another server may hold
-   * already is tried there first, claimed or not, while that server can be talked to.
+   * Claims waiting uploads: each goes to this server, ahead of the others, as soon as the server is available. Whatever pause there was
+   * before its next attempt is over. A claim holds while the balancer can talk to the server, at most for `claim_duration`, and until
+   * the server has refused the file or the answer was lost; after that the upload goes to whichever server is next. A claim does not
+   * survive a restart of the balancer. An upload that another server may hold already is tried there first, claimed or not, while that
+   * server can be talked to.
    *
-   * Each number has an answer of its own; that some cannot be claimed is no error of the call. INVALID_ARGUMENT for no numbers
-   * or too many or a 0 among them, NOT_FOUND for an unknown server, UNAVAILABLE for a server that the balancer cannot talk
-   * to (it should announce itself first). Safe to repeat: what the server has claimed already is `CLAIM_OUTCOME_CLAIMED` again,
-   * and its time begins anew.
+   * Each number has an answer of its own; that some cannot be claimed is no error of the call.
+   *
+   * - Deadline: the server's; 10 s is plenty.
+   * - Retry: safe to repeat: what the server has claimed already is `CLAIM_OUTCOME_CLAIMED` again, and its time begins anew.
+   * - Status: OK. INVALID_ARGUMENT for no numbers or too many or a 0 among them, NOT_FOUND for an unknown server, UNAVAILABLE for a
+   *   server that the balancer cannot talk to (it should announce itself first).
+   * - Size: far below 1 MiB both ways.
    */
   claimPending: {
     path: "/bilancia.v1.Registry/ClaimPending" as const,
@@ -1392,88 +1403,110 @@ export const RegistryService = {
 
 export interface RegistryServer extends UntypedServiceImplementation {
   /**
-   * Says that a server has started. The balancer asks it for its health and load at once, for up to two seconds, settles what
-   * earlier attempts may have left on it, and gives it files if it is available. Answers once it has been asked, also when it
-   * could not be reached: see `serving`. NOT_FOUND for an unknown name, FAILED_PRECONDITION when the balancer knows the server
-   * at another address, or when another process answers there. Safe to repeat; where there is no answer, with backoff.
+   * Says that a server has started. The balancer asks it for its health and load at once, for up to two seconds, settles what earlier
+   * attempts may have left on it, and gives it files if it is available. Answers once it has been asked, also when it could not be
+   * reached: see `serving`.
+   *
+   * - Deadline: the server's; not below 5 s, for the balancer may look for two.
+   * - Retry: safe to repeat. Where there is no answer, again with backoff; also where the answer is not `serving`.
+   * - Status: OK. NOT_FOUND for an unknown name, FAILED_PRECONDITION when the balancer knows the server at another address, or when
+   *   another process answers there: an operator has to look.
+   * - Size: far below 1 MiB both ways.
    */
   announce: handleUnaryCall<AnnounceRequest, AnnounceResponse>;
   /**
-   * Lists the uploads that are complete and wait for a server or for their next attempt, in the order of their request
-   * numbers, a page at a time. INVALID_ARGUMENT for a page size over the limit or a page token that no answer gave, NOT_FOUND
-   * for an unknown server. Safe to repeat; uploads that come or go between two pages may be missing, the others are each
-   * listed once.
+   * Lists the uploads that are complete and wait for a server or for their next attempt, in the order of their request numbers, a page
+   * at a time. Uploads that come or go between two pages may be missing, the others are each listed once.
+   *
+   * - Deadline: the server's; 10 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK. INVALID_ARGUMENT for a page size over the limit or a page token that no answer gave, NOT_FOUND for an unknown server.
+   * - Size: a page stays below 1 MiB, with fewer uploads than asked for where need be.
    */
   listPending: handleUnaryCall<ListPendingRequest, ListPendingResponse>;
   /**
-   * Claims waiting uploads: each goes to this server, ahead of the others, as soon as the server is available. Whatever
-   * pause there was before its next attempt is over. A claim holds while the balancer can talk to the server, at most for
-   * `claim_duration`, and until the server has refused the file or the answer was lost; after that the upload goes to
-   * whichever server is next. A claim does not survive a restart of the balancer. An upload that another server may hold
-   * already is tried there first, claimed or not, while that server can be talked to.
+   * Claims waiting uploads: each goes to this server, ahead of the others, as soon as the server is available. Whatever pause there was
+   * before its next attempt is over. A claim holds while the balancer can talk to the server, at most for `claim_duration`, and until
+   * the server has refused the file or the answer was lost; after that the upload goes to whichever server is next. A claim does not
+   * survive a restart of the balancer. An upload that another server may hold already is tried there first, claimed or not, while that
+   * server can be talked to.
    *
-   * Each number has an answer of its own; that some cannot be claimed is no error of the call. INVALID_ARGUMENT for no numbers
-   * or too many or a 0 among them, NOT_FOUND for an unknown server, UNAVAILABLE for a server that the balancer cannot talk
-   * to (it should announce itself first). Safe to repeat: what the server has claimed already is `CLAIM_OUTCOME_CLAIMED` again,
-   * and its time begins anew.
+   * Each number has an answer of its own; that some cannot be claimed is no error of the call.
+   *
+   * - Deadline: the server's; 10 s is plenty.
+   * - Retry: safe to repeat: what the server has claimed already is `CLAIM_OUTCOME_CLAIMED` again, and its time begins anew.
+   * - Status: OK. INVALID_ARGUMENT for no numbers or too many or a 0 among them, NOT_FOUND for an unknown server, UNAVAILABLE for a
+   *   server that the balancer cannot talk to (it should announce itself first).
+   * - Size: far below 1 MiB both ways.
    */
   claimPending: handleUnaryCall<ClaimPendingRequest, ClaimPendingResponse>;
 }
 
 export interface RegistryClient extends Client {
   /**
-   * Says that a server has started. The balancer asks it for its health and load at once, for up to two seconds, settles what
-   * earlier attempts may have left on it, and gives it files if it is available. Answers once it has been asked, also when it
-   * could not be reached: see `serving`. NOT_FOUND for an unknown name, FAILED_PRECONDITION when the balancer knows the server
-   * at another address, or when another process answers there. Safe to repeat; where there is no answer, with backoff.
-   */
-  announce(
-    request: AnnounceRequest,
-    callback: (error: ServiceError | null, response: AnnounceResponse) => void,
-  ): ClientUnaryCall;
-  announce(
-    request: AnnounceRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: AnnounceResponse) => void,
-  ): ClientUnaryCall;
-  announce(
-    request: AnnounceRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: AnnounceResponse) => void,
-  ): ClientUnaryCall;
-  /**
-   * Lists the uploads that are complete and wait for a server or for their next attempt, in the order of their request
-   * numbers, a page at a time. INVALID_ARGUMENT for a page size over the limit or a page token that no answer gave, NOT_FOUND
-   * for an unknown server. Safe to repeat; uploads that come or go between two pages may be missing, the others are each
-   * listed once.
-   */
-  listPending(
-    request: ListPendingRequest,
-    callback: (error: ServiceError | null, response: ListPendingResponse) => void,
-  ): ClientUnaryCall;
-  listPending(
-    request: ListPendingRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ListPendingResponse) => void,
-  ): ClientUnaryCall;
-  listPending(
-    request: ListPendingRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ListPendingResponse) => void,
-  ): ClientUnaryCall;
-  /**
-   * Claims waiting uploads: each goes to this server, ahead of the others, as soon as the server is available. Whatever
-   * pause there was before its next attempt is over. A claim holds while the balancer can talk to the server, at most for
-   * `claim_duration`, and until the server has refused the file or the answer was lost; after that the upload goes to
-   * whichever server is next. A claim does not survive a restart of the balancer. An upload that another server may hold
-   * already is tried there first, claimed or not, while that server can be talked to.
+   * Says that a server has started. The balancer asks it for its health and load at once, for up to two seconds, settles what earlier
+   * attempts may have left on it, and gives it files if it is available. Answers once it has been asked, also when it could not be
+   * reached: see `serving`.
    *
-   * Each number has an answer of its own; that some cannot be claimed is no error of the call. INVALID_ARGUMENT for no numbers
-   * or too many or a 0 among them, NOT_FOUND for an unknown server, UNAVAILABLE for a server that the balancer cannot talk
-   * to (it should announce itself first). Safe to repeat: what the server has claimed already is `CLAIM_OUTCOME_CLAIMED` again,
-   * and its time begins anew.
+   * - Deadline: the server's; not below 5 s, for the balancer may look for two.
+   * - Retry: safe to repeat. Where there is no answer, again with backoff; also where the answer is not `serving`.
+   * - Status: OK. NOT_FOUND for an unknown name, FAILED_PRECONDITION when the balancer knows the server at another address, or when
+   *   another process answers there: an operator has to look.
+   * - Size: far below 1 MiB both ways.
+   */
+  announce(
+    request: AnnounceRequest,
+    callback: (error: ServiceError | null, response: AnnounceResponse) => void,
+  ): ClientUnaryCall;
+  announce(
+    request: AnnounceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AnnounceResponse) => void,
+  ): ClientUnaryCall;
+  announce(
+    request: AnnounceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AnnounceResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Lists the uploads that are complete and wait for a server or for their next attempt, in the order of their request numbers, a page
+   * at a time. Uploads that come or go between two pages may be missing, the others are each listed once.
+   *
+   * - Deadline: the server's; 10 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK. INVALID_ARGUMENT for a page size over the limit or a page token that no answer gave, NOT_FOUND for an unknown server.
+   * - Size: a page stays below 1 MiB, with fewer uploads than asked for where need be.
+   */
+  listPending(
+    request: ListPendingRequest,
+    callback: (error: ServiceError | null, response: ListPendingResponse) => void,
+  ): ClientUnaryCall;
+  listPending(
+    request: ListPendingRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListPendingResponse) => void,
+  ): ClientUnaryCall;
+  listPending(
+    request: ListPendingRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListPendingResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Claims waiting uploads: each goes to this server, ahead of the others, as soon as the server is available. Whatever pause there was
+   * before its next attempt is over. A claim holds while the balancer can talk to the server, at most for `claim_duration`, and until
+   * the server has refused the file or the answer was lost; after that the upload goes to whichever server is next. A claim does not
+   * survive a restart of the balancer. An upload that another server may hold already is tried there first, claimed or not, while that
+   * server can be talked to.
+   *
+   * Each number has an answer of its own; that some cannot be claimed is no error of the call.
+   *
+   * - Deadline: the server's; 10 s is plenty.
+   * - Retry: safe to repeat: what the server has claimed already is `CLAIM_OUTCOME_CLAIMED` again, and its time begins anew.
+   * - Status: OK. INVALID_ARGUMENT for no numbers or too many or a 0 among them, NOT_FOUND for an unknown server, UNAVAILABLE for a
+   *   server that the balancer cannot talk to (it should announce itself first).
+   * - Size: far below 1 MiB both ways.
    */
   claimPending(
     request: ClaimPendingRequest,

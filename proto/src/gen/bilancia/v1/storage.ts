@@ -514,7 +514,7 @@ export interface SaveSaved {
 export interface SaveRefused {
   /** Why, for programs. */
   reason: RefuseReason;
-  /** Why, for people: what was wrong, what was expected, what came. No paths of the server. */
+  /** Why, for people: what was wrong, what was expected, what came. No paths of the server. Of a longer one the balancer keeps 500 characters. */
   message: string;
 }
 
@@ -564,7 +564,10 @@ export interface LoadResponse {
   storedFiles?:
     | bigint
     | undefined;
-  /** Optional rpcs that this server implements. */
+  /**
+   * Optional rpcs that this server implements. The balancer calls no others, and passes over numbers that it does not know. May differ
+   * from one start of a server to the next.
+   */
   capabilities: Capability[];
   /** Random, new at every start of the process: a change tells that the server was restarted. */
   instanceId: string;
@@ -3259,7 +3262,7 @@ export const DiscardResponse: MessageFns<DiscardResponse> = {
 /**
  * A storage server keeps files on its disk. The balancer is its only client; a server never calls the balancer for this
  * service. Required: `Save`, `Load`, and `grpc.health.v1.Health/Check` for the empty service name. Everything else may
- * answer UNIMPLEMENTED and should then be missing from `LoadResponse.capabilities`.
+ * answer UNIMPLEMENTED and is called only where `LoadResponse.capabilities` lists it; `Health/Watch`, which cannot be listed there, is tried once a connection.
  *
  * Identity. A file is known by the pair (`origin`, `request_number`). Two origins may use the same request number for
  * different files, and both files are kept.
@@ -3269,13 +3272,24 @@ export const DiscardResponse: MessageFns<DiscardResponse> = {
 export type StorageService = typeof StorageService;
 export const StorageService = {
   /**
-   * Takes files, any number of them one after another on one stream, several small ones in one message, and answers
-   * each by its request number, in any order. A file that fails gets a `refused` or `busy` result and the stream goes
-   * on: the rest of that file is skipped up to the next header. The stream itself ends with
-   * INVALID_ARGUMENT when parts cannot be understood (data before any header, an offset that does not continue the
-   * file, data over the limit) and with UNAVAILABLE when the server stops. A file whose `finish` has not arrived when the stream ends is
-   * dropped, whole. There is no deadline on the stream; the balancer keeps it open for days. When the balancer closes
-   * its side, the server answers what it has and then ends the stream with OK.
+   * Takes files, any number of them one after another on one stream, several small ones in one message, and answers each by its request
+   * number, in any order. A file that fails gets a `refused` or `busy` result and the stream goes on: the rest of that file is skipped
+   * up to the next header. A file whose `finish` has not arrived when the stream ends is dropped, whole. When the balancer closes its
+   * side, the server answers what it has and then ends the stream with OK.
+   *
+   * - Deadline: none; the balancer keeps the stream open for days. An answer that does not come for five minutes
+   *   (`delivery.answerTimeoutMs`) after `finish` counts as lost.
+   * - Retry: the balancer sends a file again, under the same number, on a new stream, when the stream broke or the answer was lost. A
+   *   file that is stored already is answered with `saved` and `duplicate`, and nothing is written. gRPC's own retries are never to be
+   *   used on this rpc.
+   * - Status: OK after the balancer has closed its side. INVALID_ARGUMENT when parts cannot be understood (data before any header, an
+   *   offset that does not continue the file, data over the limit, no parts or more than 64). UNAVAILABLE when the server stops.
+   *   Whatever the status, files that have no final answer are sent again.
+   * - Size: a message up to 1 MiB must be taken, and one over it ends the stream with RESOURCE_EXHAUSTED, which most gRPC libraries do
+   *   when the limit is set; data of one part up to 256 KiB, 1 to 64 parts. A file has no limit here.
+   * - Flow control: a server reads on as fast as it can write, and no faster: HTTP/2's flow control then holds the balancer up. Several
+   *   streams are open at once, small files share one and each large file has its own; a server must not let one wait for another. The
+   *   balancer always reads the answers.
    */
   save: {
     path: "/bilancia.v1.Storage/Save" as const,
@@ -3287,8 +3301,13 @@ export const StorageService = {
     responseDeserialize: (value: Buffer): SaveResponse => SaveResponse.decode(value),
   },
   /**
-   * Reports whether the server is overloaded, with optional figures. The balancer asks every second, which is
-   * also how it knows that the server lives, with a deadline of 750 ms; the answer must not wait for files in progress. Safe to repeat.
+   * Reports whether the server is overloaded, with optional figures, and which optional rpcs it implements. The balancer asks every
+   * second, which is also how it knows that the server lives; the answer must not wait for files in progress.
+   *
+   * - Deadline: 750 ms (`probe.timeoutMs`). Two answers in a row that are late make the server unhealthy.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK. Any other status counts as an answer that did not come.
+   * - Size: far below 1 MiB both ways.
    */
   load: {
     path: "/bilancia.v1.Storage/Load" as const,
@@ -3300,8 +3319,14 @@ export const StorageService = {
     responseDeserialize: (value: Buffer): LoadResponse => LoadResponse.decode(value),
   },
   /**
-   * Pushes a `Load` answer at once and again on every change of the overload bit, until the caller cancels.
-   * Optional: UNIMPLEMENTED means that the balancer polls `Load`.
+   * Pushes a `Load` answer at once and again on every change of the overload bit, until the caller cancels. Optional: called of servers
+   * that announce `CAPABILITY_WATCH_LOAD`; of the others the balancer polls `Load`, which it does in any case.
+   *
+   * - Deadline: none; the stream is open as long as the server is healthy.
+   * - Retry: opened again when it ends; safe to repeat.
+   * - Status: CANCELLED by the caller. UNIMPLEMENTED means that the balancer does not ask again before the next connection.
+   * - Size: far below 1 MiB both ways.
+   * - Flow control: a few messages; of states that came to pass while the stream was held up, the last one is enough.
    */
   watchLoad: {
     path: "/bilancia.v1.Storage/WatchLoad" as const,
@@ -3313,8 +3338,14 @@ export const StorageService = {
     responseDeserialize: (value: Buffer): WatchLoadResponse => WatchLoadResponse.decode(value),
   },
   /**
-   * Tells what the server holds under a request number. Answers OK with `HOLDING_NONE` for an unknown one. Safe to
-   * repeat. Optional, but without it an extra copy left by a lost answer cannot be found.
+   * Tells what the server holds under a request number. Optional: called of servers that announce `CAPABILITY_STAT`; without it an extra
+   * copy left by a lost answer cannot be found.
+   *
+   * - Deadline: 5 s.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK, with `HOLDING_NONE` for an unknown number. INVALID_ARGUMENT for an origin or number that cannot be. After any other
+   *   status the balancer asks again later.
+   * - Size: far below 1 MiB both ways.
    */
   stat: {
     path: "/bilancia.v1.Storage/Stat" as const,
@@ -3326,9 +3357,15 @@ export const StorageService = {
     responseDeserialize: (value: Buffer): StatResponse => StatResponse.decode(value),
   },
   /**
-   * Removes the file of a request number, durably, and remembers the attempt so that a late `Save` of the same or an
-   * earlier attempt is refused. Answers OK also where there was nothing to remove. FAILED_PRECONDITION when the file
-   * belongs to another upload or to a later attempt than the one named. Safe to repeat. Optional.
+   * Removes the file of a request number, durably, and remembers the attempt so that a late `Save` of the same or an earlier attempt is
+   * refused. Optional: called of servers that announce `CAPABILITY_DISCARD`; of the others an extra copy remains, and the balancer's log
+   * says so.
+   *
+   * - Deadline: 5 s.
+   * - Retry: safe to repeat: OK also where there was nothing to remove.
+   * - Status: OK. FAILED_PRECONDITION when the file belongs to another upload or to a later attempt than the one named. INVALID_ARGUMENT
+   *   for a name of a file that cannot be. After any other status the balancer asks again later.
+   * - Size: far below 1 MiB both ways.
    */
   discard: {
     path: "/bilancia.v1.Storage/Discard" as const,
@@ -3343,54 +3380,104 @@ export const StorageService = {
 
 export interface StorageServer extends UntypedServiceImplementation {
   /**
-   * Takes files, any number of them one after another on one stream, several small ones in one message, and answers
-   * each by its request number, in any order. A file that fails gets a `refused` or `busy` result and the stream goes
-   * on: the rest of that file is skipped up to the next header. The stream itself ends with
-   * INVALID_ARGUMENT when parts cannot be understood (data before any header, an offset that does not continue the
-   * file, data over the limit) and with UNAVAILABLE when the server stops. A file whose `finish` has not arrived when the stream ends is
-   * dropped, whole. There is no deadline on the stream; the balancer keeps it open for days. When the balancer closes
-   * its side, the server answers what it has and then ends the stream with OK.
+   * Takes files, any number of them one after another on one stream, several small ones in one message, and answers each by its request
+   * number, in any order. A file that fails gets a `refused` or `busy` result and the stream goes on: the rest of that file is skipped
+   * up to the next header. A file whose `finish` has not arrived when the stream ends is dropped, whole. When the balancer closes its
+   * side, the server answers what it has and then ends the stream with OK.
+   *
+   * - Deadline: none; the balancer keeps the stream open for days. An answer that does not come for five minutes
+   *   (`delivery.answerTimeoutMs`) after `finish` counts as lost.
+   * - Retry: the balancer sends a file again, under the same number, on a new stream, when the stream broke or the answer was lost. A
+   *   file that is stored already is answered with `saved` and `duplicate`, and nothing is written. gRPC's own retries are never to be
+   *   used on this rpc.
+   * - Status: OK after the balancer has closed its side. INVALID_ARGUMENT when parts cannot be understood (data before any header, an
+   *   offset that does not continue the file, data over the limit, no parts or more than 64). UNAVAILABLE when the server stops.
+   *   Whatever the status, files that have no final answer are sent again.
+   * - Size: a message up to 1 MiB must be taken, and one over it ends the stream with RESOURCE_EXHAUSTED, which most gRPC libraries do
+   *   when the limit is set; data of one part up to 256 KiB, 1 to 64 parts. A file has no limit here.
+   * - Flow control: a server reads on as fast as it can write, and no faster: HTTP/2's flow control then holds the balancer up. Several
+   *   streams are open at once, small files share one and each large file has its own; a server must not let one wait for another. The
+   *   balancer always reads the answers.
    */
   save: handleBidiStreamingCall<SaveRequest, SaveResponse>;
   /**
-   * Reports whether the server is overloaded, with optional figures. The balancer asks every second, which is
-   * also how it knows that the server lives, with a deadline of 750 ms; the answer must not wait for files in progress. Safe to repeat.
+   * Reports whether the server is overloaded, with optional figures, and which optional rpcs it implements. The balancer asks every
+   * second, which is also how it knows that the server lives; the answer must not wait for files in progress.
+   *
+   * - Deadline: 750 ms (`probe.timeoutMs`). Two answers in a row that are late make the server unhealthy.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK. Any other status counts as an answer that did not come.
+   * - Size: far below 1 MiB both ways.
    */
   load: handleUnaryCall<LoadRequest, LoadResponse>;
   /**
-   * Pushes a `Load` answer at once and again on every change of the overload bit, until the caller cancels.
-   * Optional: UNIMPLEMENTED means that the balancer polls `Load`.
+   * Pushes a `Load` answer at once and again on every change of the overload bit, until the caller cancels. Optional: called of servers
+   * that announce `CAPABILITY_WATCH_LOAD`; of the others the balancer polls `Load`, which it does in any case.
+   *
+   * - Deadline: none; the stream is open as long as the server is healthy.
+   * - Retry: opened again when it ends; safe to repeat.
+   * - Status: CANCELLED by the caller. UNIMPLEMENTED means that the balancer does not ask again before the next connection.
+   * - Size: far below 1 MiB both ways.
+   * - Flow control: a few messages; of states that came to pass while the stream was held up, the last one is enough.
    */
   watchLoad: handleServerStreamingCall<WatchLoadRequest, WatchLoadResponse>;
   /**
-   * Tells what the server holds under a request number. Answers OK with `HOLDING_NONE` for an unknown one. Safe to
-   * repeat. Optional, but without it an extra copy left by a lost answer cannot be found.
+   * Tells what the server holds under a request number. Optional: called of servers that announce `CAPABILITY_STAT`; without it an extra
+   * copy left by a lost answer cannot be found.
+   *
+   * - Deadline: 5 s.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK, with `HOLDING_NONE` for an unknown number. INVALID_ARGUMENT for an origin or number that cannot be. After any other
+   *   status the balancer asks again later.
+   * - Size: far below 1 MiB both ways.
    */
   stat: handleUnaryCall<StatRequest, StatResponse>;
   /**
-   * Removes the file of a request number, durably, and remembers the attempt so that a late `Save` of the same or an
-   * earlier attempt is refused. Answers OK also where there was nothing to remove. FAILED_PRECONDITION when the file
-   * belongs to another upload or to a later attempt than the one named. Safe to repeat. Optional.
+   * Removes the file of a request number, durably, and remembers the attempt so that a late `Save` of the same or an earlier attempt is
+   * refused. Optional: called of servers that announce `CAPABILITY_DISCARD`; of the others an extra copy remains, and the balancer's log
+   * says so.
+   *
+   * - Deadline: 5 s.
+   * - Retry: safe to repeat: OK also where there was nothing to remove.
+   * - Status: OK. FAILED_PRECONDITION when the file belongs to another upload or to a later attempt than the one named. INVALID_ARGUMENT
+   *   for a name of a file that cannot be. After any other status the balancer asks again later.
+   * - Size: far below 1 MiB both ways.
    */
   discard: handleUnaryCall<DiscardRequest, DiscardResponse>;
 }
 
 export interface StorageClient extends Client {
   /**
-   * Takes files, any number of them one after another on one stream, several small ones in one message, and answers
-   * each by its request number, in any order. A file that fails gets a `refused` or `busy` result and the stream goes
-   * on: the rest of that file is skipped up to the next header. The stream itself ends with
-   * INVALID_ARGUMENT when parts cannot be understood (data before any header, an offset that does not continue the
-   * file, data over the limit) and with UNAVAILABLE when the server stops. A file whose `finish` has not arrived when the stream ends is
-   * dropped, whole. There is no deadline on the stream; the balancer keeps it open for days. When the balancer closes
-   * its side, the server answers what it has and then ends the stream with OK.
+   * Takes files, any number of them one after another on one stream, several small ones in one message, and answers each by its request
+   * number, in any order. A file that fails gets a `refused` or `busy` result and the stream goes on: the rest of that file is skipped
+   * up to the next header. A file whose `finish` has not arrived when the stream ends is dropped, whole. When the balancer closes its
+   * side, the server answers what it has and then ends the stream with OK.
+   *
+   * - Deadline: none; the balancer keeps the stream open for days. An answer that does not come for five minutes
+   *   (`delivery.answerTimeoutMs`) after `finish` counts as lost.
+   * - Retry: the balancer sends a file again, under the same number, on a new stream, when the stream broke or the answer was lost. A
+   *   file that is stored already is answered with `saved` and `duplicate`, and nothing is written. gRPC's own retries are never to be
+   *   used on this rpc.
+   * - Status: OK after the balancer has closed its side. INVALID_ARGUMENT when parts cannot be understood (data before any header, an
+   *   offset that does not continue the file, data over the limit, no parts or more than 64). UNAVAILABLE when the server stops.
+   *   Whatever the status, files that have no final answer are sent again.
+   * - Size: a message up to 1 MiB must be taken, and one over it ends the stream with RESOURCE_EXHAUSTED, which most gRPC libraries do
+   *   when the limit is set; data of one part up to 256 KiB, 1 to 64 parts. A file has no limit here.
+   * - Flow control: a server reads on as fast as it can write, and no faster: HTTP/2's flow control then holds the balancer up. Several
+   *   streams are open at once, small files share one and each large file has its own; a server must not let one wait for another. The
+   *   balancer always reads the answers.
    */
   save(): ClientDuplexStream<SaveRequest, SaveResponse>;
   save(options: Partial<CallOptions>): ClientDuplexStream<SaveRequest, SaveResponse>;
   save(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<SaveRequest, SaveResponse>;
   /**
-   * Reports whether the server is overloaded, with optional figures. The balancer asks every second, which is
-   * also how it knows that the server lives, with a deadline of 750 ms; the answer must not wait for files in progress. Safe to repeat.
+   * Reports whether the server is overloaded, with optional figures, and which optional rpcs it implements. The balancer asks every
+   * second, which is also how it knows that the server lives; the answer must not wait for files in progress.
+   *
+   * - Deadline: 750 ms (`probe.timeoutMs`). Two answers in a row that are late make the server unhealthy.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK. Any other status counts as an answer that did not come.
+   * - Size: far below 1 MiB both ways.
    */
   load(request: LoadRequest, callback: (error: ServiceError | null, response: LoadResponse) => void): ClientUnaryCall;
   load(
@@ -3405,8 +3492,14 @@ export interface StorageClient extends Client {
     callback: (error: ServiceError | null, response: LoadResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Pushes a `Load` answer at once and again on every change of the overload bit, until the caller cancels.
-   * Optional: UNIMPLEMENTED means that the balancer polls `Load`.
+   * Pushes a `Load` answer at once and again on every change of the overload bit, until the caller cancels. Optional: called of servers
+   * that announce `CAPABILITY_WATCH_LOAD`; of the others the balancer polls `Load`, which it does in any case.
+   *
+   * - Deadline: none; the stream is open as long as the server is healthy.
+   * - Retry: opened again when it ends; safe to repeat.
+   * - Status: CANCELLED by the caller. UNIMPLEMENTED means that the balancer does not ask again before the next connection.
+   * - Size: far below 1 MiB both ways.
+   * - Flow control: a few messages; of states that came to pass while the stream was held up, the last one is enough.
    */
   watchLoad(request: WatchLoadRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchLoadResponse>;
   watchLoad(
@@ -3415,8 +3508,14 @@ export interface StorageClient extends Client {
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchLoadResponse>;
   /**
-   * Tells what the server holds under a request number. Answers OK with `HOLDING_NONE` for an unknown one. Safe to
-   * repeat. Optional, but without it an extra copy left by a lost answer cannot be found.
+   * Tells what the server holds under a request number. Optional: called of servers that announce `CAPABILITY_STAT`; without it an extra
+   * copy left by a lost answer cannot be found.
+   *
+   * - Deadline: 5 s.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK, with `HOLDING_NONE` for an unknown number. INVALID_ARGUMENT for an origin or number that cannot be. After any other
+   *   status the balancer asks again later.
+   * - Size: far below 1 MiB both ways.
    */
   stat(request: StatRequest, callback: (error: ServiceError | null, response: StatResponse) => void): ClientUnaryCall;
   stat(
@@ -3431,9 +3530,15 @@ export interface StorageClient extends Client {
     callback: (error: ServiceError | null, response: StatResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Removes the file of a request number, durably, and remembers the attempt so that a late `Save` of the same or an
-   * earlier attempt is refused. Answers OK also where there was nothing to remove. FAILED_PRECONDITION when the file
-   * belongs to another upload or to a later attempt than the one named. Safe to repeat. Optional.
+   * Removes the file of a request number, durably, and remembers the attempt so that a late `Save` of the same or an earlier attempt is
+   * refused. Optional: called of servers that announce `CAPABILITY_DISCARD`; of the others an extra copy remains, and the balancer's log
+   * says so.
+   *
+   * - Deadline: 5 s.
+   * - Retry: safe to repeat: OK also where there was nothing to remove.
+   * - Status: OK. FAILED_PRECONDITION when the file belongs to another upload or to a later attempt than the one named. INVALID_ARGUMENT
+   *   for a name of a file that cannot be. After any other status the balancer asks again later.
+   * - Size: far below 1 MiB both ways.
    */
   discard(
     request: DiscardRequest,
