@@ -3,6 +3,7 @@ module bilancia.example/storage-go
 go 1.26.0
 
 require (
+	github.com/google/uuid v1.6.0
 	go.etcd.io/bbolt v1.5.0
 	golang.org/x/text v0.44.0
 	google.golang.org/grpc v1.83.2

@@ -13,33 +13,42 @@ from bilancia.v1.balancer_pb2 import UploadFileRequest, UploadHeader, UploadPart
 from bilancia.v1.storage_pb2 import KIND_BINARY, Finish
 
 
-def parts(upload_id: str, path: str):
-    yield UploadPart(header=UploadHeader(upload_id=upload_id, name=os.path.basename(path), kind=KIND_BINARY))
-    offset = 0
-    with open(path, "rb") as file:
-        while data := file.read(256 * 1024):
-            yield UploadPart(offset=offset, data=data, crc32c=google_crc32c.value(data))
-            offset += len(data)
-    yield UploadPart(offset=offset, finish=Finish(size_bytes=offset))
+def messages(upload_id: str, file):
+    name = os.path.basename(file.name)
+    part = UploadPart(header=UploadHeader(upload_id=upload_id, name=name, kind=KIND_BINARY))
+    while data := file.read(256 * 1024):
+        part.data, part.crc32c = data, google_crc32c.value(data)
+        yield UploadFileRequest(parts=[part])
+        part = UploadPart(offset=file.tell())
+    part.finish.CopyFrom(Finish(size_bytes=file.tell()))
+    yield UploadFileRequest(parts=[part])
 
 
-pending = {str(uuid.uuid4()): path for path in sys.argv[2:]}
-rejected: list[str] = []
-with grpc.insecure_channel(sys.argv[1]) as channel:
-    balancer = balancer_pb2_grpc.BalancerStub(channel)
+def upload(balancer: balancer_pb2_grpc.BalancerStub, path: str) -> str:
+    """Sends a file on a stream of its own, again where that is worth it, and says where it is."""
+    upload_id = str(uuid.uuid4())  # The same for every try: nothing is stored twice.
+    problem = "the stream ended without an answer"
     for wait_seconds in (1, 2, 4, 8, 0):
-        files = list(pending.items())  # The same ids again after a break: nothing is stored twice.
         try:
-            for response in balancer.UploadFile(UploadFileRequest(parts=[part]) for file in files for part in parts(*file)):
-                for event in response.events:
-                    if event.HasField("stored"):
-                        print(f"{pending.pop(event.upload_id)}: stored on {event.stored.receipt.server}")
-                    elif event.HasField("rejected") and not event.rejected.retryable:
-                        rejected.append(pending.pop(event.upload_id))
-                        print(f"{rejected[-1]}: {event.rejected.message}", file=sys.stderr)
+            with open(path, "rb") as file:
+                for response in balancer.UploadFile(messages(upload_id, file)):
+                    for event in response.events:
+                        if event.HasField("stored"):
+                            return f"stored on {event.stored.receipt.server}"
+                        if event.HasField("rejected"):
+                            problem = event.rejected.message
+                            if not event.rejected.retryable:
+                                sys.exit(f"{path}: {problem}")
         except grpc.RpcError as error:
-            print(error.details(), file=sys.stderr)
-        if not pending:
-            break
+            problem = error.details()
+        except OSError as error:
+            sys.exit(str(error))
         time.sleep(wait_seconds)
-sys.exit(1 if pending or rejected else 0)
+    sys.exit(f"{path}: {problem}")
+
+
+if len(sys.argv) < 3:
+    sys.exit(f"usage: {sys.argv[0]} HOST:PORT FILE...")
+with grpc.insecure_channel(sys.argv[1]) as channel:
+    for path in sys.argv[2:]:
+        print(f"{path}: {upload(balancer_pb2_grpc.BalancerStub(channel), path)}")

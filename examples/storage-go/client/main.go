@@ -3,8 +3,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -13,76 +11,54 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
 	pb "bilancia.example/storage-go/gen/bilancia/v1"
 )
 
-func newUUID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80 // version 4 (RFC 9562)
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
-
-// sendFile sends one file, a part to a message.
-func sendFile(stream grpc.BidiStreamingClient[pb.UploadFileRequest, pb.UploadFileResponse], id, path string) error {
+// upload sends a file on a stream of its own and waits for its receipt. An error is worth another try.
+func upload(balancer pb.BalancerClient, id, path string) (*pb.Receipt, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return err
+		log.Fatal(err)
 	}
 	defer file.Close()
-	part := &pb.UploadPart{Header: &pb.UploadHeader{UploadId: id, Name: filepath.Base(path), Kind: pb.Kind_KIND_BINARY}}
-	var offset uint64
-	for {
-		if err := stream.Send(&pb.UploadFileRequest{Parts: []*pb.UploadPart{part}}); err != nil || part.Finish != nil {
-			return err
-		}
-		data := make([]byte, 256*1024)
-		n, err := io.ReadFull(file, data)
-		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return err
-		}
-		sum := crc32.Checksum(data[:n], crc32.MakeTable(crc32.Castagnoli))
-		part = &pb.UploadPart{Offset: offset, Data: data[:n], Crc32C: &sum}
-		if offset += uint64(n); n < len(data) {
-			part.Finish = &pb.Finish{SizeBytes: &offset}
-		}
-	}
-}
-
-// upload sends files on one stream, and takes out of pending what has come to its end.
-func upload(balancer pb.BalancerClient, pending map[string]string) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	stream, err := balancer.UploadFile(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	files := map[string]string{}
-	for id, path := range pending {
-		files[id] = path
-	}
-	go func() {
-		for id, path := range files {
-			if err := sendFile(stream, id, path); err != nil && !errors.Is(err, io.EOF) {
-				log.Fatal(err)
-			}
+	part := &pb.UploadPart{Header: &pb.UploadHeader{UploadId: id, Name: filepath.Base(path), Kind: pb.Kind_KIND_BINARY}}
+	for err == nil && part.Finish == nil { // Why sending fails is told by Recv.
+		data := make([]byte, 256*1024)
+		n, readErr := io.ReadFull(file, data)
+		sum := crc32.Checksum(data[:n], crc32.MakeTable(crc32.Castagnoli))
+		part.Data, part.Crc32C = data[:n], &sum
+		if size := part.Offset + uint64(n); readErr == io.EOF || readErr == io.ErrUnexpectedEOF {
+			part.Finish = &pb.Finish{SizeBytes: &size}
+		} else if readErr != nil {
+			log.Fatal(readErr)
 		}
-		stream.CloseSend()
-	}()
+		err = stream.Send(&pb.UploadFileRequest{Parts: []*pb.UploadPart{part}})
+		part = &pb.UploadPart{Offset: part.Offset + uint64(n), Finish: part.Finish}
+	}
+	stream.CloseSend()
 	for {
 		response, err := stream.Recv()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, event := range response.Events {
-			if stored := event.GetStored(); stored != nil {
-				fmt.Printf("%s: stored on %s\n", files[event.UploadId], stored.Receipt.Server)
-				delete(pending, event.UploadId)
-			} else if rejected := event.GetRejected(); rejected != nil && !rejected.Retryable {
-				log.Fatalf("%s: rejected, %s", files[event.UploadId], rejected.Message)
+			switch rejected := event.GetRejected(); {
+			case event.GetStored() != nil:
+				return event.GetStored().Receipt, nil
+			case rejected.GetRetryable():
+				return nil, fmt.Errorf("rejected for now: %s", rejected.Message)
+			case rejected != nil:
+				log.Fatalf("%s: %s", path, rejected.Message)
 			}
 		}
 	}
@@ -96,18 +72,16 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	pending := map[string]string{}
 	for _, path := range os.Args[2:] {
-		pending[newUUID()] = path
-	}
-	// The same ids again after a break: nothing is stored twice.
-	for wait := time.Second; len(pending) > 0 && wait < 32*time.Second; wait *= 2 {
-		if err := upload(pb.NewBalancerClient(connection), pending); !errors.Is(err, io.EOF) {
-			log.Print(err)
+		id := uuid.NewString() // The same for every try: nothing is stored twice.
+		receipt, err := upload(pb.NewBalancerClient(connection), id, path)
+		for wait := time.Second; err != nil && wait < 16*time.Second; wait *= 2 {
 			time.Sleep(wait)
+			receipt, err = upload(pb.NewBalancerClient(connection), id, path)
 		}
-	}
-	if len(pending) > 0 {
-		os.Exit(1)
+		if err != nil {
+			log.Fatalf("%s: %v", path, err)
+		}
+		fmt.Printf("%s: stored on %s\n", path, receipt.Server)
 	}
 }
