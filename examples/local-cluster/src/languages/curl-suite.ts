@@ -21,6 +21,15 @@ export interface CurlTool {
   more?(run: (command: string) => Promise<ScriptResult>): void;
 }
 
+const expectedRequests = [
+  "list",
+  "bilancia.v1.Balancer/UploadFile",
+  "bilancia.v1.Balancer/QueryUpload",
+  "bilancia.v1.Admin/ListServers",
+  "bilancia.v1.Storage/Load",
+  "grpc.health.v1.Health/Check",
+];
+
 /** What each wrong call is answered with, in words. */
 const wrongCalls: readonly [request: string, data: string | undefined, port: number, words: RegExp][] = [
   ["bilancia.v1.Balancer/UploadFile", '{"parts":[{"data":"aGk=","finish":{}}]}', 50051, /data came before a header/],
@@ -71,6 +80,13 @@ export function describeCurlTool(tool: CurlTool): void {
         .replaceAll("127.0.0.1:50061", test.cluster.server("storage-1").address);
       return runProgram("bash", ["-c", ours], { cwd: root, env: { ...process.env, PATH } });
     };
+
+    it("leave out nothing that a newcomer wants to try", () => {
+      const requests = new Set(tool.calls.map(({ call }) => call.request));
+      for (const request of expectedRequests) assert.ok(requests.has(request), request);
+      const partCounts = tool.calls.map(({ call }) => JSON.parse(call.data ?? "{}").parts?.length ?? 0);
+      assert.ok(partCounts.includes(1) && Math.max(...partCounts) > 1, "an upload of one document, and one of several");
+    });
 
     for (const { command, call } of tool.calls) {
       it(command.split("\n", 1)[0] ?? "", async () => {
