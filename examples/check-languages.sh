@@ -106,12 +106,13 @@ for language in "${languages[@]}"; do
   server_port=$(free_port)
   try_server "$server_port"
   try_client "$server_port"
-  pool+=("STORAGE_$(tr a-z A-Z <<<"$language")=$(printf '%s\n' "${server[@]}")")
+  upper=$(tr a-z A-Z <<<"$language")
+  pool+=("STORAGE_$upper=$(printf '%s\n' "${server[@]}")" "CLIENT_$upper=$(printf '%s\n' "${client[@]}")")
 done
 
 if [ ${#pool[@]} -gt 0 ]; then
   printf '\n== one pool\n'
-  (export "${pool[@]}" && run_lane mixed-pool)
+  (export "${pool[@]}" && run_lane mixed-pool && run_lane clients)
 fi
 
 printf '\n%s of %s tried\n' "$((${#languages[@]} - left_out))" "${#languages[@]}"

@@ -8,6 +8,7 @@ import { storedFiles } from "../folder-listing.js";
 import { eventually } from "../test-support/eventually.js";
 import { sha256OfBytes, sha256OfFile } from "../test-support/sha256.js";
 import { allPassed, neverOverloaded, TestCluster } from "../test-support/test-cluster.js";
+import { wordsOf } from "./words-of.js";
 
 const fileCount = 3_000;
 /** Files that are sent while every server is up, before anything is killed. */
@@ -18,14 +19,9 @@ const killAfterCount = 100;
 const restartAfterCount = 250;
 const kib = 1024;
 
-/** What a server in another language is run with: the words of an environment variable, one to a line. Absent: this machine has not got it. */
-function commandOf(variable: string): string[] | undefined {
-  return process.env[variable]?.split("\n").filter((word) => word !== "");
-}
-
 const foreign = [
-  { language: "Python", weight: 2, command: commandOf("STORAGE_PYTHON") },
-  { language: "Go", weight: 1, command: commandOf("STORAGE_GO") },
+  { language: "Python", weight: 2, command: wordsOf("STORAGE_PYTHON") },
+  { language: "Go", weight: 1, command: wordsOf("STORAGE_GO") },
 ].filter(({ command }) => command !== undefined);
 if (foreign.length === 0)
   throw new Error("expected STORAGE_PYTHON, STORAGE_GO or both; see examples/check-languages.sh");
