@@ -5,76 +5,16 @@ import { setTimeout as delay } from "node:timers/promises";
 import { storedFiles } from "./folder-listing.js";
 import { eventually } from "./test-support/eventually.js";
 import { jsonLines, runLbCli } from "./test-support/run-script.js";
+import { assertShares, SteadyLoad } from "./test-support/steady-load.js";
 import { allPassed, neverOverloaded, TestCluster } from "./test-support/test-cluster.js";
-import { receiptOf, UploadSession, uploadHeader } from "./test-support/upload-session.js";
 
-const uploaders = 32;
 /** How soon after a change the shares are what they are to be, in milliseconds. */
 const settleMs = 2_000;
-/** How many files are looked at for their shares: many for each of those that are under way when the counting begins and ends. */
-const sampleFiles = 1_600;
-
-/** Uploaders that never pause. An upload that fails, fails the test. */
-class Load {
-  /** Where each file went, by name, in the order of the receipts. */
-  readonly servers = new Map<string, string>();
-  readonly #session: UploadSession;
-  readonly #work: Promise<unknown>;
-  #sent = 0;
-  #stopping = false;
-
-  constructor(address: string) {
-    this.#session = new UploadSession(address);
-    this.#work = Promise.all(Array.from({ length: uploaders }, () => this.#upload()));
-    // A failure is told by `stop`.
-    this.#work.catch(() => {});
-  }
-
-  /** How many files have been sent; the next one has this number. */
-  get sent(): number {
-    return this.#sent;
-  }
-
-  async stop(): Promise<void> {
-    this.#stopping = true;
-    try {
-      await this.#work;
-    } finally {
-      this.#session.close();
-    }
-  }
-
-  /** The shares of the next files, in percent, by server. */
-  async shares(): Promise<Record<string, number>> {
-    const from = this.servers.size;
-    await eventually(() => assert.ok(this.servers.size >= from + sampleFiles), 90_000);
-    const counts: Record<string, number> = {};
-    for (const server of [...this.servers.values()].slice(from, from + sampleFiles))
-      counts[server] = (counts[server] ?? 0) + 100 / sampleFiles;
-    return counts;
-  }
-
-  async #upload(): Promise<void> {
-    while (!this.#stopping) {
-      const name = `${this.#sent++}.bin`;
-      const outcome = await this.#session.upload(uploadHeader({ name }), Buffer.from(name.repeat(20)));
-      this.servers.set(name, receiptOf(outcome).server);
-    }
-  }
-}
-
-function assertShares(shares: Record<string, number>, weights: Record<string, number>): void {
-  const sum = Object.values(weights).reduce((total, weight) => total + weight, 0);
-  for (const server of new Set([...Object.keys(shares), ...Object.keys(weights)])) {
-    const off = (shares[server] ?? 0) - (100 * (weights[server] ?? 0)) / sum;
-    assert.ok(Math.abs(off) < 4, `${server} is ${off} points from its share: ${JSON.stringify(shares)}`);
-  }
-}
 
 describe("servers that come and go under load", function () {
   this.timeout(180_000);
   let test: TestCluster;
-  let load: Load;
+  let load: SteadyLoad;
 
   before(async () => {
     test = await TestCluster.start({
@@ -83,7 +23,7 @@ describe("servers that come and go under load", function () {
       serverArgs: neverOverloaded,
       balancerConfig: "probe: { timeoutMs: 20000 }\n",
     });
-    load = new Load(test.cluster.balancer.address);
+    load = new SteadyLoad(test.cluster.balancer.address);
   });
   after(async function () {
     await load?.stop().catch(() => {});

@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { eventually } from "./eventually.js";
+import { receiptOf, UploadSession, uploadHeader } from "./upload-session.js";
+
+const uploaders = 32;
+
+/** Uploaders that never pause. An upload that fails, fails the test. */
+export class SteadyLoad {
+  /** Where each file went, by name, in the order of the receipts. */
+  readonly servers = new Map<string, string>();
+  readonly #session: UploadSession;
+  readonly #work: Promise<unknown>;
+  #sent = 0;
+  #stopping = false;
+
+  constructor(address: string) {
+    this.#session = new UploadSession(address);
+    this.#work = Promise.all(Array.from({ length: uploaders }, () => this.#upload()));
+    // A failure is told by `stop`.
+    this.#work.catch(() => {});
+  }
+
+  /** How many files have been sent; the next one has this number. */
+  get sent(): number {
+    return this.#sent;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    try {
+      await this.#work;
+    } finally {
+      this.#session.close();
+    }
+  }
+
+  /** The shares of the next files, in percent, by server. Many files, for each of those that are under way when the counting begins and ends. */
+  async shares(sampleFiles = 1_600): Promise<Record<string, number>> {
+    const from = this.servers.size;
+    await eventually(() => assert.ok(this.servers.size >= from + sampleFiles), 90_000);
+    const counts: Record<string, number> = {};
+    for (const server of [...this.servers.values()].slice(from, from + sampleFiles))
+      counts[server] = (counts[server] ?? 0) + 100 / sampleFiles;
+    return counts;
+  }
+
+  async #upload(): Promise<void> {
+    while (!this.#stopping) {
+      const name = `${this.#sent++}.bin`;
+      const outcome = await this.#session.upload(uploadHeader({ name }), Buffer.from(name.repeat(20)));
+      this.servers.set(name, receiptOf(outcome).server);
+    }
+  }
+}
+
+/** Fails unless each server's share, in percent, is within four points of what its weight says. */
+export function assertShares(shares: Record<string, number>, weights: Record<string, number>): void {
+  const sum = Object.values(weights).reduce((total, weight) => total + weight, 0);
+  for (const server of new Set([...Object.keys(shares), ...Object.keys(weights)])) {
+    const off = (shares[server] ?? 0) - (100 * (weights[server] ?? 0)) / sum;
+    assert.ok(Math.abs(off) < 4, `${server} is ${off} points from its share: ${JSON.stringify(shares)}`);
+  }
+}
