@@ -30,6 +30,13 @@ const status: GetStatusResponse = {
   availableServers: 1,
   servers: 1,
   memoryBytes: 1_000_000n,
+  config: {
+    file: "/etc/bilancia.yaml",
+    loadedAt: { seconds: 1_800_000_000n, nanos: 0 },
+    needRestart: ["listen: here, before there"],
+    refusedAt: { seconds: 1_800_000_001n, nanos: 0 },
+    problems: ["graceMs: expected a number"],
+  },
 };
 
 const server = {
@@ -222,6 +229,11 @@ describe("lb-cli", () => {
     assert.equal(jsonLines(await run(["servers", "--json"]))[0]?.state, "overloaded");
     const text = await run(["status"]);
     assert.match(text.stdout, /version +9\.9\.9\n[\s\S]*servers +1 of 1 available\n/);
+    assert.match(
+      text.stdout,
+      /configuration +\/etc\/bilancia\.yaml, read .* ago\nneeds restart +listen: here, before there\n/,
+    );
+    assert.match(text.stdout, /not usable +graceMs: expected a number \(.* ago\)/);
     assert.equal(jsonLines(await run(["status", "--json"]))[0]?.storedFiles, "1152921504606846976");
   });
 

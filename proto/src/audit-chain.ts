@@ -23,8 +23,10 @@ export const auditKinds = [
   "found",
   /** Left open for long: a server may hold the file and has not been asked yet. */
   "unsettled",
-  /** The pool was changed by an operator. */
+  /** The pool has changed. */
   "server",
+  /** The configuration was read anew. */
+  "config",
   /** Put aside because it was damaged. */
   "quarantined",
   /** Taken up after a restart. */

@@ -1,4 +1,4 @@
-import type { GetStatusResponse } from "@bilancia/proto/gen/admin";
+import type { ConfigStatus, GetStatusResponse } from "@bilancia/proto/gen/admin";
 import { type QueryUploadResponse, uploadStateToJSON } from "@bilancia/proto/gen/balancer";
 import { isUuid } from "@bilancia/proto/header-rules";
 import { fromTimestamp } from "@bilancia/proto/time";
@@ -71,6 +71,18 @@ function statusFacts(status: GetStatusResponse, nowMs: number): Fact[] {
     ["last request", String(status.lastRequestNumber)],
     ["memory", humanBytes(status.memoryBytes)],
     ["origin", `${status.origin}, term ${status.term}`],
+    ...configFacts(status.config, nowMs),
+  ];
+}
+
+function configFacts(config: ConfigStatus | undefined, nowMs: number): Fact[] {
+  if (!config?.file) return [];
+  const { file, loadedAt, needRestart, refusedAt, problems } = config;
+  const ago = (time: ConfigStatus["loadedAt"]) => (time ? `${humanDuration(nowMs - fromTimestamp(time))} ago` : "-");
+  return [
+    ["configuration", `${file}, read ${ago(loadedAt)}`],
+    ...needRestart.map((setting): Fact => ["needs restart", setting]),
+    ...(refusedAt ? problems.map((problem): Fact => ["not usable", `${problem} (${ago(refusedAt)})`]) : []),
   ];
 }
 
@@ -93,6 +105,15 @@ function statusJson(status: GetStatusResponse): Json {
     availableServers: status.availableServers,
     servers: status.servers,
     memoryBytes: jsonNumber(status.memoryBytes),
+    config: status.config
+      ? {
+          file: status.config.file,
+          loadedAt: jsonTime(status.config.loadedAt),
+          needRestart: status.config.needRestart,
+          refusedAt: jsonTime(status.config.refusedAt),
+          problems: status.config.problems,
+        }
+      : null,
   };
 }
 

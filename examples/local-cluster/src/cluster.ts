@@ -60,6 +60,8 @@ export interface ClusterOptions {
   readonly graceMs?: number;
   /** Whether SIGINT, SIGTERM and SIGHUP end this process, and the cluster with it. Default: true; false leaves them to the caller. */
   readonly endOnSignals?: boolean;
+  /** Called when the servers serve, and the balancer is about to be started for the first time. */
+  readonly beforeBalancer?: (cluster: LocalCluster) => Promise<void>;
   /** Called when a process ends that nobody asked to end. */
   readonly onUnexpectedExit?: (name: string, exit: ProcessExit) => void;
 }
@@ -93,7 +95,7 @@ const endingSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
  * `stop()` ends them in order, and what is left when this process exits is killed.
  */
 export class LocalCluster {
-  readonly #options: Required<Omit<ClusterOptions, "onUnexpectedExit">> & ClusterOptions;
+  readonly #options: Required<Omit<ClusterOptions, "beforeBalancer" | "onUnexpectedExit">> & ClusterOptions;
   readonly #slots = new Map<string, Slot>();
   /** Every process from the moment it is spawned until it is gone. */
   readonly #alive = new Set<ManagedProcess>();
@@ -121,6 +123,7 @@ export class LocalCluster {
     if (this.#options.endOnSignals) for (const signal of endingSignals) process.on(signal, this.#exit);
     try {
       await Promise.all(this.#options.servers.map(({ name }) => this.startServer(name)));
+      await this.#options.beforeBalancer?.(this);
       await this.startBalancer();
       await this.#allHealthy();
     } catch (error) {

@@ -10,13 +10,17 @@ import { Server } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import type { Logger } from "pino";
 import { AdminService } from "./admin/admin-service.js";
+import { ConfigReload, type ConfigSource } from "./config-reload.js";
 import type { Config } from "./config-schema.js";
 import { Dispatcher } from "./dispatch/dispatcher.js";
+import { Membership, membersOf } from "./dispatch/membership.js";
 import { openMembership } from "./dispatch/membership-file.js";
 import { PoolKeeper } from "./dispatch/pool-keeper.js";
 import { RegistryService } from "./dispatch/registry-service.js";
-import { ServerPool } from "./dispatch/server-pool.js";
+import { type PoolLimits, ServerPool } from "./dispatch/server-pool.js";
+import type { QueueLimits } from "./domain/admission.js";
 import { UploadService } from "./intake/upload-service.js";
+import { LiveSettings } from "./live-settings.js";
 import { AuditLog } from "./observe/audit-log.js";
 import { LogObserver } from "./observe/log-observer.js";
 import type { Clock, Observer, QueueCounts } from "./ports.js";
@@ -36,6 +40,8 @@ export interface Balancer {
   readonly adminAddress: string;
   /** Resolves when a flush to disk has failed: nothing is acknowledged any more, and only a new process can go on. */
   readonly broken: Promise<Error>;
+  /** Reads the configuration anew; `by` says what wants it, for log and audit. Never rejects: what is wrong is told. */
+  reload(by: string): Promise<void>;
   /** Stops in the order that loses nothing; files under way get the configured grace time. */
   stop(): Promise<void>;
 }
@@ -43,9 +49,12 @@ export interface Balancer {
 /**
  * Puts the balancer together and starts it.
  *
+ * @param source where `config` has come from: it is read again when its file changes, and on `reload`
  * @throws ListenError when a port cannot be had, Error when the state folder cannot be used
  */
-export async function startBalancer(config: Config, log: Logger): Promise<Balancer> {
+export async function startBalancer(started: Config, source: ConfigSource, log: Logger): Promise<Balancer> {
+  const settings = new LiveSettings(started);
+  const config = settings.current;
   const clock: Clock = { nowMs: Date.now, random: Math.random };
   const logObserver = new LogObserver(log);
   const { limits, delivery, retention } = config;
@@ -53,7 +62,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
   const numbering = await Numbering.open(config.stateDir);
   const audit = await openAudit(config, clock, logObserver);
   const observer = audit ? both(logObserver, audit) : logObserver;
-  const { file, members, changes } = await openMembership(config.stateDir, config.servers, observer);
+  const { file, facts } = await openMembership(config.stateDir, config.servers, observer);
   let onBroken: (error: Error) => void = () => {};
   const broken = new Promise<Error>((resolve) => {
     onBroken = resolve;
@@ -73,46 +82,49 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
     numbering,
     spool,
     ledger: ledger ?? memoryLedger,
-    limits: { ...limits, maxFiles: limits.maxQueuedFiles, maxBytes: limits.maxQueuedBytes },
+    limits: queueLimits(limits),
     clock,
     observer,
     retentionMs: retention.finishedMs,
-    unfinishedExpiryMs: retention.unfinishedMs,
-    claimMs: delivery.claimMs,
+    get unfinishedExpiryMs() {
+      return retention.unfinishedMs;
+    },
+    get claimMs() {
+      return delivery.claimMs;
+    },
     maxFinishedInMemory: ledger ? 1_000 : 100_000,
   });
   await queue.recover();
   const pool = new ServerPool({
-    servers: members,
-    limits: {
-      maxFiles: limits.maxInFlightFiles,
-      maxBytes: limits.maxInFlightBytes,
-      adaptive: limits.inFlight === "adaptive",
-    },
+    servers: membersOf(facts),
+    limits: poolLimits(limits),
     balancing: config.balancing,
     probe: config.probe,
     ejection: config.ejection,
     clock,
     observer,
   });
-  const { answerTimeoutMs } = delivery;
   const dispatcher = new Dispatcher({
     outbox: queue,
     pool,
     ledger: numbering,
     retry: delivery,
-    answerTimeoutMs,
     clock,
     observer,
   });
   const uploads = new UploadService(queue, queue, observer, clock);
   const registry = new RegistryService({ pool, pending: queue.pending, uploads: queue, ledger: numbering, observer });
-  const keeper = new PoolKeeper({
-    pool,
-    configured: config.servers,
-    changes,
-    file,
-    unsettled: (name) => dispatcher.unsettledOn(name),
+  const unsettled = (name: string) => dispatcher.unsettledOn(name);
+  const membership = new Membership({ facts, pool, file, unsettled, clock, observer });
+  const keeper = new PoolKeeper({ pool, membership, unsettled, clock, observer });
+  const reloading = new ConfigReload({
+    source,
+    settings,
+    useServers: (servers) => membership.useConfiguration(servers),
+    onApplied: () => {
+      log.level = config.log.level;
+      pool.settingsChanged();
+    },
     clock,
     observer,
   });
@@ -125,6 +137,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
     queue: config.queue,
     version,
     startedAtMs: clock.nowMs(),
+    config: () => reloading.state,
     uploadStreams: () => uploads.streams,
   });
 
@@ -149,6 +162,7 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
   try {
     address = await listen(server, config.listen);
     adminAddress = await listen(adminServer, config.admin.listen);
+    await reloading.start();
   } catch (error) {
     // The ports are asked for last, so that nobody is let in before all is ready; what has been started must not keep the process.
     server.forceShutdown();
@@ -166,7 +180,10 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
     address,
     adminAddress,
     broken,
+    reload: (by) => reloading.reload(by),
     async stop() {
+      await reloading.stop();
+      membership.stop();
       const deadlineMs = clock.nowMs() + config.graceMs;
       const leftMs = () => Math.max(0, deadlineMs - clock.nowMs());
       health.setStatus("bilancia.v1.Balancer", "NOT_SERVING");
@@ -186,6 +203,39 @@ export async function startBalancer(config: Config, log: Logger): Promise<Balanc
       const { receivingFiles, queuedFiles, dispatchingFiles } = queue.counts();
       const left = { receivingFiles, queuedFiles, dispatchingFiles };
       log[queuedFiles + dispatchingFiles > 0 ? "warn" : "info"](left, "stopped");
+    },
+  };
+}
+
+/** The queue's limits, as the settings are at any time. */
+function queueLimits(limits: Config["limits"]): QueueLimits {
+  return {
+    get maxFileBytes() {
+      return limits.maxFileBytes;
+    },
+    get maxFiles() {
+      return limits.maxQueuedFiles;
+    },
+    get maxBytes() {
+      return limits.maxQueuedBytes;
+    },
+    get minFreeDiskBytes() {
+      return limits.minFreeDiskBytes;
+    },
+  };
+}
+
+/** The limits of what is on its way to a server, as the settings are at any time. */
+function poolLimits(limits: Config["limits"]): PoolLimits {
+  return {
+    get maxFiles() {
+      return limits.maxInFlightFiles;
+    },
+    get maxBytes() {
+      return limits.maxInFlightBytes;
+    },
+    get adaptive() {
+      return limits.inFlight === "adaptive";
     },
   };
 }

@@ -27,21 +27,28 @@ const server = z.strictObject({
 
 const levelMessage = "expected trace, debug, info, warn, error or silent";
 
+/** Marks a setting that is in force from the next start only. All others follow a changed configuration file at once. */
+const afterRestart = { restart: true } as const;
+
 /** Every setting, its default and its bounds. The README's table is made of the descriptions here. */
 export const configSchema = z.strictObject({
-  listen: address.default("127.0.0.1:50051").describe("Where clients upload."),
+  listen: address.default("127.0.0.1:50051").describe("Where clients upload.").meta(afterRestart),
   stateDir: z
     .string("expected a folder")
     .min(1, "expected a folder")
     .default("data/balancer")
-    .describe("The balancer's state: numbering, ledger and spool."),
+    .describe("The balancer's state: numbering, ledger and spool.")
+    .meta(afterRestart),
   queue: z
     .enum(["embedded", "memory"], "expected embedded or memory")
     .default("embedded")
-    .describe("Which queue. `embedded` survives restarts and crashes; `memory` does not."),
+    .describe("Which queue. `embedded` survives restarts and crashes; `memory` does not.")
+    .meta(afterRestart),
   graceMs: milliseconds(0).default(10_000).describe("Time for files under way when the balancer stops."),
   admin: z
-    .strictObject({ listen: address.default("127.0.0.1:50052").describe("Where the admin service answers.") })
+    .strictObject({
+      listen: address.default("127.0.0.1:50052").describe("Where the admin service answers.").meta(afterRestart),
+    })
     .prefault({}),
   log: z
     .strictObject({
@@ -52,7 +59,8 @@ export const configSchema = z.strictObject({
       file: z
         .string("expected a file, or an empty text")
         .default("loadbalancer.log")
-        .describe("Log file; empty for none."),
+        .describe("Log file; empty for none.")
+        .meta(afterRestart),
     })
     .prefault({}),
   audit: z
@@ -60,14 +68,17 @@ export const configSchema = z.strictObject({
       file: z
         .string("expected a file, an empty text, or off")
         .default("")
-        .describe("Audit file; empty for `audit.jsonl` in `stateDir`, `off` for none."),
+        .describe("Audit file; empty for `audit.jsonl` in `stateDir`, `off` for none.")
+        .meta(afterRestart),
       maxFileBytes: bytes(64 * 1024)
         .default(256 * 1024 ** 2)
-        .describe("Size from which the audit goes on in a new file."),
+        .describe("Size from which the audit goes on in a new file.")
+        .meta(afterRestart),
       rotate: z
         .enum(["daily", "size"], "expected daily or size")
         .default("daily")
-        .describe("`daily`: the audit goes on in a new file each day (UTC) too; `size`: for its size only."),
+        .describe("`daily`: the audit goes on in a new file each day (UTC) too; `size`: for its size only.")
+        .meta(afterRestart),
     })
     .prefault({}),
   servers: z
@@ -163,7 +174,8 @@ export const configSchema = z.strictObject({
         .describe("What must stay free on the disk of `stateDir`; below it new files are rejected."),
       maxMemoryBytes: bytes(1024 * 1024)
         .default(64 * 1024 ** 2)
-        .describe("Bytes of waiting files kept in memory; the rest is on disk."),
+        .describe("Bytes of waiting files kept in memory; the rest is on disk.")
+        .meta(afterRestart),
       inFlight: z
         .enum(["fixed", "adaptive"], "expected fixed or adaptive")
         .default("fixed")
@@ -196,7 +208,8 @@ export const configSchema = z.strictObject({
     .strictObject({
       finishedMs: milliseconds()
         .default(7 * 24 * 3_600_000)
-        .describe("How long finished uploads are remembered (with `queue: memory`, the last 100,000)."),
+        .describe("How long finished uploads are remembered (with `queue: memory`, the last 100,000).")
+        .meta(afterRestart),
       unfinishedMs: milliseconds()
         .default(24 * 3_600_000)
         .describe("How long an upload whose client left can be resumed."),
@@ -206,3 +219,29 @@ export const configSchema = z.strictObject({
 
 /** The configuration, complete and checked. */
 export type Config = z.output<typeof configSchema>;
+
+/** One setting, by its place in the configuration. */
+export interface Setting {
+  /** For example `limits.maxFileBytes`. */
+  readonly key: string;
+  readonly description: string;
+  /** Whether a change of it is in force after a restart only. */
+  readonly needsRestart: boolean;
+  /** Its value in a configuration. */
+  readonly valueIn: (config: Config) => unknown;
+}
+
+/** All settings, in the order of the schema. */
+export const settings: readonly Setting[] = settingsOf(configSchema, []);
+
+function settingsOf(schema: z.ZodObject, path: readonly string[]): Setting[] {
+  return Object.entries(schema.shape).flatMap(([name, field]) => {
+    const inner = field instanceof z.ZodPrefault ? field.unwrap() : field;
+    if (inner instanceof z.ZodObject) return settingsOf(inner, [...path, name]);
+    const { description = "", restart = false } = z.globalRegistry.get(field as z.ZodType) ?? {};
+    const steps = [...path, name];
+    const valueIn = (config: Config) =>
+      steps.reduce<unknown>((value, step) => (value as Record<string, unknown>)[step], config);
+    return [{ key: steps.join("."), description, needsRestart: restart === true, valueIn }];
+  });
+}

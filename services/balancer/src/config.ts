@@ -14,6 +14,9 @@ export class ConfigError extends Error {
   }
 }
 
+/** The environment's variables. */
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** A tree of settings as one source gives it, not yet checked. */
 type Settings = { [key: string]: Settings | unknown };
 
@@ -26,14 +29,26 @@ const environmentPrefix = "BILANCIA_";
  * @param environment keys `BILANCIA_SECTION__KEY`, for example `BILANCIA_LIMITS__MAX_FILE_BYTES`
  * @throws ConfigError, or commander's CommanderError (already written to stderr; exit code 0 for `--help`)
  */
-export function readConfig(args: readonly string[], environment: Readonly<Record<string, string | undefined>>): Config {
-  const { config: file, settings: fromFlags } = readFlags(args);
-  const path = file ?? environment[`${environmentPrefix}CONFIG`];
-  const fromFile = path === undefined ? {} : readFile(path);
+export function readConfig(args: readonly string[], environment: Environment): Config {
+  return readSources(args, environment).config;
+}
+
+/**
+ * The same, with the path of the file that was read, if any.
+ *
+ * @throws as `readConfig`
+ */
+export function readSources(
+  args: readonly string[],
+  environment: Environment,
+): { readonly config: Config; readonly file: string | undefined } {
+  const { config, settings: fromFlags } = readFlags(args);
+  const file = config ?? environment[`${environmentPrefix}CONFIG`];
+  const fromFile = file === undefined ? {} : readFile(file);
   const fromEnvironment = readEnvironment(environment);
   const merged = merge(merge(fromFile, fromEnvironment), fromFlags);
   const parsed = configSchema.safeParse(merged);
-  if (parsed.success) return deepFreeze(parsed.data);
+  if (parsed.success) return { config: deepFreeze(parsed.data), file };
   throw new ConfigError(parsed.error.issues.flatMap((issue) => describe(issue, merged)));
 }
 
@@ -114,7 +129,7 @@ function readFile(path: string): Settings {
   return settings as Settings;
 }
 
-function readEnvironment(environment: Readonly<Record<string, string | undefined>>): Settings {
+function readEnvironment(environment: Environment): Settings {
   const settings: Settings = {};
   for (const [variable, value] of Object.entries(environment)) {
     if (value === undefined || !variable.startsWith(environmentPrefix) || otherVariables.has(variable)) continue;

@@ -1,15 +1,15 @@
 import { ListenError } from "@bilancia/proto/grpc-server";
 import { CommanderError } from "commander";
 import { startBalancer } from "./app.js";
-import { ConfigError, readConfig } from "./config.js";
-import type { Config } from "./config-schema.js";
+import { ConfigError, readConfig, readSources } from "./config.js";
 import { createLogger } from "./observe/logger.js";
 
 /** Exit codes: 0 stopped as asked, 1 could not start or failed, 2 the configuration cannot be used, 130 a second signal. */
 async function main(): Promise<void> {
-  const config = configOrExit();
+  const { config, file } = configOrExit();
   const log = createLogger(config.log);
-  const balancer = await startBalancer(config, log);
+  const read = () => readConfig(process.argv.slice(2), process.env);
+  const balancer = await startBalancer(config, { file, read }, log);
   const { address, adminAddress } = balancer;
   log.info({ address, adminAddress, servers: config.servers.map(({ name }) => name) }, "listening");
 
@@ -32,11 +32,12 @@ async function main(): Promise<void> {
   });
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
+  process.on("SIGHUP", () => void balancer.reload("SIGHUP"));
 }
 
-function configOrExit(): Config {
+function configOrExit(): ReturnType<typeof readSources> {
   try {
-    return readConfig(process.argv.slice(2), process.env);
+    return readSources(process.argv.slice(2), process.env);
   } catch (error) {
     if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : 2);
     if (!(error instanceof ConfigError)) throw error;

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { LocalCluster } from "../cluster.js";
+import { LocalCluster, type RunningServer } from "../cluster.js";
 
 /** Arguments of servers that are available all the time, however slow the machine is: exact shares need them. */
 export const neverOverloaded = [
@@ -24,8 +24,8 @@ export interface TestClusterOptions {
   /** More arguments of every storage server, or of each by name. */
   readonly serverArgs?: readonly string[] | Readonly<Record<string, readonly string[]>>;
   readonly balancerArgs?: readonly string[];
-  /** The balancer's configuration file, as YAML; the servers are added. */
-  readonly balancerConfig?: string;
+  /** The balancer's configuration file, as YAML; the servers are added as flags. A function is handed the servers, which it has to name. */
+  readonly balancerConfig?: string | ((servers: readonly RunningServer[]) => string);
 }
 
 /** A cluster on free ports in a temporary folder of its own, and that folder. */
@@ -46,7 +46,8 @@ export class TestCluster {
   }: TestClusterOptions): Promise<TestCluster> {
     const folder = await mkdtemp(path.join(tmpdir(), "bilancia-e2e-"));
     const configFile = path.join(folder, "balancer.yaml");
-    if (balancerConfig !== undefined) await writeFile(configFile, balancerConfig);
+    const serversInFile = typeof balancerConfig === "function";
+    if (typeof balancerConfig === "string") await writeFile(configFile, balancerConfig);
     const cluster = new LocalCluster({
       servers: weights.map((weight, index) => {
         const name = `storage-${index + 1}`;
@@ -54,7 +55,7 @@ export class TestCluster {
         const dir = path.join(folder, name);
         const command = commands[name];
         return {
-          ...{ name, weight, dir, args: args as readonly string[], unlisted: unlisted.includes(name) },
+          ...{ name, weight, dir, args: args as readonly string[], unlisted: serversInFile || unlisted.includes(name) },
           ...(command && { command }),
         };
       }),
@@ -64,6 +65,9 @@ export class TestCluster {
         args: balancerConfig === undefined ? balancerArgs : ["--config", configFile, ...balancerArgs],
       },
       logDir: path.join(folder, "logs"),
+      ...(serversInFile && {
+        beforeBalancer: ({ servers }: LocalCluster) => writeFile(configFile, balancerConfig(servers)),
+      }),
     });
     try {
       await cluster.start();
@@ -72,6 +76,11 @@ export class TestCluster {
       throw error;
     }
     return new TestCluster(folder, cluster);
+  }
+
+  /** The balancer's configuration file. */
+  get configFile(): string {
+    return path.join(this.folder, "balancer.yaml");
   }
 
   /** Stops the cluster. Its folder, with all logs, is removed only when the tests passed. */

@@ -1,7 +1,7 @@
-import type { GetStatusRequest, GetStatusResponse } from "@bilancia/proto/gen/admin";
+import type { ConfigStatus, GetStatusRequest, GetStatusResponse } from "@bilancia/proto/gen/admin";
 import { toTimestamp } from "@bilancia/proto/time";
 import type { handleUnaryCall } from "@grpc/grpc-js";
-import type { DeadLetters, LedgerIdentity, Observer, ServerKeeper, UploadDirectory } from "../ports.js";
+import type { ConfigState, DeadLetters, LedgerIdentity, Observer, ServerKeeper, UploadDirectory } from "../ports.js";
 import { DeadLetterService } from "./dead-letter-service.js";
 import { ServerService } from "./server-service.js";
 
@@ -15,6 +15,7 @@ export interface AdminServiceParts {
   readonly queue: "memory" | "embedded";
   readonly version: string;
   readonly startedAtMs: number;
+  readonly config: () => ConfigState;
   /** Open `UploadFile` streams, now. */
   readonly uploadStreams: () => number;
 }
@@ -41,7 +42,7 @@ export class AdminService {
   }
 
   #status(): GetStatusResponse {
-    const { servers, uploads, ledger, queue, version, startedAtMs, uploadStreams } = this.#parts;
+    const { servers, uploads, ledger, queue, version, startedAtMs, config, uploadStreams } = this.#parts;
     const counts = uploads.counts();
     const pool = servers.servers();
     return {
@@ -62,6 +63,17 @@ export class AdminService {
       availableServers: pool.filter(({ state }) => state.kind === "available").length,
       servers: pool.length,
       memoryBytes: BigInt(process.memoryUsage.rss()),
+      config: toConfigStatus(config()),
     };
   }
+}
+
+function toConfigStatus({ file = "", loadedAtMs, needRestart, refused }: ConfigState): ConfigStatus {
+  return {
+    file,
+    loadedAt: toTimestamp(loadedAtMs),
+    needRestart: [...needRestart],
+    refusedAt: refused && toTimestamp(refused.atMs),
+    problems: [...(refused?.problems ?? [])],
+  };
 }

@@ -14,9 +14,8 @@ export interface DispatcherParts {
   readonly outbox: Outbox;
   readonly pool: ServerPool;
   readonly ledger: LedgerIdentity;
-  readonly retry: RetryPolicy;
-  /** How long a server may take to answer a file that it has in full, in milliseconds. */
-  readonly answerTimeoutMs: number;
+  /** `answerTimeoutMs`: how long a server may take to answer a file that it has in full, in milliseconds. */
+  readonly retry: RetryPolicy & { readonly answerTimeoutMs: number };
   readonly clock: Clock;
   readonly observer: Observer;
 }
@@ -61,9 +60,9 @@ export class Dispatcher {
   }
 
   start(): void {
-    const { pool, outbox, clock, answerTimeoutMs } = this.#parts;
+    const { pool, outbox, clock, retry } = this.#parts;
     this.#expiry = setInterval(() => {
-      for (const name of pool.names) pool.get(name)?.link.expire(clock.nowMs(), answerTimeoutMs);
+      for (const name of pool.names) pool.get(name)?.link.expire(clock.nowMs(), retry.answerTimeoutMs);
       outbox.expireClaims();
     }, 1_000).unref();
     this.#loop();

@@ -1,9 +1,28 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { replaceFile } from "@bilancia/proto/replace-file";
-import { type Member, type Membership, type MembershipChange, withChanges } from "../domain/membership.js";
-import { type ServerEntry, serverRules } from "../domain/server-entry.js";
+import { z } from "zod";
+import { type MembershipChange, withChanges } from "../domain/membership.js";
+import { type FieldRule, type ServerEntry, serverRules } from "../domain/server-entry.js";
 import type { Observer } from "../ports.js";
+import { type MembershipFacts, tellOverruled } from "./membership.js";
+
+const text = ({ expected, holds }: FieldRule<string>) => z.string(expected).refine(holds, expected);
+const { name, address, weight } = serverRules;
+const entry = z.object({
+  name: text(name),
+  address: text(address),
+  weight: z.number(weight.expected).refine(weight.holds, weight.expected),
+});
+const member = entry.extend({ drainingSinceMs: z.int("expected a time in milliseconds").optional() });
+const change = z
+  .object({ name: text(name), configured: entry.optional(), now: member.optional() })
+  .refine(({ configured, now }) => configured ?? now, "expected what the server was, or what it is to be")
+  .refine(
+    ({ name, configured = { name }, now = { name } }) => configured.name === name && now.name === name,
+    "expected one and the same name",
+  );
+const kept = z.object({ changes: z.array(change) });
 
 /** Where an operator's changes of the pool are kept: `servers.json` in the balancer's state folder. */
 export class MembershipFile {
@@ -26,10 +45,11 @@ export class MembershipFile {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
       throw error;
     }
-    const changes = parse(text);
-    if (changes?.every(isChange)) return changes;
+    const { data, error } = kept.safeParse(parse(text));
+    if (data) return data.changes;
+    const [issue] = error.issues;
     throw new Error(
-      `${this.#file} is damaged: expected {"changes":[{"name":...,"configured":...,"now":...}, ...]}. ` +
+      `${this.#file} is damaged: ${[...(issue?.path ?? []), issue?.message].join(": ")}. ` +
         "Restore it from a backup, or remove it to go back to the servers of the configuration.",
     );
   }
@@ -41,7 +61,7 @@ export class MembershipFile {
 }
 
 /**
- * Reads what was changed, and makes of it and the configuration the pool to begin with. What the configuration has overruled is told, and forgotten.
+ * Reads what was changed, and puts it beside the configuration. What that has overruled is told, and forgotten.
  *
  * @throws Error as `MembershipFile.read`
  */
@@ -49,45 +69,20 @@ export async function openMembership(
   stateDir: string,
   configured: readonly ServerEntry[],
   observer: Observer,
-): Promise<Pick<Membership, "members" | "changes"> & { readonly file: MembershipFile }> {
+): Promise<{ readonly file: MembershipFile; readonly facts: MembershipFacts }> {
   const file = new MembershipFile(stateDir);
-  const { members, changes, overruled } = withChanges(configured, await file.read());
-  for (const { name } of overruled) {
-    const detail = "the configuration says something else of it than when it was changed";
-    observer.note({ kind: "server-changed", server: name, change: "overruled", detail, by: "the configuration" });
-  }
+  const { changes, overruled } = withChanges(configured, await file.read());
+  tellOverruled(overruled, observer);
   // Forgotten for good: the configuration may say the old thing again later.
   if (overruled.length > 0) await file.write(changes);
-  return { file, members, changes };
+  return { file, facts: { configured, changes } };
 }
 
-function parse(text: string): MembershipChange[] | undefined {
+/** What the text says; `undefined` where it is no JSON. */
+function parse(text: string): unknown {
   try {
-    const { changes } = JSON.parse(text) as { changes?: unknown };
-    return Array.isArray(changes) ? (changes as MembershipChange[]) : undefined;
+    return JSON.parse(text);
   } catch {
     return undefined;
   }
-}
-
-function isChange(change: MembershipChange | null): boolean {
-  if (typeof change !== "object" || change === null || !isName(change.name)) return false;
-  const { name, configured, now } = change;
-  const drainingSinceMs = now?.drainingSinceMs;
-  return (
-    (configured !== undefined || now !== undefined) &&
-    [configured, now].every((entry) => entry === undefined || isEntry(entry, name)) &&
-    (drainingSinceMs === undefined || Number.isSafeInteger(drainingSinceMs))
-  );
-}
-
-function isEntry(entry: ServerEntry | Member | null, name: string): boolean {
-  if (typeof entry !== "object" || entry === null) return false;
-  const { address, weight } = entry;
-  const { address: addressRule, weight: weightRule } = serverRules;
-  return entry.name === name && typeof address === "string" && addressRule.holds(address) && weightRule.holds(weight);
-}
-
-function isName(name: unknown): name is string {
-  return typeof name === "string" && serverRules.name.holds(name);
 }

@@ -19,8 +19,7 @@ async function drain(fixture: PoolFixture, flap: (storage: FakeStorage) => void)
       outbox: queue,
       pool: fixture.pool,
       ledger: { origin: "0".repeat(32), term: 1 },
-      retry: { maxAttempts: 5, deadlineMs: 60_000, baseDelayMs: 1, maxDelayMs: 10 },
-      answerTimeoutMs: 60_000,
+      retry: { maxAttempts: 5, deadlineMs: 60_000, baseDelayMs: 1, maxDelayMs: 10, answerTimeoutMs: 60_000 },
       clock,
       observer: { note: () => {} },
     });

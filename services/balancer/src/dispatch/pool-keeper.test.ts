@@ -3,9 +3,11 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { BilanciaError } from "../domain/errors.js";
+import type { Occurrence } from "../domain/occurrence.js";
 import type { ServerEntry } from "../domain/server-entry.js";
 import { FakeStorage } from "../test-support/fake-storage.js";
 import { PoolFixture } from "../test-support/pool-fixture.js";
+import { Membership, membersOf } from "./membership.js";
 import { openMembership } from "./membership-file.js";
 import { PoolKeeper } from "./pool-keeper.js";
 
@@ -18,28 +20,28 @@ describe("the keeper of the pool", function () {
   let configured: ServerEntry[];
   /** Files of which it is not known whether a has them. */
   let unsettled: number;
+  let membership: Membership;
   let keeper: PoolKeeper;
 
   /** A keeper as a start of the balancer makes it, for a pool that is there already. */
   async function keep(): Promise<PoolKeeper> {
-    const { file, changes } = await openMembership(folder, configured, { note: () => {} });
-    return new PoolKeeper({
+    const { file, facts } = await openMembership(folder, configured, { note: () => {} });
+    const parts = {
       pool: fixture.pool,
-      configured,
-      changes,
-      file,
-      unsettled: (name) => (name === "a" ? unsettled : 0),
+      unsettled: (name: string) => (name === "a" ? unsettled : 0),
       clock: { nowMs: () => 1_000, random: Math.random },
-      observer: { note: (occurrence) => fixture.occurrences.push(occurrence) },
-    });
+      observer: { note: (occurrence: Occurrence) => fixture.occurrences.push(occurrence) },
+    };
+    membership = new Membership({ ...parts, facts, file });
+    return new PoolKeeper({ ...parts, membership });
   }
 
   /** The pool that a restart would begin with: names, weights and whether they drain. */
   async function restarted(entries = configured): Promise<string> {
-    const { members } = await openMembership(folder, entries, {
+    const { facts } = await openMembership(folder, entries, {
       note: (occurrence) => fixture.occurrences.push(occurrence),
     });
-    return members
+    return membersOf(facts)
       .map(({ name, weight, drainingSinceMs }) => `${name}${weight}${drainingSinceMs ? "!" : ""}`)
       .join(" ");
   }
@@ -53,6 +55,7 @@ describe("the keeper of the pool", function () {
     fixture.occurrences.length = 0;
   });
   afterEach(async () => {
+    membership.stop();
     fixture.stop();
     await rm(folder, { recursive: true, force: true });
   });
@@ -229,7 +232,10 @@ describe("the keeper of the pool", function () {
   ]) {
     it(`does not start on a damaged file: ${text || "an empty one"}`, async () => {
       await writeFile(path.join(folder, "servers.json"), text);
-      await assert.rejects(restarted(), /servers\.json is damaged: expected .* Restore it .*, or remove it to go back/);
+      await assert.rejects(
+        restarted(),
+        /servers\.json is damaged: .*expected .* Restore it .*, or remove it to go back/,
+      );
     });
   }
 });

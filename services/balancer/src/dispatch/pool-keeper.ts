@@ -1,19 +1,15 @@
 import { BilanciaError } from "../domain/errors.js";
-import { changesAfter, type Member, type MembershipChange } from "../domain/membership.js";
+import { changesAfter, type Member } from "../domain/membership.js";
 import { type ServerEntry, serverRules } from "../domain/server-entry.js";
 import type { Clock, Observer, ServerKeeper, ServerView } from "../ports.js";
-import type { MembershipFile } from "./membership-file.js";
+import type { Membership } from "./membership.js";
 import type { PooledServer } from "./pooled-server.js";
 import type { PoolView, ServerPool } from "./server-pool.js";
 
 /** What the keeper works with. */
 export interface PoolKeeperParts {
   readonly pool: ServerPool;
-  /** What the configuration says. */
-  readonly configured: readonly ServerEntry[];
-  /** What was changed about it so far, and is in force. */
-  readonly changes: readonly MembershipChange[];
-  readonly file: MembershipFile;
+  readonly membership: Membership;
   /** How many files a server may hold of which it is not known whether it does. */
   readonly unsettled: (name: string) => number;
   readonly clock: Clock;
@@ -23,12 +19,9 @@ export interface PoolKeeperParts {
 /** Changes the pool as an operator wants it: one change after another, each made durable first, and then put in force. */
 export class PoolKeeper implements ServerKeeper {
   readonly #parts: PoolKeeperParts;
-  #changes: readonly MembershipChange[];
-  #last: Promise<unknown> = Promise.resolve();
 
   constructor(parts: PoolKeeperParts) {
     this.#parts = parts;
-    this.#changes = parts.changes;
   }
 
   servers(): ServerView[] {
@@ -38,7 +31,7 @@ export class PoolKeeper implements ServerKeeper {
   add(entry: ServerEntry, by: string): Promise<ServerView> {
     return this.#inTurn(async () => {
       for (const field of ["name", "address", "weight"] as const) check(field, entry[field]);
-      for (const { backend } of this.#parts.pool.servers()) {
+      for (const { backend } of this.#parts.pool.all()) {
         for (const field of ["name", "address"] as const) {
           if (backend[field] !== entry[field]) continue;
           const message = `expected ${field === "name" ? "a name" : "an address"} that no server has`;
@@ -47,45 +40,40 @@ export class PoolKeeper implements ServerKeeper {
       }
       await this.#keep(entry.name, entry);
       this.#tell(entry.name, "added", `${entry.address}, weight ${entry.weight}`, by);
-      await this.#parts.pool.add(entry);
-      return this.#view(entry.name);
+      return this.#shaped(entry.name);
     });
   }
 
   setWeight(name: string, weight: number, by: string): Promise<ServerView> {
     return this.#inTurn(async () => {
-      const server = this.#server(name);
+      const server = this.#member(name);
       check("weight", weight);
       const before = server.backend.weight;
       await this.#keep(name, { ...memberOf(server), weight });
       this.#tell(name, "weight", `${weight}, before ${before}`, by);
-      this.#parts.pool.setWeight(server, weight);
-      return this.#view(name);
+      return this.#shaped(name);
     });
   }
 
   drain(name: string, by: string): Promise<ServerView> {
     return this.#inTurn(async () => {
-      const server = this.#server(name);
+      const server = this.#member(name);
       if (!server.backend.draining) {
-        const drainingSinceMs = this.#parts.clock.nowMs();
-        await this.#keep(name, { ...memberOf(server), drainingSinceMs });
+        await this.#keep(name, { ...memberOf(server), drainingSinceMs: this.#parts.clock.nowMs() });
         this.#tell(name, "draining", "it gets nothing new", by);
-        this.#parts.pool.drain(server, drainingSinceMs);
       }
-      return this.#view(name);
+      return this.#shaped(name);
     });
   }
 
   enable(name: string, by: string): Promise<ServerView> {
     return this.#inTurn(async () => {
-      const server = this.#server(name);
+      const server = this.#member(name);
       if (server.backend.draining) {
         await this.#keep(name, { ...memberOf(server), drainingSinceMs: undefined });
         this.#tell(name, "enabled", "it gets files again", by);
-        this.#parts.pool.enable(server);
       }
-      return this.#view(name);
+      return this.#shaped(name);
     });
   }
 
@@ -105,30 +93,35 @@ export class PoolKeeper implements ServerKeeper {
       const view = this.#view(name);
       server.leaving = true;
       try {
-        await this.#keep(name, undefined);
+        // One that leaves by itself is no member any more, and of its name another one may be.
+        if (!server.retiring) await this.#keep(name, undefined);
       } catch (error) {
         server.leaving = false;
         throw error;
       }
       this.#tell(name, "removed", `${force ? "by force; " : ""}${inFlightFiles} on their way, ${unsettled} open`, by);
       this.#parts.pool.remove(server);
+      await this.#parts.membership.shape();
       return view;
     });
   }
 
-  /** Two changes at a time could each undo the other's. */
   #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
-    const result = this.#last.then(work);
-    this.#last = result.catch(() => undefined);
-    return result;
+    return this.#parts.membership.inTurn(work);
   }
 
   /** Makes durable how a server is to be. Where that fails nothing has changed. */
   async #keep(name: string, now: Member | undefined): Promise<void> {
-    const configured = this.#parts.configured.find((entry) => entry.name === name);
-    const changes = changesAfter(this.#changes, name, configured, now);
-    await this.#parts.file.write(changes);
-    this.#changes = changes;
+    const { membership } = this.#parts;
+    const { configured, changes } = membership.facts;
+    const entry = configured.find((candidate) => candidate.name === name);
+    await membership.keep({ changes: changesAfter(changes, name, entry, now) });
+  }
+
+  /** Puts what was kept in force. */
+  async #shaped(name: string): Promise<ServerView> {
+    await this.#parts.membership.shape();
+    return this.#view(name);
   }
 
   #server(name: string): PooledServer {
@@ -137,6 +130,14 @@ export class PoolKeeper implements ServerKeeper {
     const names = this.#parts.pool.names.slice(0, 20).join(", ");
     const came = JSON.stringify(name.slice(0, 80));
     throw new BilanciaError("UNKNOWN_SERVER", `expected the name of a server, one of ${names}; came ${came}`);
+  }
+
+  /** A server that is to stay. */
+  #member(name: string): PooledServer {
+    const server = this.#server(name);
+    if (!server.retiring) return server;
+    const why = server.backend.draining?.reason;
+    throw new BilanciaError("SERVER_IN_USE", `expected a server that is to stay; came ${name}: ${why}`);
   }
 
   #view(name: string): ServerView {

@@ -42,6 +42,8 @@ export class PooledServer {
   load: LoadResponse | undefined;
   /** It is about to be removed: nothing is to be begun on it, not even for files that it may hold. */
   leaving = false;
+  /** It is no member of the pool any more, and leaves when nothing is on its way to it. */
+  retiring = false;
   storedFiles = 0;
   storedBytes = 0;
   failedAttempts = 0;
@@ -68,7 +70,7 @@ export class PooledServer {
     });
     this.#probe = new ServerProbe({
       link: this.link,
-      timeoutMs: probe.timeoutMs,
+      settings: probe,
       knownToServe: () => this.#watch.serving,
       report: ({ sign, load }) => {
         if (load) this.#loaded(load);

@@ -31,7 +31,8 @@ export class ServerChoice {
   readonly #settings: ChoiceSettings;
   readonly #clock: Clock;
   readonly #timers: Timers;
-  readonly #policy: Policy;
+  #policyName: PolicyName;
+  #policy: Policy;
   /** All servers of the pool. */
   readonly #servers: ReadonlyMap<string, PooledServer>;
   /** Those in the choice. */
@@ -46,13 +47,25 @@ export class ServerChoice {
     this.#servers = servers;
     this.#timers = timers;
     this.#clock = clock;
+    this.#policyName = settings.policy;
     this.#policy = this.#createPolicy(settings.policy);
   }
 
   /** From now on weights are learned, where that is wanted, and those of servers that return grow. */
   start(): void {
     this.#started = true;
-    if (this.#settings.weights === "auto") this.#learning = setInterval(() => this.#learn(), learnEveryMs);
+    this.#learnOrNot();
+  }
+
+  /** Goes over to another policy, or to other weights, where the settings say so now. Who is in the choice stays in it. */
+  settingsChanged(): void {
+    if (this.#settings.policy !== this.#policyName) {
+      this.#policyName = this.#settings.policy;
+      this.#policy = this.#createPolicy(this.#policyName);
+      for (const server of this.#servers.values()) this.place(server);
+    }
+    this.#learnOrNot();
+    for (const server of this.#servers.values()) this.reweigh(server);
   }
 
   stop(): void {
@@ -141,6 +154,21 @@ export class ServerChoice {
 
   #offer(server: PooledServer): void {
     this.#policy.offer(server.backend.name, this.weightInHundredths(server));
+  }
+
+  #learnOrNot(): void {
+    const wanted = this.#started && this.#settings.weights === "auto";
+    if (wanted === (this.#learning !== undefined)) return;
+    clearInterval(this.#learning);
+    this.#learning = undefined;
+    this.#factors = new Map();
+    if (!wanted) return;
+    // What was not told while nobody wanted to know is not to be taken for idleness.
+    for (const server of this.#servers.values()) {
+      this.meter(server);
+      server.meter.take(this.#clock.nowMs());
+    }
+    this.#learning = setInterval(() => this.#learn(), learnEveryMs);
   }
 
   #learn(): void {

@@ -8,6 +8,7 @@ import {
   nobody,
   poolSettings as settings,
 } from "../test-support/pool-fixture.js";
+import type { BalancingSettings } from "./server-pool.js";
 
 describe("the pool of servers", function () {
   this.timeout(30_000);
@@ -166,6 +167,35 @@ describe("the pool of servers", function () {
       pool.pause(fixture.server("b"), anHour);
       assert.equal(fixture.picks(1), whenNoneAvailable === "spill" ? "c" : "-");
     }
+  });
+
+  it("follows settings that change: the policy, the limits, what is learned", async () => {
+    const limits = { ...settings.limits };
+    const balancing: { -readonly [Key in keyof BalancingSettings]: BalancingSettings[Key] } = { ...settings.balancing };
+    fixture = await Fixture.start([3, 1], { limits, balancing });
+    const { pool } = fixture;
+    assert.equal(fixture.picks(4), "a a b a");
+    const free = Array.from({ length: 3 }, () => pool.occupy(fixture.server("a"), 10));
+    Object.assign(limits, { maxFiles: 2 });
+    pool.settingsChanged();
+    assert.match(fixture.state("a"), /^full/);
+    assert.equal(fixture.picks(2), "b b");
+    Object.assign(limits, { maxFiles: 100, adaptive: true });
+    balancing.policy = "least_load";
+    pool.settingsChanged();
+    assert.equal(fixture.server("a").backend.limit?.max, 100);
+    // Of two, the one with less on its way for its weight.
+    assert.deepEqual(new Set(fixture.picks(40).split(" ")), new Set(["b"]));
+    for (const freeOne of free) freeOne();
+    Object.assign(limits, { adaptive: false });
+    balancing.policy = "weighted_round_robin";
+    balancing.weights = "auto";
+    pool.settingsChanged();
+    assert.equal(fixture.server("a").backend.limit, undefined);
+    assert.equal(fixture.picks(8).split("a").length - 1, 6);
+    balancing.weights = "configured";
+    pool.settingsChanged();
+    assert.equal(fixture.picks(8).split("a").length - 1, 6);
   });
 
   it("learns how many files a server takes", async () => {

@@ -108,6 +108,16 @@ export class ServerPool {
     for (const server of this.#servers.values()) server.stop();
   }
 
+  /** The settings have changed: who is in the choice, how it is made, and with which weights, follows. */
+  settingsChanged(): void {
+    this.#choice.settingsChanged();
+    for (const server of this.#servers.values()) {
+      this.#limitAnew(server);
+      this.#weigh(server);
+    }
+    this.#onChange();
+  }
+
   /** Takes a new server in, and asks it how it is; resolves once it has answered or not answered in time. */
   async add(member: Member): Promise<void> {
     await this.#put(member).start();
@@ -127,8 +137,8 @@ export class ServerPool {
   }
 
   /** Gives a server nothing new. */
-  drain(server: PooledServer, sinceMs: number): void {
-    server.backend.draining = { sinceMs, reason: drainReason };
+  drain(server: PooledServer, sinceMs: number, reason = drainReason): void {
+    server.backend.draining = { sinceMs, reason };
     this.#weigh(server);
   }
 
@@ -151,6 +161,11 @@ export class ServerPool {
 
   get(name: string): PooledServer | undefined {
     return this.#servers.get(name);
+  }
+
+  /** All of them, in the order in which they joined. */
+  all(): PooledServer[] {
+    return [...this.#servers.values()];
   }
 
   get names(): string[] {
@@ -262,10 +277,17 @@ export class ServerPool {
     const { backend } = server;
     if (member.drainingSinceMs !== undefined)
       backend.draining = { sinceMs: member.drainingSinceMs, reason: drainReason };
-    if (this.#limits.adaptive) backend.limit = new AdaptiveLimit(this.#limits.maxFiles);
+    this.#limitAnew(server);
     this.#servers.set(member.name, server);
     this.#choice.place(server);
     return server;
+  }
+
+  /** What was learned within other bounds says nothing any more. */
+  #limitAnew({ backend }: PooledServer): void {
+    const { adaptive, maxFiles } = this.#limits;
+    if (!adaptive) backend.limit = undefined;
+    else if (backend.limit?.max !== maxFiles) backend.limit = new AdaptiveLimit(maxFiles);
   }
 
   /** Leaves a server alone for a while, unless too many are out already. */

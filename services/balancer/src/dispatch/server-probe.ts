@@ -22,7 +22,7 @@ export interface ProbeResult {
 /** What a probe needs of its surroundings. */
 export interface ServerProbeParts {
   readonly link: StorageLink;
-  readonly timeoutMs: number;
+  readonly settings: Pick<ProbeSettings, "timeoutMs">;
   /** Whether the server has said by itself that it serves: then it is asked for its load only, as a sign of life. */
   readonly knownToServe: () => boolean;
   /** Takes a result; says how long after the beginning of this probe the next one follows, in milliseconds. */
@@ -90,7 +90,8 @@ export class ServerProbe {
   }
 
   async #probe(): Promise<ProbeResult> {
-    const { link, timeoutMs, knownToServe } = this.#parts;
+    const { link, settings, knownToServe } = this.#parts;
+    const { timeoutMs } = settings;
     const { health, storage } = link;
     const [checked, loaded] = await Promise.allSettled([
       knownToServe() ? serving : callUnary(health.check.bind(health), { service: "" }, timeoutMs),

@@ -22,7 +22,6 @@ const backoff = 0.9;
  * Avoidance in Computer Networks", 1989.
  */
 export class AdaptiveLimit {
-  readonly #max: number;
   #limit: number;
   #averageMs = 0;
   /** `undefined` while it is measured. */
@@ -31,8 +30,7 @@ export class AdaptiveLimit {
   #answers = 0;
 
   /** @param max beyond which the limit never grows, in files */
-  constructor(max: number) {
-    this.#max = max;
+  constructor(readonly max: number) {
     this.#limit = Math.min(firstLimit, max);
   }
 
@@ -77,6 +75,6 @@ export class AdaptiveLimit {
   }
 
   #become(limit: number): void {
-    this.#limit = Math.max(Math.min(minLimit, this.#max), Math.min(this.#max, limit));
+    this.#limit = Math.max(Math.min(minLimit, this.max), Math.min(this.max, limit));
   }
 }

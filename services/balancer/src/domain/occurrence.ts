@@ -71,13 +71,28 @@ export type Occurrence =
   | { readonly kind: "server-claimed"; readonly server: string; readonly asked: number; readonly claimed: number }
   /** Claimed uploads that their server has not taken may go to any other now. `server`: absent where the time was over, whosever they were. */
   | { readonly kind: "claims-ended"; readonly server: string | undefined; readonly files: number }
-  /** An operator has changed the pool. `detail` is for people, `by` the operator's peer address. */
+  /** The pool has changed. `detail` is for people, `by` an operator's peer address, or what else wanted it. */
   | {
       readonly kind: "server-changed";
       readonly server: string;
-      readonly change: "added" | "weight" | "draining" | "enabled" | "removed" | "overruled";
+      readonly change: "added" | "weight" | "draining" | "enabled" | "removed" | "overruled" | "leaving" | "left";
       readonly detail: string;
       readonly by: string;
+    }
+  /** The configuration was read anew and is in force, but for the settings that need a restart. The lists are for people. */
+  | {
+      readonly kind: "config-reloaded";
+      readonly file: string;
+      readonly by: string;
+      readonly changed: readonly string[];
+      readonly needRestart: readonly string[];
+    }
+  /** The configuration was read anew and cannot be used: the one before stays in force. */
+  | {
+      readonly kind: "config-refused";
+      readonly file: string;
+      readonly by: string;
+      readonly problems: readonly string[];
     }
   /** A server that answers its probes is left alone for a while. */
   | { readonly kind: "server-ejected"; readonly server: string; readonly forMs: number; readonly reason: string }

@@ -69,6 +69,16 @@ export function toAuditFacts(occurrence: Occurrence, timeMs: number): AuditFacts
       const { server, change, detail, by } = occurrence;
       return { timeMs, kind: "server", server, client: by, message: cut(`${change}: ${detail}`) };
     }
+    case "config-reloaded": {
+      const { file, by, changed, needRestart } = occurrence;
+      const restart = needRestart.length > 0 ? `; after a restart: ${needRestart.join("; ")}` : "";
+      const message = `${file} reloaded: ${changed.join("; ") || "nothing changed"}${restart}`;
+      return { timeMs, kind: "config", client: by, message: cut(message) };
+    }
+    case "config-refused": {
+      const { file, by, problems } = occurrence;
+      return { timeMs, kind: "config", client: by, message: cut(`${file} refused: ${problems.join("; ")}`) };
+    }
     case "not-admitted":
     case "stream-ended":
     case "server-health":

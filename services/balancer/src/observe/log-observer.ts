@@ -100,6 +100,17 @@ export class LogObserver implements Observer {
         log.info({ server, change, detail, by }, "pool changed");
         break;
       }
+      case "config-reloaded": {
+        const { file, by, changed, needRestart } = occurrence;
+        log.info({ file, by, changed }, "configuration reloaded");
+        for (const setting of needRestart) log.warn({ setting }, "setting needs a restart");
+        break;
+      }
+      case "config-refused": {
+        const { file, by, problems } = occurrence;
+        log.error({ file, by, problems }, "configuration refused, the one before stays in force");
+        break;
+      }
       case "server-ejected": {
         const { server, forMs, reason } = occurrence;
         log.warn({ server, forMs, reason }, "server ejected");

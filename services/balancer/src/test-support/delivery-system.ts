@@ -64,8 +64,13 @@ export class DeliverySystem {
     const pool = new FakePool(this.servers);
     const dispatcher = new Dispatcher({
       ...{ outbox: opened.queue, pool: pool.asPool, ledger: opened.numbering, clock },
-      retry: { maxAttempts: 1_000, deadlineMs: deliveryDeadlineMs, baseDelayMs: 0, maxDelayMs: 0 },
-      answerTimeoutMs: 60_000,
+      retry: {
+        maxAttempts: 1_000,
+        deadlineMs: deliveryDeadlineMs,
+        baseDelayMs: 0,
+        maxDelayMs: 0,
+        answerTimeoutMs: 60_000,
+      },
       observer: { note: () => {} },
     });
     this.#life = { opened, pool, dispatcher };

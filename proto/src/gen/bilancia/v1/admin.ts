@@ -342,6 +342,26 @@ export interface GetStatusResponse {
   servers: number;
   /** Resident memory of the balancer, in bytes. */
   memoryBytes: bigint;
+  /** Its configuration, and what came of reading it anew. */
+  config: ConfigStatus | undefined;
+}
+
+/** The configuration that is in force. */
+export interface ConfigStatus {
+  /** The file that it was read from, and that is watched; empty for none. */
+  file: string;
+  /** When what is in force was read, by the balancer's clock. */
+  loadedAt:
+    | Timestamp
+    | undefined;
+  /** What the file changes after a restart only, a line for people each. */
+  needRestart: string[];
+  /** When the file was last found not to be usable; absent while it is. The configuration before is in force then. */
+  refusedAt:
+    | Timestamp
+    | undefined;
+  /** Why it cannot be used, a line for people each. */
+  problems: string[];
 }
 
 /** Asks for a page of dead letters. */
@@ -1854,6 +1874,7 @@ function createBaseGetStatusResponse(): GetStatusResponse {
     availableServers: 0,
     servers: 0,
     memoryBytes: 0n,
+    config: undefined,
   };
 }
 
@@ -1939,6 +1960,9 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
         throw new globalThis.Error("value provided for field message.memoryBytes of type uint64 too large");
       }
       writer.uint32(136).uint64(message.memoryBytes);
+    }
+    if (message.config !== undefined) {
+      ConfigStatus.encode(message.config, writer.uint32(146).fork()).join();
     }
     return writer;
   },
@@ -2092,6 +2116,14 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
             message.memoryBytes = reader.uint64() as bigint;
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.config = ConfigStatus.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2171,6 +2203,7 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
         : isSet(object.memory_bytes)
         ? BigInt(object.memory_bytes)
         : 0n,
+      config: isSet(object.config) ? ConfigStatus.fromJSON(object.config) : undefined,
     };
   },
 
@@ -2227,6 +2260,9 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     if (message.memoryBytes !== 0n) {
       obj.memoryBytes = message.memoryBytes.toString();
     }
+    if (message.config !== undefined) {
+      obj.config = ConfigStatus.toJSON(message.config);
+    }
     return obj;
   },
 
@@ -2272,6 +2308,160 @@ export const GetStatusResponse: MessageFns<GetStatusResponse> = {
     message.memoryBytes = (object.memoryBytes !== undefined && object.memoryBytes !== null)
       ? BigInt(object.memoryBytes)
       : 0n;
+    message.config = (object.config !== undefined && object.config !== null)
+      ? ConfigStatus.fromPartial(object.config)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseConfigStatus(): ConfigStatus {
+  return { file: "", loadedAt: undefined, needRestart: [], refusedAt: undefined, problems: [] };
+}
+
+export const ConfigStatus: MessageFns<ConfigStatus> = {
+  encode(message: ConfigStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.file !== "") {
+      writer.uint32(10).string(message.file);
+    }
+    if (message.loadedAt !== undefined) {
+      Timestamp.encode(message.loadedAt, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.needRestart) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.refusedAt !== undefined) {
+      Timestamp.encode(message.refusedAt, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.problems) {
+      writer.uint32(42).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfigStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfigStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.file = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.loadedAt = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.needRestart.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.refusedAt = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.problems.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ConfigStatus {
+    return {
+      file: isSet(object.file) ? globalThis.String(object.file) : "",
+      loadedAt: isSet(object.loadedAt)
+        ? fromJsonTimestamp(object.loadedAt)
+        : isSet(object.loaded_at)
+        ? fromJsonTimestamp(object.loaded_at)
+        : undefined,
+      needRestart: globalThis.Array.isArray(object?.needRestart)
+        ? object.needRestart.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.need_restart)
+        ? object.need_restart.map((e: any) => globalThis.String(e))
+        : [],
+      refusedAt: isSet(object.refusedAt)
+        ? fromJsonTimestamp(object.refusedAt)
+        : isSet(object.refused_at)
+        ? fromJsonTimestamp(object.refused_at)
+        : undefined,
+      problems: globalThis.Array.isArray(object?.problems)
+        ? object.problems.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ConfigStatus): unknown {
+    const obj: any = {};
+    if (message.file !== "") {
+      obj.file = message.file;
+    }
+    if (message.loadedAt !== undefined) {
+      obj.loadedAt = fromTimestamp(message.loadedAt).toISOString();
+    }
+    if (message.needRestart?.length) {
+      obj.needRestart = message.needRestart;
+    }
+    if (message.refusedAt !== undefined) {
+      obj.refusedAt = fromTimestamp(message.refusedAt).toISOString();
+    }
+    if (message.problems?.length) {
+      obj.problems = message.problems;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ConfigStatus>): ConfigStatus {
+    return ConfigStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ConfigStatus>): ConfigStatus {
+    const message = createBaseConfigStatus();
+    message.file = object.file ?? "";
+    message.loadedAt = (object.loadedAt !== undefined && object.loadedAt !== null)
+      ? Timestamp.fromPartial(object.loadedAt)
+      : undefined;
+    message.needRestart = object.needRestart?.map((e) => e) || [];
+    message.refusedAt = (object.refusedAt !== undefined && object.refusedAt !== null)
+      ? Timestamp.fromPartial(object.refusedAt)
+      : undefined;
+    message.problems = object.problems?.map((e) => e) || [];
     return message;
   },
 };
@@ -3323,7 +3513,8 @@ export const ExportChunk: MessageFns<ExportChunk> = {
 export type AdminService = typeof AdminService;
 export const AdminService = {
   /**
-   * Lists the storage servers: those of the configuration in its order, then those that were added. Answers at once, from memory.
+   * Lists the storage servers: those of the configuration in its order, then the others, in the order in
+   * which they came. Answers at once, from memory.
    *
    * - Deadline: the caller's; 5 s is plenty.
    * - Retry: safe to repeat; changes nothing.
@@ -3534,7 +3725,8 @@ export const AdminService = {
 
 export interface AdminServer extends UntypedServiceImplementation {
   /**
-   * Lists the storage servers: those of the configuration in its order, then those that were added. Answers at once, from memory.
+   * Lists the storage servers: those of the configuration in its order, then the others, in the order in
+   * which they came. Answers at once, from memory.
    *
    * - Deadline: the caller's; 5 s is plenty.
    * - Retry: safe to repeat; changes nothing.
@@ -3649,7 +3841,8 @@ export interface AdminServer extends UntypedServiceImplementation {
 
 export interface AdminClient extends Client {
   /**
-   * Lists the storage servers: those of the configuration in its order, then those that were added. Answers at once, from memory.
+   * Lists the storage servers: those of the configuration in its order, then the others, in the order in
+   * which they came. Answers at once, from memory.
    *
    * - Deadline: the caller's; 5 s is plenty.
    * - Retry: safe to repeat; changes nothing.

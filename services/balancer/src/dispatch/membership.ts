@@ -1,0 +1,97 @@
+import { type Member, type MembershipChange, withChanges } from "../domain/membership.js";
+import type { ServerEntry } from "../domain/server-entry.js";
+import type { Clock, Observer } from "../ports.js";
+import type { MembershipFile } from "./membership-file.js";
+import { type PoolDifference, PoolShape } from "./pool-shape.js";
+import type { ServerPool } from "./server-pool.js";
+
+/** What says which servers there are to be. */
+export interface MembershipFacts {
+  /** What the configuration says. */
+  readonly configured: readonly ServerEntry[];
+  /** What an operator has changed about it, and is in force. */
+  readonly changes: readonly MembershipChange[];
+}
+
+/** What a membership works with. */
+export interface MembershipParts {
+  readonly facts: MembershipFacts;
+  readonly pool: ServerPool;
+  readonly file: MembershipFile;
+  /** How many files a server may hold of which it is not known whether it does. */
+  readonly unsettled: (name: string) => number;
+  readonly clock: Clock;
+  readonly observer: Observer;
+}
+
+const configuration = "the configuration";
+
+/** Which servers there are to be, and why. One change after another, each made durable first, and then put in force. */
+export class Membership {
+  readonly #parts: MembershipParts;
+  readonly #shape: PoolShape;
+  #facts: MembershipFacts;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: MembershipParts) {
+    this.#parts = parts;
+    this.#facts = parts.facts;
+    const { pool, unsettled, clock } = parts;
+    const onLeft = (difference: PoolDifference) => this.#tell([difference], configuration);
+    this.#shape = new PoolShape({ pool, unsettled, clock, onLeft });
+  }
+
+  get facts(): MembershipFacts {
+    return this.#facts;
+  }
+
+  stop(): void {
+    this.#shape.stop();
+  }
+
+  /** Does something that changes the facts when everything asked before has been done: two changes at a time could each undo the other's. */
+  inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  /** Makes other facts durable, in turn. Where that fails nothing has changed. They are in force with the next `shape`. */
+  async keep(facts: Partial<MembershipFacts>): Promise<void> {
+    const next = { ...this.#facts, ...facts };
+    if (next.changes !== this.#facts.changes) await this.#parts.file.write(next.changes);
+    this.#facts = next;
+  }
+
+  /** Puts the facts in force, in turn; resolves once new servers have been asked how they are. */
+  shape(): Promise<PoolDifference[]> {
+    return this.#shape.apply(membersOf(this.#facts));
+  }
+
+  /** The configuration has been read anew. Changes of an operator are in force where it says what it said when they were made. */
+  useConfiguration(configured: readonly ServerEntry[]): Promise<void> {
+    return this.inTurn(async () => {
+      const { changes, overruled } = withChanges(configured, this.#facts.changes);
+      await this.keep({ configured, ...(overruled.length > 0 && { changes }) });
+      tellOverruled(overruled, this.#parts.observer);
+      this.#tell(await this.shape(), configuration);
+    });
+  }
+
+  #tell(differences: readonly PoolDifference[], by: string): void {
+    for (const difference of differences) this.#parts.observer.note({ kind: "server-changed", ...difference, by });
+  }
+}
+
+/** The servers that there are to be. */
+export function membersOf({ configured, changes }: MembershipFacts): readonly Member[] {
+  return withChanges(configured, changes).members;
+}
+
+/** Tells of changes that the configuration has overruled. */
+export function tellOverruled(overruled: readonly MembershipChange[], observer: Observer): void {
+  for (const { name } of overruled) {
+    const detail = "the configuration says something else of it than when it was changed";
+    observer.note({ kind: "server-changed", server: name, change: "overruled", detail, by: configuration });
+  }
+}
