@@ -60,6 +60,7 @@ const server = {
   stateReason: "memory",
   unsettledFiles: 0,
   effectiveWeight: 5,
+  leaseUntil: undefined,
 };
 
 describe("lb-cli", () => {

@@ -38,8 +38,14 @@ function stateName({ state }: Server): string {
 
 function stateStyle({ state }: Server): Style {
   if (state === ServerState.SERVER_STATE_AVAILABLE) return "green";
-  return state === ServerState.SERVER_STATE_UNHEALTHY || state === ServerState.SERVER_STATE_EJECTED ? "red" : "yellow";
+  return redStates.has(state) ? "red" : "yellow";
 }
+
+const redStates: ReadonlySet<ServerState> = new Set([
+  ServerState.SERVER_STATE_UNHEALTHY,
+  ServerState.SERVER_STATE_EJECTED,
+  ServerState.SERVER_STATE_LEASE_EXPIRED,
+]);
 
 function overloadText({ overloaded, load }: Server): string {
   if (!overloaded) return "no";
@@ -74,5 +80,6 @@ export function serverJson(server: Server): Record<string, Json> {
     storedBytes: jsonNumber(server.storedBytes),
     failedAttempts: jsonNumber(server.failedAttempts),
     unsettledFiles: server.unsettledFiles,
+    leaseUntil: jsonTime(server.leaseUntil),
   };
 }

@@ -13,6 +13,7 @@ import { AdminService } from "./admin/admin-service.js";
 import { ConfigReload, type ConfigSource } from "./config-reload.js";
 import type { Config } from "./config-schema.js";
 import { Dispatcher } from "./dispatch/dispatcher.js";
+import { Leases } from "./dispatch/leases.js";
 import { Membership, membersOf } from "./dispatch/membership.js";
 import { openMembership } from "./dispatch/membership-file.js";
 import { PoolKeeper } from "./dispatch/pool-keeper.js";
@@ -113,10 +114,16 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     observer,
   });
   const uploads = new UploadService(queue, queue, observer, clock);
-  const registry = new RegistryService({ pool, pending: queue.pending, uploads: queue, ledger: numbering, observer });
   const unsettled = (name: string) => dispatcher.unsettledOn(name);
   const membership = new Membership({ facts, pool, file, unsettled, clock, observer });
-  const keeper = new PoolKeeper({ pool, membership, unsettled, clock, observer });
+  const leases = new Leases({ settings: config.registration, pool, membership, unsettled, clock, observer });
+  const keeper = new PoolKeeper({ pool, membership, leases, unsettled, clock, observer });
+  const registry = new RegistryService({
+    ...{ pool, leases, observer },
+    pending: queue.pending,
+    uploads: queue,
+    ledger: numbering,
+  });
   const reloading = new ConfigReload({
     source,
     settings,
@@ -156,6 +163,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
 
   queue.start();
   await pool.start();
+  leases.start();
   dispatcher.start();
   let address: string;
   let adminAddress: string;
@@ -183,6 +191,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     reload: (by) => reloading.reload(by),
     async stop() {
       await reloading.stop();
+      leases.stop();
       membership.stop();
       const deadlineMs = clock.nowMs() + config.graceMs;
       const leftMs = () => Math.max(0, deadlineMs - clock.nowMs());

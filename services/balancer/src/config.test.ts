@@ -91,7 +91,11 @@ describe("readConfig", () => {
       'servers: [{ name: a, address: "127.0.0.1:1" }, { name: a, address: "127.0.0.1:2" }]',
       /^servers\.1\.name: expected a name that no other server has; came "a"$/,
     ],
-    ["no server", "graceMs: 1", /^servers: expected a list of servers.*; came nothing$/],
+    [
+      "no server",
+      "graceMs: 1",
+      /^servers: expected at least one server .*, or registration\.unknownServers: accept; came nothing$/,
+    ],
     ["what is no YAML", "listen: [", /not valid YAML/],
     ["what is no mapping", "- a", /expected a mapping of settings; came a list/],
   ];

@@ -326,6 +326,8 @@ export interface ServerView {
   readonly failedAttempts: number;
   /** Files that it may hold of which it is not known whether it does. */
   readonly unsettledFiles: number;
+  /** Until when its lease holds, or held; absent where it has none. */
+  readonly leaseUntilMs?: number | undefined;
 }
 
 /** The configuration that is in force, and what came of reading it anew. */

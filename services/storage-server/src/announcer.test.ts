@@ -10,21 +10,37 @@ import {
   PendingFilter,
   type PendingUpload,
   RegistryService,
+  type RenewRequest,
+  type RenewResponse,
 } from "@bilancia/proto/gen/registry";
 import { Capability, Kind } from "@bilancia/proto/gen/storage";
 import { listen } from "@bilancia/proto/grpc-server";
+import { toDuration } from "@bilancia/proto/time";
 import { type handleUnaryCall, Server, status } from "@grpc/grpc-js";
 import { announceDelayMs } from "./announcer.js";
 import type { RawOptions } from "./config.js";
 import { eventually, startTestServer, withFolder } from "./testing/test-server.js";
 
-const found: AnnounceResponse = { serving: true, reason: "", weight: 3, waitingFiles: 7n, origin: "", term: 2n };
+const found: AnnounceResponse = {
+  serving: true,
+  reason: "",
+  weight: 3,
+  waitingFiles: 7n,
+  origin: "",
+  term: 2n,
+  leaseDuration: undefined,
+};
+
+const leaseMs = 60;
 
 /** A balancer's registry that says what it is told to say, and remembers what it was asked. */
 class FakeRegistry {
   readonly announced: AnnounceRequest[] = [];
   readonly listed: ListPendingRequest[] = [];
   readonly claimed: bigint[][] = [];
+  readonly renewed: RenewRequest[] = [];
+  /** What the first renewals are answered; the rest gets a lease. */
+  renewals: (RenewResponse | { code: status; details: string })[] = [];
   /** What the first calls are answered; the rest gets `found`. */
   answers: (AnnounceResponse | { code: status; details: string })[] = [];
   pages: bigint[][] = [[]];
@@ -53,7 +69,13 @@ class FakeRegistry {
       }));
       callback(null, { results, claimDuration: undefined });
     };
-    this.#server.addService(RegistryService, { announce, listPending, claimPending });
+    const renew: handleUnaryCall<RenewRequest, RenewResponse> = ({ request }, callback) => {
+      this.renewed.push(request);
+      const answer = this.renewals.shift() ?? { leaseDuration: toDuration(leaseMs) };
+      if ("code" in answer) callback(answer);
+      else callback(null, answer);
+    };
+    this.#server.addService(RegistryService, { announce, listPending, claimPending, renew });
     return listen(this.#server, address);
   }
 
@@ -115,7 +137,7 @@ describe("a storage server that knows its balancer", () => {
         Capability.CAPABILITY_STAT,
         Capability.CAPABILITY_DISCARD,
       ];
-      assert.deepEqual(registry.announced, [{ server: "s-1", address, instanceId, version, capabilities }]);
+      assert.deepEqual(registry.announced, [{ server: "s-1", address, instanceId, version, capabilities, weight: 1 }]);
       const { weight, waitingFiles, term } = logged.find(({ msg }) => msg === "announced") ?? {};
       assert.deepEqual({ weight, waitingFiles, term }, { weight: 3, waitingFiles: 7, term: 2 });
       assert.deepEqual(registry.listed, []);
@@ -171,6 +193,53 @@ describe("a storage server that knows its balancer", () => {
         );
       },
     )).timeout(20_000);
+
+  describe("and has a lease there", () => {
+    const granted = { ...found, leaseDuration: toDuration(leaseMs) };
+
+    it("renews it again and again, also when that fails for a while", () =>
+      withRegistry(
+        { weight: "7" },
+        (registry) => {
+          registry.answers = [granted];
+          registry.renewals = [{ code: status.UNAVAILABLE, details: "away" }];
+        },
+        async (registry, { logged }) => {
+          await eventually(() => registry.renewed.length > 3, "renewals");
+          const [{ instanceId, weight } = {}] = registry.announced;
+          assert.equal(weight, 7);
+          for (const renewal of registry.renewed) assert.deepEqual(renewal, { server: "storage-1", instanceId });
+          assert.equal(registry.announced.length, 1);
+          assert.equal(logged.find(({ msg }) => msg === "announced")?.leaseMs, leaseMs);
+          assert.equal(logged.find(({ msg }) => msg === "lease not renewed")?.reason, "UNAVAILABLE: away");
+        },
+      ));
+
+    it("announces itself again when the balancer does not know of it any more", () =>
+      withRegistry(
+        {},
+        (registry) => {
+          registry.answers = [granted, granted];
+          registry.renewals = [{ code: status.NOT_FOUND, details: "who?" }];
+        },
+        async (registry) => {
+          await eventually(() => registry.announced.length === 2 && registry.renewed.length > 2, "renewals");
+        },
+      ));
+
+    it("renews it no more when it needs none any more", () =>
+      withRegistry(
+        {},
+        (registry) => {
+          registry.answers = [granted];
+          registry.renewals = [{ leaseDuration: undefined }];
+        },
+        async (registry, { logged }) => {
+          await eventually(() => messages(logged).some((one) => /^no lease needed/.test(String(one))), "the end");
+          assert.equal(registry.renewed.length, 1);
+        },
+      ));
+  });
 
   it("serves while no balancer is there, tells each that comes, and stops at once", () =>
     withFolder(async (dir) => {

@@ -7,8 +7,11 @@ import {
   type ListPendingResponse,
   PendingFilter,
   RegistryClient,
+  type RenewRequest,
+  type RenewResponse,
 } from "@bilancia/proto/gen/registry";
 import type { LoadResponse } from "@bilancia/proto/gen/storage";
+import { fromDuration } from "@bilancia/proto/time";
 import { callUnary } from "@bilancia/proto/unary";
 import { credentials, type ServiceError, status } from "@grpc/grpc-js";
 import type { Logger } from "pino";
@@ -20,6 +23,8 @@ export interface AnnouncerOptions {
   /** The server's name and address in that balancer's configuration; the address is empty where it is not known. */
   readonly server: string;
   readonly address: string;
+  /** Its weight where the balancer's configuration does not have it. */
+  readonly weight: number;
   /** What is claimed once the balancer has found the server. */
   readonly claim: "none" | "failed";
   readonly load: () => LoadResponse;
@@ -28,13 +33,16 @@ export interface AnnouncerOptions {
 
 /** How long the balancer may take: it looks at the server for two seconds before it answers. */
 const callTimeoutMs = 10_000;
+/** A renewal that hangs must not use up the time for the next one; but a busy balancer may take a moment. */
+const minRenewTimeoutMs = 1_000;
 const claimPageSize = 1_000;
 const firstDelayMs = 500;
 const maxDelayMs = 30_000;
 
 /**
- * Tells one balancer that this server has started, as often as it takes, and claims what failed here before. Nothing depends on it: a balancer that
- * never hears of it finds the server at its next probe. Whoever makes it calls `start` and `stop`.
+ * Tells one balancer that this server has started, as often as it takes, and claims what failed here before. Where the balancer does not have the server in its
+ * configuration, it gives it a lease, which is renewed from then on. For others nothing depends on it: a balancer that never hears of
+ * it finds the server at its next probe. Whoever makes it calls `start` and `stop`.
  */
 export class Announcer {
   readonly #options: AnnouncerOptions;
@@ -62,28 +70,78 @@ export class Announcer {
   }
 
   async #run(): Promise<void> {
-    const { signal } = this.#stopping;
-    let lastProblem: string | undefined;
-    for (let failures = 1; !signal.aborted; failures++) {
-      const problem = await this.#problem();
-      if (problem === undefined || signal.aborted) return;
-      const retryInMs = announceDelayMs(failures, Math.random());
-      // A balancer that is away for a day is worth one line, not thousands.
-      this.#log[problem === lastProblem ? "debug" : "warn"]({ reason: problem, retryInMs }, "not announced yet");
-      lastProblem = problem;
-      // The only way to fail is to be stopped.
-      await delay(retryInMs, undefined, { signal, ref: false }).catch(() => undefined);
+    for (;;) {
+      const leaseMs = await this.#announceUntilFound();
+      if (leaseMs === undefined) return;
+      await this.#renewUntilLost(leaseMs);
     }
   }
 
-  /** One try. Returns what went wrong. */
-  async #problem(): Promise<string | undefined> {
+  /** Announces the server until the balancer has found it. Returns how long its lease holds; `undefined` when it has none, or was stopped. */
+  async #announceUntilFound(): Promise<number | undefined> {
+    const { signal } = this.#stopping;
+    let lastProblem: string | undefined;
+    for (let failures = 1; !signal.aborted; failures++) {
+      const found = await this.#problemOr(() => this.#find());
+      if (signal.aborted) return undefined;
+      if (typeof found !== "string") return found.leaseMs;
+      const retryInMs = announceDelayMs(failures, Math.random());
+      // A balancer that is away for a day is worth one line, not thousands.
+      this.#log[found === lastProblem ? "debug" : "warn"]({ reason: found, retryInMs }, "not announced yet");
+      lastProblem = found;
+      await this.#pause(retryInMs);
+    }
+    return undefined;
+  }
+
+  /** Renews the lease until the balancer does not know it any more, because it was restarted or has removed the server. */
+  async #renewUntilLost(firstLeaseMs: number): Promise<void> {
+    const { signal } = this.#stopping;
+    const { server, load } = this.#options;
+    let lastProblem: string | undefined;
+    for (let leaseMs = firstLeaseMs; !signal.aborted; ) {
+      // Twice may a renewal fail, and the lease still holds.
+      await this.#pause(leaseMs / 3);
+      if (signal.aborted) return;
+      const request = { server, instanceId: load().instanceId };
+      const renewed = await this.#problemOr(() =>
+        callUnary<RenewRequest, RenewResponse>(
+          this.#client.renew.bind(this.#client),
+          request,
+          Math.max(minRenewTimeoutMs, leaseMs / 3),
+        ),
+      );
+      if (typeof renewed === "string") {
+        if (renewed !== lastProblem) this.#log.warn({ reason: renewed }, "lease not renewed");
+        lastProblem = renewed;
+        if (/^(NOT_FOUND|FAILED_PRECONDITION): /.test(renewed)) return;
+        continue;
+      }
+      lastProblem = undefined;
+      if (!renewed.leaseDuration) {
+        this.#log.info("no lease needed any more: the balancer has this server in its configuration");
+        this.stop();
+        return;
+      }
+      leaseMs = fromDuration(renewed.leaseDuration);
+    }
+  }
+
+  /** One announcement, and what follows it. Returns what went wrong. */
+  async #find(): Promise<string | { readonly leaseMs: number | undefined }> {
+    const { serving, reason, weight, waitingFiles, term, leaseDuration } = await this.#announce();
+    if (!serving) return `the balancer does not reach this server: ${reason}`;
+    const leaseMs = leaseDuration && fromDuration(leaseDuration);
+    const lease = leaseMs === undefined ? {} : { leaseMs };
+    this.#log.info({ weight, waitingFiles: Number(waitingFiles), term: Number(term), ...lease }, "announced");
+    if (this.#options.claim === "failed") await this.#claimFailed();
+    return { leaseMs };
+  }
+
+  /** What comes of calls, or which of them has failed. */
+  async #problemOr<Result>(work: () => Promise<Result>): Promise<Result | string> {
     try {
-      const { serving, reason, weight, waitingFiles, term } = await this.#announce();
-      if (!serving) return `the balancer does not reach this server: ${reason}`;
-      this.#log.info({ weight, waitingFiles: Number(waitingFiles), term: Number(term) }, "announced");
-      if (this.#options.claim === "failed") await this.#claimFailed();
-      return undefined;
+      return await work();
     } catch (error) {
       const { code, details } = error as ServiceError;
       if (code === undefined) throw error;
@@ -91,10 +149,15 @@ export class Announcer {
     }
   }
 
+  async #pause(pauseMs: number): Promise<void> {
+    // The only way to fail is to be stopped.
+    await delay(pauseMs, undefined, { signal: this.#stopping.signal, ref: false }).catch(() => undefined);
+  }
+
   #announce(): Promise<AnnounceResponse> {
-    const { server, address, load } = this.#options;
+    const { server, address, weight, load } = this.#options;
     const { instanceId, version, capabilities } = load();
-    const request = { server, address, instanceId, version, capabilities };
+    const request = { server, address, instanceId, version, capabilities, weight };
     return callUnary(this.#client.announce.bind(this.#client), request, callTimeoutMs);
   }
 

@@ -99,7 +99,8 @@ export async function startStorageServer(
   }
   log.info({ address, server: name, dir }, "listening");
   const announcers = config.balancers.map((balancer) => {
-    const announced = { server: name, address: config.advertise ?? knownAddress(address), claim: config.claim };
+    const { advertise = knownAddress(address), weight, claim } = config;
+    const announced = { server: name, address: advertise, weight, claim };
     return new Announcer({ balancer, ...announced, load: () => monitor.report(), log });
   });
   for (const announcer of announcers) announcer.start();

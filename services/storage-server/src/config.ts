@@ -26,6 +26,8 @@ export interface StorageConfig {
   readonly balancers: readonly string[];
   /** The address under which the balancers know it, `host:port`; absent: where it listens, unless that is all interfaces. */
   readonly advertise: string | undefined;
+  /** Its share of the files, 1-256, with a balancer that does not have it in its configuration. */
+  readonly weight: number;
   /** What is claimed of the balancers at the start. */
   readonly claim: "none" | "failed";
   readonly overload: OverloadLimits;
@@ -104,6 +106,10 @@ const rawConfig = z.strictObject({
   advertise: parsed("host:port as the balancer is configured, or nothing", (text) =>
     text === "" || isAddress(text) ? text : undefined,
   ),
+  weight: parsed("a whole number from 1 to 256", (text) => {
+    const value = /^[0-9]{1,3}$/.test(text) ? Number(text) : 0;
+    return value >= 1 && value <= 256 ? value : undefined;
+  }),
   claim: parsed("none or failed", (text) => (text === "none" || text === "failed" ? text : undefined)),
   overloadMemoryPercent: waterMarks(0.8),
   overloadEventLoopMs: waterMarks(0.8),
@@ -125,6 +131,7 @@ export const defaultOptions = {
   maxFilesInProgress: "8192",
   balancer: "",
   advertise: "",
+  weight: "1",
   claim: "failed",
   overloadMemoryPercent: "10",
   overloadEventLoopMs: "250",

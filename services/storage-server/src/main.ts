@@ -45,13 +45,12 @@ const program = new Command("bilancia-storage")
   .addOption(
     option(
       "--balancer <host:port[,...]>",
-      "balancers to tell of the start, so that they need not find out",
+      "balancers to tell of the start, or to join while it runs where they do not have it configured",
       "balancer",
     ),
   )
-  .addOption(
-    option("--advertise <host:port>", "its address as the balancer is configured, if not --listen", "advertise"),
-  )
+  .addOption(option("--advertise <host:port>", "its address as the balancers reach it, if not --listen", "advertise"))
+  .addOption(option("--weight <weight>", "its share, 1-256, with balancers that do not have it configured", "weight"))
   .addOption(
     option("--claim <what>", "what to ask the balancers for at the start: failed (here before) or none", "claim"),
   )
@@ -65,7 +64,7 @@ Overload marks are HIGH, HIGH:LOW or off: overloaded from HIGH on, until the fig
 Examples:
   bilancia-storage --name storage-1 --listen 127.0.0.1:50061 --dir data/json_files_1
   bilancia-storage --listen 0.0.0.0:50062 --dir /srv/files --overload-files 2000:1500 --overload-memory-percent off
-  bilancia-storage --listen 0.0.0.0:50061 --balancer 10.0.0.1:50051 --advertise 10.0.0.5:50061
+  bilancia-storage --listen 0.0.0.0:50061 --balancer 10.0.0.1:50051 --advertise 10.0.0.5:50061 --weight 2
   BILANCIA_STORAGE_DIR=/srv/files bilancia-storage --grace 30s`,
   )
   .exitOverride()

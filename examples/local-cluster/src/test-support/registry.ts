@@ -19,9 +19,13 @@ export class Registry {
     this.client = new RegistryClient(address, credentials.createInsecure());
   }
 
-  announce(fields: { server: string; address?: string; instanceId?: string }) {
-    const request = { address: "", instanceId: "", version: "", capabilities: [], ...fields };
+  announce(fields: { server: string; address?: string; instanceId?: string; weight?: number }) {
+    const request = { address: "", instanceId: "", version: "", capabilities: [], weight: 0, ...fields };
     return callUnary(this.client.announce.bind(this.client), request, timeoutMs);
+  }
+
+  renew(server: string, instanceId: string) {
+    return callUnary(this.client.renew.bind(this.client), { server, instanceId }, timeoutMs);
   }
 
   page(fields: { server: string; failedHere?: boolean; pageSize?: number; pageToken?: string }) {

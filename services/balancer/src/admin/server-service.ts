@@ -69,6 +69,7 @@ const stateCodes: Record<ServerState["kind"], StateCode> = {
   unhealthy: StateCode.SERVER_STATE_UNHEALTHY,
   draining: StateCode.SERVER_STATE_DRAINING,
   drained: StateCode.SERVER_STATE_DRAINED,
+  "lease-expired": StateCode.SERVER_STATE_LEASE_EXPIRED,
   ejected: StateCode.SERVER_STATE_EJECTED,
   overloaded: StateCode.SERVER_STATE_OVERLOADED,
   busy: StateCode.SERVER_STATE_BUSY,
@@ -87,6 +88,7 @@ function toServer(view: ServerView): Server {
     failedAttempts,
     unsettledFiles = 0,
     effectiveWeight,
+    leaseUntilMs,
   } = view;
   const { name, address, weight, health, overload, inFlightFiles, inFlightBytes } = backend;
   return {
@@ -110,5 +112,6 @@ function toServer(view: ServerView): Server {
     stateReason: state.reason,
     unsettledFiles,
     effectiveWeight,
+    leaseUntil: leaseUntilMs === undefined ? undefined : toTimestamp(leaseUntilMs),
   };
 }

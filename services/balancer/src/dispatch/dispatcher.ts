@@ -102,12 +102,12 @@ export class Dispatcher {
     }
   }
 
-  /** The next upload whose claimant is available. Claims of servers that cannot be talked to are over. */
+  /** The next upload whose claimant is available. Claims of servers that cannot be talked to, or whose lease has expired, are over. */
   #claimed(): Next | undefined {
     const { outbox, pool } = this.#parts;
     for (const name of outbox.claimants) {
       const claimant = pool.get(name);
-      if (!claimant || !isReachable(claimant.backend)) {
+      if (!claimant || !isReachable(claimant.backend) || claimant.backend.lapsed) {
         outbox.endClaims(name);
         continue;
       }

@@ -2,10 +2,9 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { replaceFile } from "@bilancia/proto/replace-file";
 import { z } from "zod";
-import { type MembershipChange, withChanges } from "../domain/membership.js";
 import { type FieldRule, type ServerEntry, serverRules } from "../domain/server-entry.js";
 import type { Observer } from "../ports.js";
-import { type MembershipFacts, tellOverruled } from "./membership.js";
+import { type MembershipFacts, settledFacts, tellOverruled } from "./membership.js";
 
 const text = ({ expected, holds }: FieldRule<string>) => z.string(expected).refine(holds, expected);
 const { name, address, weight } = serverRules;
@@ -22,9 +21,12 @@ const change = z
     ({ name, configured = { name }, now = { name } }) => configured.name === name && now.name === name,
     "expected one and the same name",
   );
-const kept = z.object({ changes: z.array(change) });
+const kept = z.object({ changes: z.array(change), leases: z.array(entry).default([]) });
 
-/** Where an operator's changes of the pool are kept: `servers.json` in the balancer's state folder. */
+/** What a membership keeps over restarts. */
+type Kept = Pick<MembershipFacts, "changes" | "leases">;
+
+/** Where an operator's changes of the pool, and the servers that have joined by themselves, are kept: `servers.json` in the balancer's state folder. */
 export class MembershipFile {
   readonly #file: string;
 
@@ -33,20 +35,20 @@ export class MembershipFile {
   }
 
   /**
-   * The changes that are kept, none where there is no file.
+   * What is kept, nothing where there is no file.
    *
    * @throws Error when the file is there but cannot be understood: to go on would bring back servers that were removed
    */
-  async read(): Promise<readonly MembershipChange[]> {
+  async read(): Promise<Kept> {
     let text: string;
     try {
       text = await readFile(this.#file, "utf8");
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return { changes: [], leases: [] };
       throw error;
     }
     const { data, error } = kept.safeParse(parse(text));
-    if (data) return data.changes;
+    if (data) return data;
     const [issue] = error.issues;
     throw new Error(
       `${this.#file} is damaged: ${[...(issue?.path ?? []), issue?.message].join(": ")}. ` +
@@ -54,14 +56,14 @@ export class MembershipFile {
     );
   }
 
-  /** Keeps changes instead of those before. Resolves once they are durable. */
-  write(changes: readonly MembershipChange[]): Promise<void> {
-    return replaceFile(this.#file, `${JSON.stringify({ changes }, undefined, 2)}\n`);
+  /** Keeps this instead of what was before. Resolves once it is durable. */
+  write({ changes, leases }: Kept): Promise<void> {
+    return replaceFile(this.#file, `${JSON.stringify({ changes, leases }, undefined, 2)}\n`);
   }
 }
 
 /**
- * Reads what was changed, and puts it beside the configuration. What that has overruled is told, and forgotten.
+ * Reads what is kept, and puts it beside the configuration. What that has overruled is told, and forgotten.
  *
  * @throws Error as `MembershipFile.read`
  */
@@ -71,11 +73,12 @@ export async function openMembership(
   observer: Observer,
 ): Promise<{ readonly file: MembershipFile; readonly facts: MembershipFacts }> {
   const file = new MembershipFile(stateDir);
-  const { changes, overruled } = withChanges(configured, await file.read());
+  const read = { configured, ...(await file.read()) };
+  const { facts, overruled } = settledFacts(read);
   tellOverruled(overruled, observer);
   // Forgotten for good: the configuration may say the old thing again later.
-  if (overruled.length > 0) await file.write(changes);
-  return { file, facts: { configured, changes } };
+  if (facts.changes !== read.changes || facts.leases !== read.leases) await file.write(facts);
+  return { file, facts };
 }
 
 /** What the text says; `undefined` where it is no JSON. */

@@ -38,7 +38,7 @@ describe("the membership, when the configuration is read anew", function () {
       observer: { note: (occurrence: (typeof fixture.occurrences)[number]) => fixture.occurrences.push(occurrence) },
     };
     membership = new Membership({ ...parts, facts, file });
-    keeper = new PoolKeeper({ ...parts, membership });
+    keeper = new PoolKeeper({ ...parts, membership, leases: { untilMs: () => undefined } });
     fixture.occurrences.length = 0;
   });
   afterEach(async () => {

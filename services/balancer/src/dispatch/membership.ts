@@ -9,7 +9,9 @@ import type { ServerPool } from "./server-pool.js";
 export interface MembershipFacts {
   /** What the configuration says. */
   readonly configured: readonly ServerEntry[];
-  /** What an operator has changed about it, and is in force. */
+  /** The servers that have joined by themselves. */
+  readonly leases: readonly ServerEntry[];
+  /** What an operator has changed about both, and is in force. */
   readonly changes: readonly MembershipChange[];
 }
 
@@ -59,7 +61,7 @@ export class Membership {
   /** Makes other facts durable, in turn. Where that fails nothing has changed. They are in force with the next `shape`. */
   async keep(facts: Partial<MembershipFacts>): Promise<void> {
     const next = { ...this.#facts, ...facts };
-    if (next.changes !== this.#facts.changes) await this.#parts.file.write(next.changes);
+    if (next.changes !== this.#facts.changes || next.leases !== this.#facts.leases) await this.#parts.file.write(next);
     this.#facts = next;
   }
 
@@ -70,12 +72,19 @@ export class Membership {
 
   /** The configuration has been read anew. Changes of an operator are in force where it says what it said when they were made. */
   useConfiguration(configured: readonly ServerEntry[]): Promise<void> {
-    return this.inTurn(async () => {
-      const { changes, overruled } = withChanges(configured, this.#facts.changes);
-      await this.keep({ configured, ...(overruled.length > 0 && { changes }) });
-      tellOverruled(overruled, this.#parts.observer);
-      this.#tell(await this.shape(), configuration);
-    });
+    return this.inTurn(() => this.#use({ ...this.#facts, configured }, configuration));
+  }
+
+  /** Other servers have joined by themselves; in turn. */
+  useLeases(leases: readonly ServerEntry[], by: string): Promise<void> {
+    return this.#use({ ...this.#facts, leases }, by);
+  }
+
+  async #use(next: MembershipFacts, by: string): Promise<void> {
+    const { facts, overruled } = settledFacts(next);
+    await this.keep(facts);
+    tellOverruled(overruled, this.#parts.observer);
+    this.#tell(await this.shape(), by);
   }
 
   #tell(differences: readonly PoolDifference[], by: string): void {
@@ -83,9 +92,27 @@ export class Membership {
   }
 }
 
+/** What is changed by an operator: the servers of the configuration, and those that have joined by themselves. */
+export function baseOf({ configured, leases }: MembershipFacts): readonly ServerEntry[] {
+  return [...configured, ...leases];
+}
+
 /** The servers that there are to be. */
-export function membersOf({ configured, changes }: MembershipFacts): readonly Member[] {
-  return withChanges(configured, changes).members;
+export function membersOf(facts: MembershipFacts): readonly Member[] {
+  return withChanges(baseOf(facts), facts.changes).members;
+}
+
+/** The facts without those that others have overruled: the configuration needs no lease for whom it names, and overrules changes. */
+export function settledFacts(facts: MembershipFacts): {
+  readonly facts: MembershipFacts;
+  readonly overruled: readonly MembershipChange[];
+} {
+  const { configured } = facts;
+  const isFree = (lease: ServerEntry) =>
+    !configured.some(({ name, address }) => name === lease.name || address === lease.address);
+  const leases = facts.leases.every(isFree) ? facts.leases : facts.leases.filter(isFree);
+  const { changes, overruled } = withChanges(baseOf({ ...facts, leases }), facts.changes);
+  return { facts: { configured, leases, changes: overruled.length > 0 ? changes : facts.changes }, overruled };
 }
 
 /** Tells of changes that the configuration has overruled. */

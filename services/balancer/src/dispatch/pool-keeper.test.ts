@@ -33,7 +33,7 @@ describe("the keeper of the pool", function () {
       observer: { note: (occurrence: Occurrence) => fixture.occurrences.push(occurrence) },
     };
     membership = new Membership({ ...parts, facts, file });
-    return new PoolKeeper({ ...parts, membership });
+    return new PoolKeeper({ ...parts, membership, leases: { untilMs: () => undefined } });
   }
 
   /** The pool that a restart would begin with: names, weights and whether they drain. */
@@ -86,7 +86,10 @@ describe("the keeper of the pool", function () {
     assert.equal(await restarted(), "a1 b1");
     await keeper.setWeight("a", 5, by);
     assert.equal(await restarted(), "a5 b1");
-    assert.deepEqual(JSON.parse(await readFile(path.join(folder, "servers.json"), "utf8")), { changes: [] });
+    assert.deepEqual(JSON.parse(await readFile(path.join(folder, "servers.json"), "utf8")), {
+      changes: [],
+      leases: [],
+    });
   });
 
   it("drains a server: it gets nothing new, goes on with what it has, and says when it is empty", async () => {

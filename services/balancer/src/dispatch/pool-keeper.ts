@@ -1,8 +1,10 @@
 import { BilanciaError } from "../domain/errors.js";
 import { changesAfter, type Member } from "../domain/membership.js";
-import { type ServerEntry, serverRules } from "../domain/server-entry.js";
+import type { ServerEntry } from "../domain/server-entry.js";
 import type { Clock, Observer, ServerKeeper, ServerView } from "../ports.js";
-import type { Membership } from "./membership.js";
+import { checkEntry, checkField } from "./entry-check.js";
+import type { Leases } from "./leases.js";
+import { baseOf, type Membership } from "./membership.js";
 import type { PooledServer } from "./pooled-server.js";
 import type { PoolView, ServerPool } from "./server-pool.js";
 
@@ -10,6 +12,7 @@ import type { PoolView, ServerPool } from "./server-pool.js";
 export interface PoolKeeperParts {
   readonly pool: ServerPool;
   readonly membership: Membership;
+  readonly leases: Pick<Leases, "untilMs">;
   /** How many files a server may hold of which it is not known whether it does. */
   readonly unsettled: (name: string) => number;
   readonly clock: Clock;
@@ -30,7 +33,7 @@ export class PoolKeeper implements ServerKeeper {
 
   add(entry: ServerEntry, by: string): Promise<ServerView> {
     return this.#inTurn(async () => {
-      for (const field of ["name", "address", "weight"] as const) check(field, entry[field]);
+      checkEntry(entry);
       for (const { backend } of this.#parts.pool.all()) {
         for (const field of ["name", "address"] as const) {
           if (backend[field] !== entry[field]) continue;
@@ -47,7 +50,7 @@ export class PoolKeeper implements ServerKeeper {
   setWeight(name: string, weight: number, by: string): Promise<ServerView> {
     return this.#inTurn(async () => {
       const server = this.#member(name);
-      check("weight", weight);
+      checkField("weight", weight);
       const before = server.backend.weight;
       await this.#keep(name, { ...memberOf(server), weight });
       this.#tell(name, "weight", `${weight}, before ${before}`, by);
@@ -113,9 +116,15 @@ export class PoolKeeper implements ServerKeeper {
   /** Makes durable how a server is to be. Where that fails nothing has changed. */
   async #keep(name: string, now: Member | undefined): Promise<void> {
     const { membership } = this.#parts;
-    const { configured, changes } = membership.facts;
-    const entry = configured.find((candidate) => candidate.name === name);
-    await membership.keep({ changes: changesAfter(changes, name, entry, now) });
+    const { changes, leases } = membership.facts;
+    const entry = baseOf(membership.facts).find((candidate) => candidate.name === name);
+    // A lease that is taken away leaves nothing behind: who goes on announcing himself joins again.
+    if (now || !leases.some((lease) => lease.name === name)) {
+      await membership.keep({ changes: changesAfter(changes, name, entry, now) });
+      return;
+    }
+    const others = leases.filter((lease) => lease.name !== name);
+    await membership.keep({ leases: others, changes: changesAfter(changes, name, undefined, undefined) });
   }
 
   /** Puts what was kept in force. */
@@ -145,18 +154,14 @@ export class PoolKeeper implements ServerKeeper {
   }
 
   #settledView(view: PoolView): ServerView {
-    return { ...view, unsettledFiles: this.#parts.unsettled(view.backend.name) };
+    const { name } = view.backend;
+    const { unsettled, leases } = this.#parts;
+    return { ...view, unsettledFiles: unsettled(name), leaseUntilMs: leases.untilMs(name) };
   }
 
   #tell(server: string, change: "added" | "weight" | "draining" | "enabled" | "removed", detail: string, by: string) {
     this.#parts.observer.note({ kind: "server-changed", server, change, detail, by });
   }
-}
-
-function check<Field extends keyof ServerEntry>(field: Field, value: ServerEntry[Field]): void {
-  const rule: { expected: string; holds(value: never): boolean } = serverRules[field];
-  if (rule.holds(value as never)) return;
-  throw new BilanciaError("INVALID_HEADER", `${field}: ${rule.expected}; came ${JSON.stringify(value).slice(0, 80)}`);
 }
 
 function memberOf({ backend: { name, address, weight, draining } }: PooledServer): Member {

@@ -9,6 +9,8 @@ import {
   type ListPendingResponse,
   PendingFilter,
   PendingUpload as PendingMessage,
+  type RenewRequest,
+  type RenewResponse,
 } from "@bilancia/proto/gen/registry";
 import { toDuration, toTimestamp } from "@bilancia/proto/time";
 import type { handleUnaryCall } from "@grpc/grpc-js";
@@ -20,12 +22,14 @@ import { toAttempt } from "../wire/attempt-message.js";
 import { fittingPage, readPageSize, readPageToken } from "../wire/paging.js";
 import { unaryCall } from "../wire/unary-call.js";
 import { kindCode } from "./attempt.js";
+import type { Leases } from "./leases.js";
 import type { PooledServer } from "./pooled-server.js";
 import type { ServerPool } from "./server-pool.js";
 
 /** What the registry works with. */
 export interface RegistryServiceParts {
   readonly pool: ServerPool;
+  readonly leases: Leases;
   readonly pending: PendingUploads;
   readonly uploads: UploadDirectory;
   readonly ledger: LedgerIdentity;
@@ -47,6 +51,7 @@ export class RegistryService {
     announce: handleUnaryCall<AnnounceRequest, AnnounceResponse>;
     listPending: handleUnaryCall<ListPendingRequest, ListPendingResponse>;
     claimPending: handleUnaryCall<ClaimPendingRequest, ClaimPendingResponse>;
+    renew: handleUnaryCall<RenewRequest, RenewResponse>;
   };
 
   constructor(parts: RegistryServiceParts) {
@@ -55,19 +60,21 @@ export class RegistryService {
       announce: unaryCall(this.#parts.observer, (request, peer) => this.#announce(request, peer)),
       listPending: unaryCall(this.#parts.observer, (request) => this.#list(request)),
       claimPending: unaryCall(this.#parts.observer, (request) => this.#claim(request)),
+      renew: unaryCall(this.#parts.observer, (request, peer) => this.#renew(request, peer)),
     };
   }
 
   async #announce(request: AnnounceRequest, peer: string): Promise<AnnounceResponse> {
-    const { uploads, ledger, observer } = this.#parts;
-    const server = this.#server(request.server);
-    const { name, address, weight } = server.backend;
+    const { uploads, leases, ledger, observer } = this.#parts;
     const { instanceId, version } = request;
     for (const [field, { length }] of Object.entries({ instance_id: instanceId, version })) {
       if (length <= maxTextLength) continue;
       const expected = `expected ${field} to have at most ${maxTextLength} characters`;
       throw new BilanciaError("INVALID_HEADER", `${expected}; came ${length}`);
     }
+    if (!this.#isConfigured(request.server)) await this.#join(request, peer);
+    const server = this.#server(request.server);
+    const { name, address, weight } = server.backend;
     if (request.address !== "" && request.address !== address) {
       const came = short(request.address);
       const message = `expected ${name} at ${short(address)}, as the balancer is configured; came ${came}`;
@@ -89,7 +96,29 @@ export class RegistryService {
       waitingFiles: BigInt(uploads.counts().queuedFiles),
       origin: ledger.origin,
       term: BigInt(ledger.term),
+      leaseDuration: durationOf(leases.durationMs(name)),
     };
+  }
+
+  /** A server that is not configured joins, or joins again. */
+  async #join({ server: name, address, weight, instanceId }: AnnounceRequest, peer: string): Promise<void> {
+    const { leases } = this.#parts;
+    if (!leases.areGranted) throw this.#unknown(name);
+    await leases.join({ name, address, weight: weight || 1 }, instanceId, peer);
+  }
+
+  #renew({ server, instanceId }: RenewRequest, peer: string): RenewResponse {
+    const { leases } = this.#parts;
+    if (this.#isConfigured(server)) return { leaseDuration: undefined };
+    leases.renew(server, instanceId, peer);
+    return { leaseDuration: durationOf(leases.durationMs(server)) };
+  }
+
+  /** Whether a server is there without a lease, and is to stay. */
+  #isConfigured(name: string): boolean {
+    const { pool, leases } = this.#parts;
+    const server = pool.get(name);
+    return server !== undefined && !server.retiring && leases.durationMs(name) === undefined;
   }
 
   #list({ server, filter, pageSize, pageToken }: ListPendingRequest): ListPendingResponse {
@@ -104,7 +133,7 @@ export class RegistryService {
 
   #claim({ server, requestNumbers }: ClaimPendingRequest): ClaimPendingResponse {
     const { pool, pending, observer } = this.#parts;
-    const { name, health } = this.#server(server).backend;
+    const { name, health, lapsed } = this.#server(server).backend;
     const { length } = requestNumbers;
     if (length === 0 || length > maxNumbers) {
       throw new BilanciaError("INVALID_HEADER", `expected 1 to ${maxNumbers} request_numbers; came ${length}`);
@@ -113,7 +142,7 @@ export class RegistryService {
       throw new BilanciaError("INVALID_HEADER", "expected request_numbers from 1; came 0");
     }
     if (!isAnswering(pool, name)) {
-      const message = `${name} cannot be talked to (${health.reason}); it should announce itself first`;
+      const message = `${name} cannot be talked to (${(lapsed ?? health).reason}); it should announce itself first`;
       throw new BilanciaError("SERVER_UNREACHABLE", message);
     }
     const results = requestNumbers.map((requestNumber) =>
@@ -129,23 +158,33 @@ export class RegistryService {
 
   /** @throws BilanciaError `UNKNOWN_SERVER` */
   #server(name: string): PooledServer {
-    const { pool } = this.#parts;
-    const server = pool.get(name);
+    const server = this.#parts.pool.get(name);
     if (server) return server;
-    const { names } = pool;
+    throw this.#unknown(name);
+  }
+
+  #unknown(name: string): BilanciaError {
+    const { names } = this.#parts.pool;
     const more = names.length > maxNamesTold ? `, or ${names.length - maxNamesTold} others` : "";
-    const expected = `${names.slice(0, maxNamesTold).join(", ")}${more}`;
+    const some = names.length > 0 ? `${names.slice(0, maxNamesTold).join(", ")}${more}` : "none";
+    const others = this.#parts.leases.areGranted
+      ? ""
+      : "; this balancer accepts no others (registration.unknownServers is refuse)";
     const came = name === "" ? "none" : short(name);
-    throw new BilanciaError(
+    return new BilanciaError(
       "UNKNOWN_SERVER",
-      `expected the name of a configured server, one of ${expected}; came ${came}`,
+      `expected the name of a configured server, one of ${some}${others}; came ${came}`,
     );
   }
 }
 
 function isAnswering(pool: ServerPool, name: string): boolean {
   const server = pool.get(name);
-  return server !== undefined && isReachable(server.backend);
+  return server !== undefined && isReachable(server.backend) && !server.backend.lapsed;
+}
+
+function durationOf(durationMs: number | undefined) {
+  return durationMs === undefined ? undefined : toDuration(durationMs);
 }
 
 function readFilter(filter: PendingFilter): boolean {

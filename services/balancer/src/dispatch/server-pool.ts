@@ -8,6 +8,7 @@ import {
   isReachable,
   leastBad,
   loadOf,
+  type Spell,
   streamedFileBytes,
 } from "../domain/backend.js";
 import { type EjectionPolicy, mayEject } from "../domain/conduct.js";
@@ -32,7 +33,7 @@ export interface PoolLimits extends InFlightLimits {
 }
 
 /** What the pool knows of one server. */
-export type PoolView = Omit<ServerView, "unsettledFiles">;
+export type PoolView = Omit<ServerView, "unsettledFiles" | "leaseUntilMs">;
 
 /** What the pool is made of. */
 export interface ServerPoolParts {
@@ -140,6 +141,15 @@ export class ServerPool {
   drain(server: PooledServer, sinceMs: number, reason = drainReason): void {
     server.backend.draining = { sinceMs, reason };
     this.#weigh(server);
+  }
+
+  /** Gives a server nothing new while its lease has expired, and something again when it has not. */
+  lapse(server: PooledServer, lapsed: Spell | undefined): void {
+    const { backend } = server;
+    const returns = backend.lapsed !== undefined && lapsed === undefined;
+    backend.lapsed = lapsed;
+    if (returns) this.#choice.ramp(server);
+    this.#changed(server);
   }
 
   /** Ends a drain. */

@@ -30,6 +30,8 @@ export interface Backend {
   overload: Spell | undefined;
   /** Nothing new by an operator's wish. */
   draining: Spell | undefined;
+  /** Nothing new because it has joined by itself, and has not renewed its lease. */
+  lapsed: Spell | undefined;
   /** Left alone although it answers; over when its time is. */
   ejection: Ejection | undefined;
   inFlightFiles: number;
@@ -51,6 +53,7 @@ export function newBackend({ name, address, weight }: ServerEntry, nowMs: number
     health: unknownHealth(nowMs),
     overload: undefined,
     draining: undefined,
+    lapsed: undefined,
     ejection: undefined,
     inFlightFiles: 0,
     inFlightBytes: 0,
@@ -85,6 +88,7 @@ export function isAvailable(backend: Backend, limits: InFlightLimits, nowMs: num
   return (
     isReachable(backend) &&
     !backend.draining &&
+    !backend.lapsed &&
     !isEjected(backend, nowMs) &&
     !backend.overload &&
     nowMs >= backend.busyUntilMs &&
@@ -118,7 +122,8 @@ export function leastBad<Server extends { readonly backend: Backend }>(
   let bestLoad = Number.POSITIVE_INFINITY;
   for (const server of servers) {
     const { backend } = server;
-    if (!isReachable(backend) || backend.draining || nowMs < backend.busyUntilMs || isFull(backend, limits)) continue;
+    if (!isReachable(backend) || backend.draining || backend.lapsed) continue;
+    if (nowMs < backend.busyUntilMs || isFull(backend, limits)) continue;
     const load = loadOf(backend) / backend.weight;
     if (load >= bestLoad) continue;
     best = server;

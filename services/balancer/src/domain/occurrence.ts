@@ -75,7 +75,17 @@ export type Occurrence =
   | {
       readonly kind: "server-changed";
       readonly server: string;
-      readonly change: "added" | "weight" | "draining" | "enabled" | "removed" | "overruled" | "leaving" | "left";
+      readonly change:
+        | "added"
+        | "weight"
+        | "draining"
+        | "enabled"
+        | "removed"
+        | "overruled"
+        | "leaving"
+        | "left"
+        | "lease-expired"
+        | "lease-renewed";
       readonly detail: string;
       readonly by: string;
     }

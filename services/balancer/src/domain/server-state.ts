@@ -8,6 +8,7 @@ export interface ServerState {
     | "draining"
     /** Draining, and nothing is on its way to it any more. */
     | "drained"
+    | "lease-expired"
     | "ejected"
     | "overloaded"
     | "busy"
@@ -21,11 +22,12 @@ export interface ServerState {
 
 /** What is to be said of a server. `available` exactly when `isAvailable`. */
 export function serverState(backend: Backend, limits: InFlightLimits, nowMs: number): ServerState {
-  const { health, draining, ejection, overload, busyUntilMs, inFlightFiles, inFlightBytes } = backend;
+  const { health, draining, lapsed, ejection, overload, busyUntilMs, inFlightFiles, inFlightBytes } = backend;
   if (draining) {
     const empty = inFlightFiles === 0;
     return { kind: empty ? "drained" : "draining", ...draining };
   }
+  if (lapsed) return { kind: "lease-expired", ...lapsed };
   if (!isReachable(backend)) {
     return {
       kind: health.kind === "unknown" ? "unknown" : "unhealthy",

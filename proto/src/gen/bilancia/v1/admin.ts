@@ -99,6 +99,8 @@ export enum ServerState {
   SERVER_STATE_DRAINING = 8,
   /** SERVER_STATE_DRAINED - The same, and nothing is on its way to it any more. */
   SERVER_STATE_DRAINED = 9,
+  /** SERVER_STATE_LEASE_EXPIRED - It has joined by itself, and has not renewed its lease. */
+  SERVER_STATE_LEASE_EXPIRED = 10,
   UNRECOGNIZED = -1,
 }
 
@@ -134,6 +136,9 @@ export function serverStateFromJSON(object: any): ServerState {
     case 9:
     case "SERVER_STATE_DRAINED":
       return ServerState.SERVER_STATE_DRAINED;
+    case 10:
+    case "SERVER_STATE_LEASE_EXPIRED":
+      return ServerState.SERVER_STATE_LEASE_EXPIRED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -163,6 +168,8 @@ export function serverStateToJSON(object: ServerState): string {
       return "SERVER_STATE_DRAINING";
     case ServerState.SERVER_STATE_DRAINED:
       return "SERVER_STATE_DRAINED";
+    case ServerState.SERVER_STATE_LEASE_EXPIRED:
+      return "SERVER_STATE_LEASE_EXPIRED";
     case ServerState.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -227,6 +234,8 @@ export interface Server {
   unsettledFiles: number;
   /** Its weight as it counts now: less than `weight` for a while after it has joined or returned, and what was learned of it with `weights: auto`. */
   effectiveWeight: number;
+  /** Until when its lease holds, or held; absent for a server that has not joined by itself (`Registry.Announce`). */
+  leaseUntil: Timestamp | undefined;
 }
 
 /** A server to be added. */
@@ -611,6 +620,7 @@ function createBaseServer(): Server {
     stateReason: "",
     unsettledFiles: 0,
     effectiveWeight: 0,
+    leaseUntil: undefined,
   };
 }
 
@@ -687,6 +697,9 @@ export const Server: MessageFns<Server> = {
     }
     if (message.effectiveWeight !== 0) {
       writer.uint32(161).double(message.effectiveWeight);
+    }
+    if (message.leaseUntil !== undefined) {
+      Timestamp.encode(message.leaseUntil, writer.uint32(170).fork()).join();
     }
     return writer;
   },
@@ -864,6 +877,14 @@ export const Server: MessageFns<Server> = {
             message.effectiveWeight = reader.double();
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.leaseUntil = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -942,6 +963,11 @@ export const Server: MessageFns<Server> = {
         : isSet(object.effective_weight)
         ? globalThis.Number(object.effective_weight)
         : 0,
+      leaseUntil: isSet(object.leaseUntil)
+        ? fromJsonTimestamp(object.leaseUntil)
+        : isSet(object.lease_until)
+        ? fromJsonTimestamp(object.lease_until)
+        : undefined,
     };
   },
 
@@ -1007,6 +1033,9 @@ export const Server: MessageFns<Server> = {
     if (message.effectiveWeight !== 0) {
       obj.effectiveWeight = floatToJson(message.effectiveWeight);
     }
+    if (message.leaseUntil !== undefined) {
+      obj.leaseUntil = fromTimestamp(message.leaseUntil).toISOString();
+    }
     return obj;
   },
 
@@ -1049,6 +1078,9 @@ export const Server: MessageFns<Server> = {
     message.stateReason = object.stateReason ?? "";
     message.unsettledFiles = object.unsettledFiles ?? 0;
     message.effectiveWeight = object.effectiveWeight ?? 0;
+    message.leaseUntil = (object.leaseUntil !== undefined && object.leaseUntil !== null)
+      ? Timestamp.fromPartial(object.leaseUntil)
+      : undefined;
     return message;
   },
 };

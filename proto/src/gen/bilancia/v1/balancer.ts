@@ -2700,8 +2700,7 @@ export const BalancerService = {
    *   Wait before it, longer each time. A file that is `rejected` with `retryable` may be sent again after `retry_after`. gRPC's own
    *   retries are never to be used on this rpc.
    * - Status: OK when all is answered. INVALID_ARGUMENT for a breach of the protocol (data before a header, an offset that does not
-   *   continue the file, data over the limit, no parts or more than 64). RESOURCE_EXHAUSTED for a message over 1 MiB and when the balancer
-   *   has too many streams. UNAVAILABLE when
+   *   continue the file, data over the limit, no parts or more than 64). RESOURCE_EXHAUSTED for a message over 1 MiB. UNAVAILABLE when
    *   the balancer stops. Details are `REASON: message`, see `docs/errors.md`.
    * - Size: a message at most 1 MiB, better 256 KiB; data of one part at most 256 KiB; 1 to 64 parts. A file as large as
    *   `limits.maxFileBytes`.
@@ -2767,8 +2766,7 @@ export interface BalancerServer extends UntypedServiceImplementation {
    *   Wait before it, longer each time. A file that is `rejected` with `retryable` may be sent again after `retry_after`. gRPC's own
    *   retries are never to be used on this rpc.
    * - Status: OK when all is answered. INVALID_ARGUMENT for a breach of the protocol (data before a header, an offset that does not
-   *   continue the file, data over the limit, no parts or more than 64). RESOURCE_EXHAUSTED for a message over 1 MiB and when the balancer
-   *   has too many streams. UNAVAILABLE when
+   *   continue the file, data over the limit, no parts or more than 64). RESOURCE_EXHAUSTED for a message over 1 MiB. UNAVAILABLE when
    *   the balancer stops. Details are `REASON: message`, see `docs/errors.md`.
    * - Size: a message at most 1 MiB, better 256 KiB; data of one part at most 256 KiB; 1 to 64 parts. A file as large as
    *   `limits.maxFileBytes`.
@@ -2809,8 +2807,7 @@ export interface BalancerClient extends Client {
    *   Wait before it, longer each time. A file that is `rejected` with `retryable` may be sent again after `retry_after`. gRPC's own
    *   retries are never to be used on this rpc.
    * - Status: OK when all is answered. INVALID_ARGUMENT for a breach of the protocol (data before a header, an offset that does not
-   *   continue the file, data over the limit, no parts or more than 64). RESOURCE_EXHAUSTED for a message over 1 MiB and when the balancer
-   *   has too many streams. UNAVAILABLE when
+   *   continue the file, data over the limit, no parts or more than 64). RESOURCE_EXHAUSTED for a message over 1 MiB. UNAVAILABLE when
    *   the balancer stops. Details are `REASON: message`, see `docs/errors.md`.
    * - Size: a message at most 1 MiB, better 256 KiB; data of one part at most 256 KiB; 1 to 64 parts. A file as large as
    *   `limits.maxFileBytes`.

@@ -169,6 +169,11 @@ export interface AnnounceRequest {
   version: string;
   /** As in `LoadResponse.capabilities`. */
   capabilities: Capability[];
+  /**
+   * The weight that it would have as a server that the balancer's configuration does not name, 1-256; 0 means 1. Of others
+   * the configuration has it.
+   */
+  weight: number;
 }
 
 /** What the balancer found. */
@@ -177,7 +182,7 @@ export interface AnnounceResponse {
   serving: boolean;
   /** What the probe found, for people. */
   reason: string;
-  /** The server's weight in the balancer's configuration. */
+  /** The server's weight, as it counts for the balancer. */
   weight: number;
   /** Uploads that are complete and wait for a server, whichever it be. */
   waitingFiles: bigint;
@@ -185,6 +190,22 @@ export interface AnnounceResponse {
   origin: string;
   /** How often that ledger has been started, as in `SaveHeader.term`. */
   term: bigint;
+  /** How long the server's lease holds from now on, unless it is renewed. Absent for a server of the configuration, which has none. */
+  leaseDuration: Duration | undefined;
+}
+
+/** Who renews its lease. */
+export interface RenewRequest {
+  /** The server's name. */
+  server: string;
+  /** As in `AnnounceRequest.instance_id`. */
+  instanceId: string;
+}
+
+/** The lease is renewed. */
+export interface RenewResponse {
+  /** As in `AnnounceResponse.lease_duration`: absent when the server needs no lease any more, because the configuration names it now. */
+  leaseDuration: Duration | undefined;
 }
 
 /** Asks for a page of what waits. */
@@ -261,7 +282,7 @@ export interface ClaimResult {
 }
 
 function createBaseAnnounceRequest(): AnnounceRequest {
-  return { server: "", address: "", instanceId: "", version: "", capabilities: [] };
+  return { server: "", address: "", instanceId: "", version: "", capabilities: [], weight: 0 };
 }
 
 export const AnnounceRequest: MessageFns<AnnounceRequest> = {
@@ -284,6 +305,9 @@ export const AnnounceRequest: MessageFns<AnnounceRequest> = {
         writer.int32(v);
       }
       writer.join();
+    }
+    if (message.weight !== 0) {
+      writer.uint32(48).uint32(message.weight);
     }
     return writer;
   },
@@ -351,6 +375,14 @@ export const AnnounceRequest: MessageFns<AnnounceRequest> = {
 
             break;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.weight = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -376,6 +408,7 @@ export const AnnounceRequest: MessageFns<AnnounceRequest> = {
       capabilities: globalThis.Array.isArray(object?.capabilities)
         ? object.capabilities.map((e: any) => capabilityFromJSON(e))
         : [],
+      weight: isSet(object.weight) ? globalThis.Number(object.weight) : 0,
     };
   },
 
@@ -396,6 +429,9 @@ export const AnnounceRequest: MessageFns<AnnounceRequest> = {
     if (message.capabilities?.length) {
       obj.capabilities = message.capabilities.map((e) => capabilityToJSON(e));
     }
+    if (message.weight !== 0) {
+      obj.weight = Math.round(message.weight);
+    }
     return obj;
   },
 
@@ -409,12 +445,13 @@ export const AnnounceRequest: MessageFns<AnnounceRequest> = {
     message.instanceId = object.instanceId ?? "";
     message.version = object.version ?? "";
     message.capabilities = object.capabilities?.map((e) => e) || [];
+    message.weight = object.weight ?? 0;
     return message;
   },
 };
 
 function createBaseAnnounceResponse(): AnnounceResponse {
-  return { serving: false, reason: "", weight: 0, waitingFiles: 0n, origin: "", term: 0n };
+  return { serving: false, reason: "", weight: 0, waitingFiles: 0n, origin: "", term: 0n, leaseDuration: undefined };
 }
 
 export const AnnounceResponse: MessageFns<AnnounceResponse> = {
@@ -442,6 +479,9 @@ export const AnnounceResponse: MessageFns<AnnounceResponse> = {
         throw new globalThis.Error("value provided for field message.term of type uint64 too large");
       }
       writer.uint32(48).uint64(message.term);
+    }
+    if (message.leaseDuration !== undefined) {
+      Duration.encode(message.leaseDuration, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -507,6 +547,14 @@ export const AnnounceResponse: MessageFns<AnnounceResponse> = {
             message.term = reader.uint64() as bigint;
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.leaseDuration = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -531,6 +579,11 @@ export const AnnounceResponse: MessageFns<AnnounceResponse> = {
         : 0n,
       origin: isSet(object.origin) ? globalThis.String(object.origin) : "",
       term: isSet(object.term) ? BigInt(object.term) : 0n,
+      leaseDuration: isSet(object.leaseDuration)
+        ? Duration.fromJSON(object.leaseDuration)
+        : isSet(object.lease_duration)
+        ? Duration.fromJSON(object.lease_duration)
+        : undefined,
     };
   },
 
@@ -554,6 +607,9 @@ export const AnnounceResponse: MessageFns<AnnounceResponse> = {
     if (message.term !== 0n) {
       obj.term = message.term.toString();
     }
+    if (message.leaseDuration !== undefined) {
+      obj.leaseDuration = Duration.toJSON(message.leaseDuration);
+    }
     return obj;
   },
 
@@ -570,6 +626,173 @@ export const AnnounceResponse: MessageFns<AnnounceResponse> = {
       : 0n;
     message.origin = object.origin ?? "";
     message.term = (object.term !== undefined && object.term !== null) ? BigInt(object.term) : 0n;
+    message.leaseDuration = (object.leaseDuration !== undefined && object.leaseDuration !== null)
+      ? Duration.fromPartial(object.leaseDuration)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRenewRequest(): RenewRequest {
+  return { server: "", instanceId: "" };
+}
+
+export const RenewRequest: MessageFns<RenewRequest> = {
+  encode(message: RenewRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.server !== "") {
+      writer.uint32(10).string(message.server);
+    }
+    if (message.instanceId !== "") {
+      writer.uint32(18).string(message.instanceId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.server = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.instanceId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RenewRequest {
+    return {
+      server: isSet(object.server) ? globalThis.String(object.server) : "",
+      instanceId: isSet(object.instanceId)
+        ? globalThis.String(object.instanceId)
+        : isSet(object.instance_id)
+        ? globalThis.String(object.instance_id)
+        : "",
+    };
+  },
+
+  toJSON(message: RenewRequest): unknown {
+    const obj: any = {};
+    if (message.server !== "") {
+      obj.server = message.server;
+    }
+    if (message.instanceId !== "") {
+      obj.instanceId = message.instanceId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RenewRequest>): RenewRequest {
+    return RenewRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RenewRequest>): RenewRequest {
+    const message = createBaseRenewRequest();
+    message.server = object.server ?? "";
+    message.instanceId = object.instanceId ?? "";
+    return message;
+  },
+};
+
+function createBaseRenewResponse(): RenewResponse {
+  return { leaseDuration: undefined };
+}
+
+export const RenewResponse: MessageFns<RenewResponse> = {
+  encode(message: RenewResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.leaseDuration !== undefined) {
+      Duration.encode(message.leaseDuration, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RenewResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRenewResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.leaseDuration = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RenewResponse {
+    return {
+      leaseDuration: isSet(object.leaseDuration)
+        ? Duration.fromJSON(object.leaseDuration)
+        : isSet(object.lease_duration)
+        ? Duration.fromJSON(object.lease_duration)
+        : undefined,
+    };
+  },
+
+  toJSON(message: RenewResponse): unknown {
+    const obj: any = {};
+    if (message.leaseDuration !== undefined) {
+      obj.leaseDuration = Duration.toJSON(message.leaseDuration);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RenewResponse>): RenewResponse {
+    return RenewResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RenewResponse>): RenewResponse {
+    const message = createBaseRenewResponse();
+    message.leaseDuration = (object.leaseDuration !== undefined && object.leaseDuration !== null)
+      ? Duration.fromPartial(object.leaseDuration)
+      : undefined;
     return message;
   },
 };
@@ -1329,7 +1552,8 @@ export const ClaimResult: MessageFns<ClaimResult> = {
  * once when it starts, and can then choose among the uploads that wait.
  *
  * A server is known by its name in the balancer's configuration. Calls with a name that the balancer does not have end with
- * NOT_FOUND and say which names it has.
+ * NOT_FOUND and say which names it has; but a balancer that is configured to accept unknown servers gives one that announces
+ * itself a lease: it is one of the pool for as long as it renews that.
  *
  * What these calls can change is where waiting uploads go and when, never what becomes of them: neither a claim nor the
  * loss of one can lose an upload or store it twice.
@@ -1344,7 +1568,10 @@ export const RegistryService = {
    * - Deadline: the server's; not below 5 s, for the balancer may look for two.
    * - Retry: safe to repeat. Where there is no answer, again with backoff; also where the answer is not `serving`.
    * - Status: OK. NOT_FOUND for an unknown name, FAILED_PRECONDITION when the balancer knows the server at another address, or when
-   *   another process answers there: an operator has to look.
+   *   another process answers there: an operator has to look. Of a server that joins by a lease, further: NOT_FOUND when the balancer
+   *   does not accept unknown servers, INVALID_ARGUMENT for a name, address or weight that cannot be, ALREADY_EXISTS when another server
+   *   has the name or the address (one whose lease has expired does not count), UNAVAILABLE when nobody answers at the address. It has a
+   *   lease then only when the call succeeds.
    * - Size: far below 1 MiB both ways.
    */
   announce: {
@@ -1355,6 +1582,25 @@ export const RegistryService = {
     requestDeserialize: (value: Buffer): AnnounceRequest => AnnounceRequest.decode(value),
     responseSerialize: (value: AnnounceResponse): Buffer => Buffer.from(AnnounceResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AnnounceResponse => AnnounceResponse.decode(value),
+  },
+  /**
+   * Renews a lease. A server whose lease has expired gets nothing new, and its claims are over; files that it has, and files on their way
+   * to it, are not touched. With the next renewal it is one of the pool again.
+   *
+   * - Deadline: the server's; 5 s is plenty.
+   * - Retry: safe to repeat; to be called when a third of the lease has passed, and again until it succeeds.
+   * - Status: OK. NOT_FOUND when the balancer knows of no such lease, or has been restarted since: the server announces itself again.
+   *   FAILED_PRECONDITION when another process has announced itself under the name.
+   * - Size: far below 1 MiB both ways.
+   */
+  renew: {
+    path: "/bilancia.v1.Registry/Renew" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RenewRequest): Buffer => Buffer.from(RenewRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RenewRequest => RenewRequest.decode(value),
+    responseSerialize: (value: RenewResponse): Buffer => Buffer.from(RenewResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RenewResponse => RenewResponse.decode(value),
   },
   /**
    * Lists the uploads that are complete and wait for a server or for their next attempt, in the order of their request numbers, a page
@@ -1410,10 +1656,24 @@ export interface RegistryServer extends UntypedServiceImplementation {
    * - Deadline: the server's; not below 5 s, for the balancer may look for two.
    * - Retry: safe to repeat. Where there is no answer, again with backoff; also where the answer is not `serving`.
    * - Status: OK. NOT_FOUND for an unknown name, FAILED_PRECONDITION when the balancer knows the server at another address, or when
-   *   another process answers there: an operator has to look.
+   *   another process answers there: an operator has to look. Of a server that joins by a lease, further: NOT_FOUND when the balancer
+   *   does not accept unknown servers, INVALID_ARGUMENT for a name, address or weight that cannot be, ALREADY_EXISTS when another server
+   *   has the name or the address (one whose lease has expired does not count), UNAVAILABLE when nobody answers at the address. It has a
+   *   lease then only when the call succeeds.
    * - Size: far below 1 MiB both ways.
    */
   announce: handleUnaryCall<AnnounceRequest, AnnounceResponse>;
+  /**
+   * Renews a lease. A server whose lease has expired gets nothing new, and its claims are over; files that it has, and files on their way
+   * to it, are not touched. With the next renewal it is one of the pool again.
+   *
+   * - Deadline: the server's; 5 s is plenty.
+   * - Retry: safe to repeat; to be called when a third of the lease has passed, and again until it succeeds.
+   * - Status: OK. NOT_FOUND when the balancer knows of no such lease, or has been restarted since: the server announces itself again.
+   *   FAILED_PRECONDITION when another process has announced itself under the name.
+   * - Size: far below 1 MiB both ways.
+   */
+  renew: handleUnaryCall<RenewRequest, RenewResponse>;
   /**
    * Lists the uploads that are complete and wait for a server or for their next attempt, in the order of their request numbers, a page
    * at a time. Uploads that come or go between two pages may be missing, the others are each listed once.
@@ -1451,7 +1711,10 @@ export interface RegistryClient extends Client {
    * - Deadline: the server's; not below 5 s, for the balancer may look for two.
    * - Retry: safe to repeat. Where there is no answer, again with backoff; also where the answer is not `serving`.
    * - Status: OK. NOT_FOUND for an unknown name, FAILED_PRECONDITION when the balancer knows the server at another address, or when
-   *   another process answers there: an operator has to look.
+   *   another process answers there: an operator has to look. Of a server that joins by a lease, further: NOT_FOUND when the balancer
+   *   does not accept unknown servers, INVALID_ARGUMENT for a name, address or weight that cannot be, ALREADY_EXISTS when another server
+   *   has the name or the address (one whose lease has expired does not count), UNAVAILABLE when nobody answers at the address. It has a
+   *   lease then only when the call succeeds.
    * - Size: far below 1 MiB both ways.
    */
   announce(
@@ -1468,6 +1731,31 @@ export interface RegistryClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AnnounceResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Renews a lease. A server whose lease has expired gets nothing new, and its claims are over; files that it has, and files on their way
+   * to it, are not touched. With the next renewal it is one of the pool again.
+   *
+   * - Deadline: the server's; 5 s is plenty.
+   * - Retry: safe to repeat; to be called when a third of the lease has passed, and again until it succeeds.
+   * - Status: OK. NOT_FOUND when the balancer knows of no such lease, or has been restarted since: the server announces itself again.
+   *   FAILED_PRECONDITION when another process has announced itself under the name.
+   * - Size: far below 1 MiB both ways.
+   */
+  renew(
+    request: RenewRequest,
+    callback: (error: ServiceError | null, response: RenewResponse) => void,
+  ): ClientUnaryCall;
+  renew(
+    request: RenewRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RenewResponse) => void,
+  ): ClientUnaryCall;
+  renew(
+    request: RenewRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RenewResponse) => void,
   ): ClientUnaryCall;
   /**
    * Lists the uploads that are complete and wait for a server or for their next attempt, in the order of their request numbers, a page
