@@ -16,9 +16,11 @@ import { Dispatcher } from "./dispatch/dispatcher.js";
 import { Leases } from "./dispatch/leases.js";
 import { Membership, membersOf } from "./dispatch/membership.js";
 import { openMembership } from "./dispatch/membership-file.js";
+import { NameWatch } from "./dispatch/name-watch.js";
 import { PoolKeeper } from "./dispatch/pool-keeper.js";
 import { RegistryService } from "./dispatch/registry-service.js";
 import { type PoolLimits, ServerPool } from "./dispatch/server-pool.js";
+import { systemResolver } from "./dispatch/system-resolver.js";
 import type { QueueLimits } from "./domain/admission.js";
 import { UploadService } from "./intake/upload-service.js";
 import { LiveSettings } from "./live-settings.js";
@@ -117,6 +119,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
   const unsettled = (name: string) => dispatcher.unsettledOn(name);
   const membership = new Membership({ facts, pool, file, unsettled, clock, observer });
   const leases = new Leases({ settings: config.registration, pool, membership, unsettled, clock, observer });
+  const names = new NameWatch({ resolver: systemResolver, membership, settings: config.dns, observer });
   const keeper = new PoolKeeper({ pool, membership, leases, unsettled, clock, observer });
   const registry = new RegistryService({
     ...{ pool, leases, observer },
@@ -131,6 +134,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     onApplied: () => {
       log.level = config.log.level;
       pool.settingsChanged();
+      void names.look();
     },
     clock,
     observer,
@@ -162,6 +166,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
   addReflection(adminServer, ["bilancia.v1.Admin"]);
 
   queue.start();
+  await names.start();
   await pool.start();
   leases.start();
   dispatcher.start();
@@ -174,6 +179,8 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
   } catch (error) {
     // The ports are asked for last, so that nobody is let in before all is ready; what has been started must not keep the process.
     server.forceShutdown();
+    names.stop();
+    leases.stop();
     await dispatcher.stop(0);
     pool.stop();
     await queue.stop();
@@ -191,6 +198,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     reload: (by) => reloading.reload(by),
     async stop() {
       await reloading.stop();
+      names.stop();
       leases.stop();
       membership.stop();
       const deadlineMs = clock.nowMs() + config.graceMs;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { maxNamedLength, serverName } from "./domain/named-servers.js";
 import { policyNames } from "./domain/policy.js";
 import { type FieldRule, serverRules } from "./domain/server-entry.js";
 
@@ -19,11 +20,17 @@ const bytes = (from = 1) => whole(from, Number.MAX_SAFE_INTEGER);
 const text = ({ expected, holds }: FieldRule<string>) => z.string(expected).refine(holds, expected);
 const address = text(serverRules.address);
 
-const server = z.strictObject({
-  name: text(serverRules.name),
-  address,
-  weight: whole(1, 256).default(1),
+const serverAddress = text({
+  expected: `${serverRules.address.expected}, or dns:///name:port`,
+  holds: (value) => serverRules.address.holds(value) || serverName(value) !== undefined,
 });
+
+const server = z
+  .strictObject({ name: text(serverRules.name), address: serverAddress, weight: whole(1, 256).default(1) })
+  .refine(({ name, address }) => !serverName(address) || name.length <= maxNamedLength, {
+    path: ["name"],
+    error: `expected a name of at most ${maxNamedLength} characters for a dns:/// address`,
+  });
 
 const levelMessage = "expected trace, debug, info, warn, error or silent";
 
@@ -97,7 +104,16 @@ export const configSchema = z
           }
         }
       })
-      .describe("The storage servers: `name`, `address`, `weight` (1-256, default 1)."),
+      .describe(
+        "The storage servers: `name`, `address`, `weight` (1-256, default 1). Behind `dns:///name:port` there is one at each address of the name.",
+      ),
+    dns: z
+      .strictObject({
+        intervalMs: milliseconds(100)
+          .default(10_000)
+          .describe("How often the names of servers (`dns:///`) are resolved again."),
+      })
+      .prefault({}),
     registration: z
       .strictObject({
         unknownServers: z

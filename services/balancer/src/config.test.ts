@@ -87,6 +87,16 @@ describe("readConfig", () => {
       /^servers\.0\.weight: expected a whole number from 1 to 256; came 300$/,
     ],
     [
+      "a name of servers without a port",
+      'servers: [{ name: a, address: "dns:///storage.internal" }]',
+      /^servers\.0\.address: expected host:port .*, or dns:\/\/\/name:port; came "dns:\/\/\/storage\.internal"$/,
+    ],
+    [
+      "too long a name for many servers",
+      `servers: [{ name: ${"a".repeat(25)}, address: "dns:///storage.internal:1" }]`,
+      /^servers\.0\.name: expected a name of at most 24 characters for a dns:\/\/\/ address; came "a+"$/,
+    ],
+    [
       "two servers of one name",
       'servers: [{ name: a, address: "127.0.0.1:1" }, { name: a, address: "127.0.0.1:2" }]',
       /^servers\.1\.name: expected a name that no other server has; came "a"$/,

@@ -342,6 +342,12 @@ export interface ConfigState {
   readonly refused: { readonly atMs: number; readonly problems: readonly string[] } | undefined;
 }
 
+/** Finds the addresses of a name. */
+export interface Resolver {
+  /** IPv4 and IPv6 addresses, in any order. Rejects when the name cannot be resolved. */
+  resolve(host: string): Promise<readonly string[]>;
+}
+
 /** Which ledger numbers the uploads, and how often it has been started. */
 export interface LedgerIdentity {
   readonly origin: string;

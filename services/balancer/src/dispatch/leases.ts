@@ -143,7 +143,7 @@ export class Leases {
     const holders = this.#parts.pool.all().flatMap((server): Holder[] => {
       const { name, address, weight } = server.backend;
       // One that is leaving is the very server that wants to stay, or holds nobody up.
-      return server.retiring ? [] : [{ name, address, weight, leasedForMs: this.#leasedForMs(name) }];
+      return server.retiring !== undefined ? [] : [{ name, address, weight, leasedForMs: this.#leasedForMs(name) }];
     });
     const verdict = decideLease(entry, holders);
     if (verdict.kind === "granted") return verdict.replaced;

@@ -73,7 +73,7 @@ export async function openMembership(
   observer: Observer,
 ): Promise<{ readonly file: MembershipFile; readonly facts: MembershipFacts }> {
   const file = new MembershipFile(stateDir);
-  const read = { configured, ...(await file.read()) };
+  const read = { configured, names: new Map<string, readonly string[]>(), ...(await file.read()) };
   const { facts, overruled } = settledFacts(read);
   tellOverruled(overruled, observer);
   // Forgotten for good: the configuration may say the old thing again later.

@@ -1,4 +1,5 @@
 import { type Member, type MembershipChange, withChanges } from "../domain/membership.js";
+import { mayResolveTo, type ResolvedNames, resolvedEntries } from "../domain/named-servers.js";
 import type { ServerEntry } from "../domain/server-entry.js";
 import type { Clock, Observer } from "../ports.js";
 import type { MembershipFile } from "./membership-file.js";
@@ -9,6 +10,8 @@ import type { ServerPool } from "./server-pool.js";
 export interface MembershipFacts {
   /** What the configuration says. */
   readonly configured: readonly ServerEntry[];
+  /** The addresses of the names in it, as far as they are known. */
+  readonly names: ResolvedNames;
   /** The servers that have joined by themselves. */
   readonly leases: readonly ServerEntry[];
   /** What an operator has changed about both, and is in force. */
@@ -27,6 +30,7 @@ export interface MembershipParts {
 }
 
 const configuration = "the configuration";
+const nameService = "the name service";
 
 /** Which servers there are to be, and why. One change after another, each made durable first, and then put in force. */
 export class Membership {
@@ -39,7 +43,7 @@ export class Membership {
     this.#parts = parts;
     this.#facts = parts.facts;
     const { pool, unsettled, clock } = parts;
-    const onLeft = (difference: PoolDifference) => this.#tell([difference], configuration);
+    const onLeft = (difference: PoolDifference, by: string) => this.#tell([difference], by);
     this.#shape = new PoolShape({ pool, unsettled, clock, onLeft });
   }
 
@@ -66,13 +70,23 @@ export class Membership {
   }
 
   /** Puts the facts in force, in turn; resolves once new servers have been asked how they are. */
-  shape(): Promise<PoolDifference[]> {
-    return this.#shape.apply(membersOf(this.#facts));
+  shape(by: string): Promise<PoolDifference[]> {
+    return this.#shape.apply(membersOf(this.#facts), by);
   }
 
   /** The configuration has been read anew. Changes of an operator are in force where it says what it said when they were made. */
   useConfiguration(configured: readonly ServerEntry[]): Promise<void> {
     return this.inTurn(() => this.#use({ ...this.#facts, configured }, configuration));
+  }
+
+  /** Names have been resolved; of those that are not among them, what was known stays. */
+  useNames(found: ResolvedNames): Promise<void> {
+    return this.inTurn(async () => {
+      const known = this.#facts.names;
+      const isNew = ([host, addresses]: [string, readonly string[]]) => known.get(host)?.join() !== addresses.join();
+      if ([...found].some(isNew))
+        await this.#use({ ...this.#facts, names: new Map([...known, ...found]) }, nameService);
+    });
   }
 
   /** Other servers have joined by themselves; in turn. */
@@ -84,7 +98,7 @@ export class Membership {
     const { facts, overruled } = settledFacts(next);
     await this.keep(facts);
     tellOverruled(overruled, this.#parts.observer);
-    this.#tell(await this.shape(), by);
+    this.#tell(await this.shape(by), by);
   }
 
   #tell(differences: readonly PoolDifference[], by: string): void {
@@ -93,13 +107,17 @@ export class Membership {
 }
 
 /** What is changed by an operator: the servers of the configuration, and those that have joined by themselves. */
-export function baseOf({ configured, leases }: MembershipFacts): readonly ServerEntry[] {
-  return [...configured, ...leases];
+export function baseOf({ configured, names, leases }: Omit<MembershipFacts, "changes">): readonly ServerEntry[] {
+  return [...resolvedEntries(configured, names), ...leases];
 }
 
 /** The servers that there are to be. */
 export function membersOf(facts: MembershipFacts): readonly Member[] {
-  return withChanges(baseOf(facts), facts.changes).members;
+  return changedBase(facts).members;
+}
+
+function changedBase(facts: MembershipFacts) {
+  return withChanges(baseOf(facts), facts.changes, (entry) => mayResolveTo(facts.configured, entry));
 }
 
 /** The facts without those that others have overruled: the configuration needs no lease for whom it names, and overrules changes. */
@@ -107,12 +125,12 @@ export function settledFacts(facts: MembershipFacts): {
   readonly facts: MembershipFacts;
   readonly overruled: readonly MembershipChange[];
 } {
-  const { configured } = facts;
+  const entries = resolvedEntries(facts.configured, facts.names);
   const isFree = (lease: ServerEntry) =>
-    !configured.some(({ name, address }) => name === lease.name || address === lease.address);
+    !entries.some(({ name, address }) => name === lease.name || address === lease.address);
   const leases = facts.leases.every(isFree) ? facts.leases : facts.leases.filter(isFree);
-  const { changes, overruled } = withChanges(baseOf({ ...facts, leases }), facts.changes);
-  return { facts: { configured, leases, changes: overruled.length > 0 ? changes : facts.changes }, overruled };
+  const { changes, overruled } = changedBase({ ...facts, leases });
+  return { facts: { ...facts, leases, changes: overruled.length > 0 ? changes : facts.changes }, overruled };
 }
 
 /** Tells of changes that the configuration has overruled. */

@@ -43,7 +43,7 @@ export class PoolKeeper implements ServerKeeper {
       }
       await this.#keep(entry.name, entry);
       this.#tell(entry.name, "added", `${entry.address}, weight ${entry.weight}`, by);
-      return this.#shaped(entry.name);
+      return this.#shaped(entry.name, by);
     });
   }
 
@@ -54,7 +54,7 @@ export class PoolKeeper implements ServerKeeper {
       const before = server.backend.weight;
       await this.#keep(name, { ...memberOf(server), weight });
       this.#tell(name, "weight", `${weight}, before ${before}`, by);
-      return this.#shaped(name);
+      return this.#shaped(name, by);
     });
   }
 
@@ -65,7 +65,7 @@ export class PoolKeeper implements ServerKeeper {
         await this.#keep(name, { ...memberOf(server), drainingSinceMs: this.#parts.clock.nowMs() });
         this.#tell(name, "draining", "it gets nothing new", by);
       }
-      return this.#shaped(name);
+      return this.#shaped(name, by);
     });
   }
 
@@ -76,7 +76,7 @@ export class PoolKeeper implements ServerKeeper {
         await this.#keep(name, { ...memberOf(server), drainingSinceMs: undefined });
         this.#tell(name, "enabled", "it gets files again", by);
       }
-      return this.#shaped(name);
+      return this.#shaped(name, by);
     });
   }
 
@@ -97,14 +97,14 @@ export class PoolKeeper implements ServerKeeper {
       server.leaving = true;
       try {
         // One that leaves by itself is no member any more, and of its name another one may be.
-        if (!server.retiring) await this.#keep(name, undefined);
+        if (server.retiring === undefined) await this.#keep(name, undefined);
       } catch (error) {
         server.leaving = false;
         throw error;
       }
       this.#tell(name, "removed", `${force ? "by force; " : ""}${inFlightFiles} on their way, ${unsettled} open`, by);
       this.#parts.pool.remove(server);
-      await this.#parts.membership.shape();
+      await this.#parts.membership.shape(by);
       return view;
     });
   }
@@ -128,8 +128,8 @@ export class PoolKeeper implements ServerKeeper {
   }
 
   /** Puts what was kept in force. */
-  async #shaped(name: string): Promise<ServerView> {
-    await this.#parts.membership.shape();
+  async #shaped(name: string, by: string): Promise<ServerView> {
+    await this.#parts.membership.shape(by);
     return this.#view(name);
   }
 
@@ -144,7 +144,7 @@ export class PoolKeeper implements ServerKeeper {
   /** A server that is to stay. */
   #member(name: string): PooledServer {
     const server = this.#server(name);
-    if (!server.retiring) return server;
+    if (server.retiring === undefined) return server;
     const why = server.backend.draining?.reason;
     throw new BilanciaError("SERVER_IN_USE", `expected a server that is to stay; came ${name}: ${why}`);
   }

@@ -18,7 +18,7 @@ export interface PoolShapeParts {
   readonly unsettled: (name: string) => number;
   readonly clock: Clock;
   /** Called when a server that was to leave has left. */
-  readonly onLeft: (difference: PoolDifference) => void;
+  readonly onLeft: (difference: PoolDifference, by: string) => void;
 }
 
 /** How often it is looked whether a server that is to leave can go, in milliseconds. */
@@ -38,13 +38,17 @@ export class PoolShape {
     this.#parts = parts;
   }
 
-  /** Puts members in force, at once but for what must wait; resolves, with what is different, once new ones have been asked how they are. */
-  async apply(members: readonly Member[]): Promise<PoolDifference[]> {
+  /**
+   * Puts members in force, at once but for what must wait; resolves, with what is different, once new ones have been asked how they are.
+   *
+   * @param by who wants it, for whoever tells that a server has left
+   */
+  async apply(members: readonly Member[], by: string): Promise<PoolDifference[]> {
     const { pool } = this.#parts;
     this.#members = new Map(members.map((member) => [member.name, member]));
     const differences = pool.all().flatMap((server) => {
       const member = this.#members.get(server.backend.name);
-      return member?.address === server.backend.address ? this.#adjust(server, member) : this.#retire(server);
+      return member?.address === server.backend.address ? this.#adjust(server, member) : this.#retire(server, by);
     });
     const added = members.filter(({ name }) => !pool.get(name));
     await Promise.all(added.map((member) => pool.add(member)));
@@ -59,8 +63,8 @@ export class PoolShape {
     const { pool } = this.#parts;
     const { backend } = server;
     const differences: PoolDifference[] = [];
-    const wasRetiring = server.retiring;
-    server.retiring = false;
+    const wasRetiring = server.retiring !== undefined;
+    server.retiring = undefined;
     if (weight !== backend.weight) {
       differences.push({ server: name, change: "weight", detail: `${weight}, before ${backend.weight}` });
       pool.setWeight(server, weight);
@@ -76,9 +80,9 @@ export class PoolShape {
     return differences;
   }
 
-  #retire(server: PooledServer): PoolDifference[] {
-    if (server.retiring) return [];
-    server.retiring = true;
+  #retire(server: PooledServer, by: string): PoolDifference[] {
+    if (server.retiring !== undefined) return [];
+    server.retiring = by;
     const { name, inFlightFiles } = server.backend;
     const moved = this.#members.get(name);
     const why = moved ? `it is to be at ${moved.address} now` : "it is not to be in the pool any more";
@@ -95,22 +99,23 @@ export class PoolShape {
   /** Lets those go that can, and their successors come. */
   #look(): void {
     const { pool, unsettled, onLeft } = this.#parts;
-    const retiring = pool.all().filter((server) => server.retiring);
+    const retiring = pool.all().filter(({ retiring }) => retiring !== undefined);
     for (const server of retiring) {
-      const { backend } = server;
+      const { backend, retiring: by = "" } = server;
       const { name, inFlightFiles } = backend;
       if (inFlightFiles > 0) continue;
       const open = unsettled(name);
       if (open > 0 && isReachable(backend)) continue;
       pool.remove(server);
-      onLeft({ server: name, change: "left", detail: open > 0 ? `${open} files of which it is not known` : "empty" });
+      const detail = open > 0 ? `${open} files of which it is not known whether it has them` : "empty";
+      onLeft({ server: name, change: "left", detail }, by);
       const successor = this.#members.get(name);
       if (!successor) continue;
       // A probe tells what is wrong with it.
       void pool.add(successor);
-      onLeft(differenceOfNew(successor));
+      onLeft(differenceOfNew(successor), by);
     }
-    if (pool.all().some((server) => server.retiring)) this.#lookLater();
+    if (pool.all().some(({ retiring }) => retiring !== undefined)) this.#lookLater();
   }
 }
 

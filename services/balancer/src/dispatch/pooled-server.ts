@@ -42,8 +42,8 @@ export class PooledServer {
   load: LoadResponse | undefined;
   /** It is about to be removed: nothing is to be begun on it, not even for files that it may hold. */
   leaving = false;
-  /** It is no member of the pool any more, and leaves when nothing is on its way to it. */
-  retiring = false;
+  /** It is no member of the pool any more, and leaves when nothing is on its way to it: who wanted that. */
+  retiring: string | undefined;
   storedFiles = 0;
   storedBytes = 0;
   failedAttempts = 0;

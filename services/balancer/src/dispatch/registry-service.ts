@@ -118,7 +118,7 @@ export class RegistryService {
   #isConfigured(name: string): boolean {
     const { pool, leases } = this.#parts;
     const server = pool.get(name);
-    return server !== undefined && !server.retiring && leases.durationMs(name) === undefined;
+    return server !== undefined && server.retiring === undefined && leases.durationMs(name) === undefined;
   }
 
   #list({ server, filter, pageSize, pageToken }: ListPendingRequest): ListPendingResponse {

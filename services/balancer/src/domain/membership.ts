@@ -28,12 +28,21 @@ export interface Membership {
 /**
  * Puts changes on top of the configuration. The later of the two wins: a change is in force until the configuration says something else of that
  * server than when it was made.
+ *
+ * @param mayReturn whether the configuration still says this of a server, although it is not there now
  */
-export function withChanges(configured: readonly ServerEntry[], changes: readonly MembershipChange[]): Membership {
+export function withChanges(
+  configured: readonly ServerEntry[],
+  changes: readonly MembershipChange[],
+  mayReturn: (entry: ServerEntry) => boolean = () => false,
+): Membership {
   const byName = new Map(configured.map((entry) => [entry.name, entry]));
   const addresses = new Set(configured.map(({ address }) => address));
   const inForce = changes.filter((change) => {
-    if (change.configured) return sameEntry(byName.get(change.name), change.configured);
+    if (change.configured) {
+      const entry = byName.get(change.name);
+      return sameEntry(entry, change.configured) || (entry === undefined && mayReturn(change.configured));
+    }
     // One that was added gives way to one of the configuration with its name or address.
     return change.now !== undefined && !byName.has(change.name) && !addresses.has(change.now.address);
   });

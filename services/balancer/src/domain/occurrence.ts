@@ -104,6 +104,9 @@ export type Occurrence =
       readonly by: string;
       readonly problems: readonly string[];
     }
+  /** A configured name has no addresses that are known; its servers stay as they were. */
+  | { readonly kind: "name-unresolved"; readonly name: string; readonly reason: string }
+  | { readonly kind: "name-resolved"; readonly name: string; readonly addresses: readonly string[] }
   /** A server that answers its probes is left alone for a while. */
   | { readonly kind: "server-ejected"; readonly server: string; readonly forMs: number; readonly reason: string }
   | {

@@ -86,6 +86,8 @@ export function toAuditFacts(occurrence: Occurrence, timeMs: number): AuditFacts
     case "server-announced":
     case "server-claimed":
     case "claims-ended":
+    case "name-unresolved":
+    case "name-resolved":
     case "server-ejected":
     case "fault":
       return undefined;

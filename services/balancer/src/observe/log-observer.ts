@@ -111,6 +111,16 @@ export class LogObserver implements Observer {
         log.error({ file, by, problems }, "configuration refused, the one before stays in force");
         break;
       }
+      case "name-unresolved": {
+        const { name, reason } = occurrence;
+        log.warn({ name, reason }, "name not resolved, its servers stay as they were");
+        break;
+      }
+      case "name-resolved": {
+        const { name, addresses } = occurrence;
+        log.info({ name, addresses }, "name resolved again");
+        break;
+      }
       case "server-ejected": {
         const { server, forMs, reason } = occurrence;
         log.warn({ server, forMs, reason }, "server ejected");
