@@ -1,6 +1,4 @@
-import { execFileSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { BilanciaClient } from "@bilancia/cli/client";
@@ -9,13 +7,14 @@ import { RejectReason } from "@bilancia/proto/gen/balancer";
 import { runOnBench } from "./bench-test.js";
 import type { FaultBench } from "./fault-bench.js";
 import type { FaultReport, FaultRun } from "./fault-test.js";
+import { SmallDisk } from "./small-disk.js";
 
 /** How soon after space has returned the balancer must take files again, in milliseconds. */
 const recoveryTimeoutMs = 10_000;
 
 /** P8: the balancer's state is on a small file system that is full for a while. */
 export async function runOnSmallDisk(run: FaultRun): Promise<FaultReport> {
-  const disk = new SmallDisk(64);
+  const disk = new SmallDisk("size=64m,nr_inodes=2000");
   try {
     // Without its reserve the balancer runs into the full disk, which is what is asked for here.
     const config = path.join(disk.folder, "balancer.yaml");
@@ -24,45 +23,6 @@ export async function runOnSmallDisk(run: FaultRun): Promise<FaultReport> {
     return await runOnBench({ name: "P8", options, cycle: (bench, cycle) => fillDisk(bench, cycle, disk) }, run);
   } finally {
     disk.unmount();
-  }
-}
-
-/** A small file system of its own, in memory, that can be filled. Whoever mounts it unmounts it. */
-class SmallDisk {
-  readonly folder = mkdtempSync(path.join(tmpdir(), "bilancia-faults-disk-"));
-  readonly #filler = path.join(this.folder, "filler");
-
-  /** @throws Error where mounting is not permitted */
-  constructor(sizeMebibytes: number) {
-    const options = `size=${sizeMebibytes}m,nr_inodes=2000`;
-    execFileSync("mount", ["-t", "tmpfs", "-o", options, "tmpfs", this.folder], { stdio: "pipe" });
-  }
-
-  /** Takes all the space that is left. */
-  fill(): void {
-    const fd = openSync(this.#filler, "a");
-    try {
-      for (let size = 1024 * 1024; size >= 1; size = Math.floor(size / 2)) {
-        const block = Buffer.alloc(size, 1);
-        try {
-          while (writeSync(fd, block) === size);
-        } catch (error) {
-          if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
-        }
-      }
-    } finally {
-      closeSync(fd);
-    }
-  }
-
-  /** Gives the space back. */
-  free(): void {
-    rmSync(this.#filler, { force: true });
-  }
-
-  unmount(): void {
-    execFileSync("umount", [this.folder], { stdio: "pipe" });
-    rmdirSync(this.folder);
   }
 }
 

@@ -2,11 +2,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { balancerStatus } from "../admin.js";
-import { LocalCluster } from "../cluster.js";
+import { LocalCluster, type ServerOptions } from "../cluster.js";
 import { eventually } from "../test-support/eventually.js";
 import { type Findings, isClean, Oracle } from "./oracle.js";
 import { Random } from "./random.js";
 import { type UploaderOptions, Uploaders } from "./uploaders.js";
+
+/** The storage servers of a bench. */
+export const serverNames = ["storage-1", "storage-2", "storage-3"] as const;
 
 /** How a bench is set up. */
 export interface BenchOptions {
@@ -14,7 +17,10 @@ export interface BenchOptions {
   readonly seed: number;
   /** How many tests run on this machine at a time: as many times longer may things take. Default: 1. */
   readonly sharedBy?: number;
+  /** How many servers; default: all. */
   readonly serverCount?: number;
+  /** What is particular about a server; by default all have the weight 1, and a folder in the bench's own. */
+  readonly server?: (name: string) => Partial<ServerOptions>;
   readonly balancerArgs?: readonly string[];
   /** Folder of the balancer's state; default: in the bench's own folder. */
   readonly stateDir?: string;
@@ -46,12 +52,12 @@ export class FaultBench {
   ) {}
 
   static async start(options: BenchOptions): Promise<FaultBench> {
-    const { test, seed, serverCount = 3, balancerArgs = [], serverAddress } = options;
+    const { test, seed, serverCount, balancerArgs = [], serverAddress } = options;
     const folder = await mkdtemp(path.join(tmpdir(), `bilancia-faults-${test}-`));
-    const servers = Array.from({ length: serverCount }, (_, index) => {
-      const name = `storage-${index + 1}`;
-      return { name, weight: 1, dir: path.join(folder, name) };
-    });
+    const servers = serverNames.slice(0, serverCount).map((name) => ({
+      ...{ name, weight: 1, dir: path.join(folder, name) },
+      ...options.server?.(name),
+    }));
     const cluster = new LocalCluster({
       servers,
       balancer: {

@@ -10,6 +10,7 @@ import { damageStates } from "./damaged-state.js";
 import { runOnSmallDisk } from "./disk-full.js";
 import type { FaultTest } from "./fault-test.js";
 import { compareWithModel } from "./model.js";
+import { flapOverload } from "./overload-flaps.js";
 import { loseServers } from "./server-faults.js";
 import { freezeServers } from "./server-freezes.js";
 import { crashAtEveryCall, failCalls } from "./syscall-faults.js";
@@ -24,6 +25,7 @@ const tests: Readonly<Record<string, FaultTest>> = {
   P7: { counts: { ci: 200, long: 2_000 }, run: damageStates },
   P14: { counts: { ci: 1_000, long: 20_000 }, run: compareWithModel },
   P9: { counts: { ci: 10, long: 200 }, run: (run) => runOnBench({ name: "P9", cycle: freezeServers }, run) },
+  P16: { counts: { ci: 1, long: 10 }, run: flapOverload },
   P17: {
     counts: { ci: 10, long: 100 },
     run: (run) => runOnBench({ name: "P17", options: { balancerArgs: stopArgs }, cycle: stopBalancer }, run),

@@ -2,18 +2,16 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { LocalCluster } from "../cluster.js";
 import { runOnBench } from "./bench-test.js";
 import { CuttingProxy } from "./cutting-proxy.js";
-import type { FaultBench } from "./fault-bench.js";
+import { type FaultBench, serverNames } from "./fault-bench.js";
 import type { FaultReport, FaultRun } from "./fault-test.js";
 
 /** How a storage server is lost. */
 const ways = ["killed", "answers cut, then killed", "frozen, then killed", "answers cut"] as const;
 
-const names = ["storage-1", "storage-2", "storage-3"] as const;
-
 /** P2: storage servers are lost at random moments, also between the save and its answer, and come back. */
 export async function loseServers(run: FaultRun): Promise<FaultReport> {
   let cluster: LocalCluster | undefined;
-  const started = names.map(async (name) => {
+  const started = serverNames.map(async (name) => {
     const proxy = await CuttingProxy.start(() => cluster?.server(name).address ?? "");
     return [name, proxy] as const;
   });
@@ -33,7 +31,7 @@ export async function loseServers(run: FaultRun): Promise<FaultReport> {
 
 async function loseServer(bench: FaultBench, cycle: number, proxies: ReadonlyMap<string, CuttingProxy>): Promise<void> {
   const { cluster, random } = bench;
-  const name = random.pick(names);
+  const name = random.pick(serverNames);
   const way = random.pick(ways);
   const uploaders = bench.upload();
   await delay(random.between(50, 300));

@@ -2,9 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { ServerState } from "@bilancia/proto/gen/admin";
 import { serversByName } from "../admin.js";
 import { eventually } from "../test-support/eventually.js";
-import type { FaultBench } from "./fault-bench.js";
+import { type FaultBench, serverNames } from "./fault-bench.js";
 
-const names = ["storage-1", "storage-2", "storage-3"] as const;
 /** How soon a frozen server must be found, in milliseconds. With the default settings it is 2,500; the machine may be busy. */
 const foundWithinMs = 10_000;
 
@@ -14,10 +13,10 @@ const foundWithinMs = 10_000;
  */
 export async function freezeServers(bench: FaultBench, cycle: number): Promise<void> {
   const { cluster, random } = bench;
-  const first = random.between(0, names.length - 1);
-  const frozen = names
-    .slice(0, random.between(1, names.length))
-    .map((_, index) => names[(first + index) % names.length] ?? "");
+  const first = random.between(0, serverNames.length - 1);
+  const frozen = serverNames
+    .slice(0, random.between(1, serverNames.length))
+    .map((_, index) => serverNames[(first + index) % serverNames.length] ?? "");
   const uploaders = bench.upload();
   await delay(random.between(50, 400));
   try {
