@@ -28,6 +28,8 @@ export interface ServerOptions {
   readonly command?: readonly string[];
   /** More arguments of the server. */
   readonly args?: readonly string[];
+  /** A program and its arguments that become the command, by `exec`: the process stays the same. Default: none. */
+  readonly launcher?: readonly string[];
   /** Whether the balancer's configuration leaves it out. */
   readonly unlisted?: boolean;
 }
@@ -167,11 +169,11 @@ export class LocalCluster {
    * @param moreArgs added to its own, this time
    */
   async startServer(name: string, moreArgs: readonly string[] = []): Promise<void> {
-    const { dir, listen = freePort, command = storageCommand, args = [] } = this.#serverOptions(name);
+    const { dir, listen = freePort, launcher = [], command = storageCommand, args = [] } = this.#serverOptions(name);
     const address = this.#slots.get(name)?.ready.address ?? listen;
     mkdirSync(dir, { recursive: true });
     await this.#start(name, [
-      ...command,
+      ...[...launcher, ...command],
       ...["--name", name, "--listen", address, "--dir", dir],
       ...[...args, ...moreArgs],
     ]);

@@ -10,6 +10,7 @@ import { damageStates } from "./damaged-state.js";
 import { runOnSmallDisk } from "./disk-full.js";
 import type { FaultTest } from "./fault-test.js";
 import { compareWithModel } from "./model.js";
+import { cutNetwork } from "./network/own-network.js";
 import { flapOverload } from "./overload-flaps.js";
 import { loseServers } from "./server-faults.js";
 import { freezeServers } from "./server-freezes.js";
@@ -25,6 +26,7 @@ const tests: Readonly<Record<string, FaultTest>> = {
   P7: { counts: { ci: 200, long: 2_000 }, run: damageStates },
   P14: { counts: { ci: 1_000, long: 20_000 }, run: compareWithModel },
   P9: { counts: { ci: 10, long: 200 }, run: (run) => runOnBench({ name: "P9", cycle: freezeServers }, run) },
+  P9N: { counts: { ci: 8, long: 200 }, run: cutNetwork },
   P16: { counts: { ci: 1, long: 10 }, run: flapOverload },
   P17: {
     counts: { ci: 10, long: 100 },
