@@ -7,11 +7,11 @@ import { withTempFolder } from "../test-support/temp-folder.js";
 import { openTestQueue } from "../test-support/test-queue.js";
 import { Dispatcher } from "./dispatcher.js";
 
-const filesCount = 2_400;
+const filesCount = 5_000;
 const filesPerSecond = 400;
 const clock = { nowMs: Date.now, random: Math.random };
 
-/** Sends so many small files, and says how the servers spent the time until all were stored. */
+/** Sends so many small files, and says how many each server has stored once all are. */
 async function drain(fixture: PoolFixture, flap: (storage: FakeStorage) => void) {
   return withTempFolder(async (folder) => {
     const { queue, stop } = await openTestQueue(folder, { kept: false });
@@ -26,7 +26,7 @@ async function drain(fixture: PoolFixture, flap: (storage: FakeStorage) => void)
     const listener = new RecordingListener();
     const chunk = chunkAt(0, 100);
     dispatcher.start();
-    const before = fixture.storages.map(({ done }) => ({ ...done }));
+    const before = fixture.storages.map(({ done }) => done.files);
     flap(fixture.storages[2] as FakeStorage);
     for (let file = 0; file < filesCount; file++) {
       const upload = openUpload(queue, describeFile({ sizeBytes: 100 }), listener);
@@ -40,44 +40,42 @@ async function drain(fixture: PoolFixture, flap: (storage: FakeStorage) => void)
       await stop();
     }
     assert.ok(listener.told.every((word) => word === "stored"));
-    return fixture.storages.map(({ done }, index) => ({
-      files: done.files - (before[index]?.files ?? 0),
-      availableMs: done.availableMs - (before[index]?.availableMs ?? 0),
-      idleMs: done.idleMs - (before[index]?.idleMs ?? 0),
-    }));
+    return fixture.storages.map(({ done }, index) => done.files - (before[index] ?? 0));
   });
 }
 
 describe("three servers, one of them overloaded half of the time", function () {
   this.timeout(120_000);
 
-  /** The share of the time in which servers could have worked and had nothing to work on, and how many files each of them stored. */
-  async function lostShare(adaptive: boolean): Promise<{ lost: number; files: number[] }> {
+  /** How many files each of them stored. */
+  async function stored(adaptive: boolean): Promise<number[]> {
     const limits = { maxFiles: 1_024, maxBytes: 16 * 1024 * 1024, adaptive };
     const fixture = await PoolFixture.start([1, 1, 1], { limits }, { filesPerSecond });
     let flapping: NodeJS.Timeout | undefined;
     try {
-      const spent = await drain(fixture, (storage) => {
+      return await drain(fixture, (storage) => {
         let overloaded = false;
         flapping = setInterval(() => {
           overloaded = !overloaded;
           storage.overloaded = overloaded;
         }, 500);
       });
-      const sum = (key: "availableMs" | "idleMs") => spent.reduce((total, server) => total + server[key], 0);
-      return { lost: sum("idleMs") / sum("availableMs"), files: spent.map(({ files }) => files) };
     } finally {
       clearInterval(flapping);
       fixture.stop();
     }
   }
 
-  it("lose less of their time where it is learned how much each takes: no queue stands before the overloaded one in the end", async () => {
-    const fixed = await lostShare(false);
-    const adaptive = await lostShare(true);
-    const words = JSON.stringify({ fixed, adaptive });
-    assert.ok(adaptive.lost < 0.75 * fixed.lost, words);
-    const [a = 0, b = 0, c = 0] = adaptive.files;
-    assert.ok(c > 0 && c < Math.min(a, b), words);
-  });
+  for (const [what, adaptive, tolerance] of [
+    ["with the default limit", false, 0.15],
+    ["where it is learned how much each takes", true, 0.3],
+  ] as const)
+    it(`share the files by what each can do, so that they end together: ${what}`, async () => {
+      const files = await stored(adaptive);
+      const perSecond = [filesPerSecond, filesPerSecond, filesPerSecond / 2];
+      // Not measured, for the machine has other work: how long each takes for its files at its speed, and all for theirs.
+      const seconds = files.map((count, index) => count / (perSecond[index] ?? 1));
+      const best = filesCount / perSecond.reduce((sum, one) => sum + one);
+      assert.ok(Math.max(...seconds) < (1 + tolerance) * best, JSON.stringify({ files, seconds, best }));
+    });
 });

@@ -137,6 +137,7 @@ export class PooledServer {
     const { clock, observer, events } = this.#parts;
     const words = causes.map(causeName);
     const reason = words.length > 0 ? words.join(", ").toLowerCase().replaceAll("_", " ") : "says so";
+    if (overloaded) this.backend.limit?.overloaded();
     this.backend.overload = overloaded ? { sinceMs: clock.nowMs(), reason } : undefined;
     observer.note({ kind: "server-overload", server: this.backend.name, overloaded, causes: words });
     events.changed(this);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { OverloadBackoff } from "../domain/overload-backoff.js";
 import { eventually } from "../test-support/eventually.js";
 import type { FakeStorage } from "../test-support/fake-storage.js";
 import {
@@ -191,7 +192,7 @@ describe("the pool of servers", function () {
     balancing.policy = "weighted_round_robin";
     balancing.weights = "auto";
     pool.settingsChanged();
-    assert.equal(fixture.server("a").backend.limit, undefined);
+    assert.ok(fixture.server("a").backend.limit instanceof OverloadBackoff);
     assert.equal(fixture.picks(8).split("a").length - 1, 6);
     balancing.weights = "configured";
     pool.settingsChanged();

@@ -13,6 +13,7 @@ import {
 } from "../domain/backend.js";
 import { type EjectionPolicy, mayEject } from "../domain/conduct.js";
 import type { Member } from "../domain/membership.js";
+import { OverloadBackoff } from "../domain/overload-backoff.js";
 import { serverState } from "../domain/server-state.js";
 import type { Clock, Observer, ServerView } from "../ports.js";
 import { PooledServer, type PooledServerParts } from "./pooled-server.js";
@@ -296,8 +297,8 @@ export class ServerPool {
   /** What was learned within other bounds says nothing any more. */
   #limitAnew({ backend }: PooledServer): void {
     const { adaptive, maxFiles } = this.#limits;
-    if (!adaptive) backend.limit = undefined;
-    else if (backend.limit?.max !== maxFiles) backend.limit = new AdaptiveLimit(maxFiles);
+    const Limit = adaptive ? AdaptiveLimit : OverloadBackoff;
+    if (!(backend.limit instanceof Limit) || backend.limit.max !== maxFiles) backend.limit = new Limit(maxFiles);
   }
 
   /** Leaves a server alone for a while, unless too many are out already. */

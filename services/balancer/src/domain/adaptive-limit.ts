@@ -1,3 +1,5 @@
+import type { InFlightLimit } from "./backend.js";
+
 const minLimit = 4;
 const firstLimit = 32;
 /** How many files may wait at a server beyond what it works on, so that it never runs dry. */
@@ -21,7 +23,7 @@ const backoff = 0.9;
  * it at once by a tenth, the multiplicative decrease of D. Chiu and R. Jain, "Analysis of the Increase and Decrease Algorithms for Congestion
  * Avoidance in Computer Networks", 1989.
  */
-export class AdaptiveLimit {
+export class AdaptiveLimit implements InFlightLimit {
   #limit: number;
   #averageMs = 0;
   /** `undefined` while it is measured. */
@@ -65,6 +67,10 @@ export class AdaptiveLimit {
   /** A file was turned away, or its answer was lost. */
   failed(): void {
     this.#become(this.#limit * backoff);
+  }
+
+  overloaded(): void {
+    // How long answers take says it earlier.
   }
 
   #probe(): void {
