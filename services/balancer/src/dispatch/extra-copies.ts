@@ -18,6 +18,8 @@ const noDiscard = "the server has no Discard; a copy may remain";
 const callTimeoutMs = 5_000;
 /** How soon a server is asked again that could not say, in milliseconds. */
 const againMs = 1_000;
+/** How many files a server is asked about at a time: what it does for one costs it a flush, which it can share among many. */
+const atOnceCount = 16;
 
 /**
  * Settles what lost answers leave open. A server that may hold a file is a suspect until the upload has come to rest: if on that server, all is well; if
@@ -94,43 +96,50 @@ export class ExtraCopies {
 
   async #check(server: PooledServer): Promise<void> {
     const { name } = server.backend;
-    for (let due = this.#nextDue(name); due; due = this.#nextDue(name)) {
-      const { requestNumber, uploadId } = due;
+    for (let due = this.#due(name); due.length > 0; due = this.#due(name)) {
       // When the server cannot be talked to now, all of this is tried again on its return, or soon.
       if (server.backend.health.kind !== "healthy") return;
-      const settled = this.#settled.has(requestNumber);
-      const kept = settled && this.#settled.get(requestNumber) === name;
-      const result = kept ? "kept" : await (settled ? this.#remove(server, due) : this.#adopt(server, due));
-      if (result === "unreachable") {
-        setTimeout(() => this.#start(name), againMs).unref();
-        return;
-      }
-      if (result === "sent again") {
-        // Still a suspect, to be looked at once the upload has come to rest.
-        this.#replace(due, { ...due, bytesGone: false });
-        continue;
-      }
-      if (result !== "kept") {
-        const discarded = result === "discarded";
-        this.#observer.note({ kind: "extra-copy", requestNumber, uploadId, server: name, discarded, result });
-      }
-      this.#clear(name, due);
+      const known = await Promise.all(due.map((suspicion) => this.#settle(server, suspicion)));
+      if (known.every((one) => one)) continue;
+      setTimeout(() => this.#start(name), againMs).unref();
+      return;
     }
   }
 
+  /** @returns whether the server could say */
+  async #settle(server: PooledServer, due: Suspicion): Promise<boolean> {
+    const { name } = server.backend;
+    const { requestNumber, uploadId } = due;
+    const settled = this.#settled.has(requestNumber);
+    const kept = settled && this.#settled.get(requestNumber) === name;
+    const result = kept ? "kept" : await (settled ? this.#remove(server, due) : this.#adopt(server, due));
+    if (result === "unreachable") return false;
+    if (result === "sent again") {
+      // Still a suspect, to be looked at once the upload has come to rest.
+      this.#replace(due, { ...due, bytesGone: false });
+      return true;
+    }
+    if (result !== "kept") {
+      const discarded = result === "discarded";
+      this.#observer.note({ kind: "extra-copy", requestNumber, uploadId, server: name, discarded, result });
+    }
+    this.#clear(name, due);
+    return true;
+  }
+
   /**
-   * The latest suspicion against a server that can be settled: for an upload that has come to rest (to discard covers the earlier ones), or whose bytes are gone.
+   * The latest suspicion against a server of each upload that can be settled: one that has come to rest (to discard covers the earlier ones), or
+   * whose bytes are gone. So many at most as are settled at once.
    */
-  #nextDue(name: string): Suspicion | undefined {
-    for (const requestNumber of this.#settled.keys()) {
-      const suspect = this.#suspects.get(requestNumber)?.findLast(({ server }) => server === name);
-      if (suspect) return suspect;
+  #due(name: string): Suspicion[] {
+    const due: Suspicion[] = [];
+    for (const [requestNumber, suspects] of this.#suspects) {
+      const isSettled = this.#settled.has(requestNumber);
+      const suspect = suspects.findLast(({ server, bytesGone }) => server === name && (isSettled || bytesGone));
+      if (suspect) due.push(suspect);
+      if (due.length === atOnceCount) break;
     }
-    for (const suspects of this.#suspects.values()) {
-      const suspect = suspects.findLast(({ server, bytesGone }) => server === name && bytesGone);
-      if (suspect) return suspect;
-    }
-    return undefined;
+    return due;
   }
 
   /** Takes what the server holds for the upload's outcome. */
