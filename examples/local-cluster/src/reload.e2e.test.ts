@@ -117,7 +117,7 @@ describe("a configuration file that changes under load", function () {
       assert.deepEqual(config?.problems, []);
       assert.deepEqual(await pool(), { "storage-1": 1, "storage-2": 1, "storage-3": 1 });
     });
-    await write(file({ "storage-1": 1, "storage-2": 1 }, `${more}queue: memory\n`));
+    await write(file({ "storage-1": 1, "storage-2": 1 }, `${settled}log: { level: warn }\nqueue: memory\n`));
     process.kill(test.cluster.balancer.pid, "SIGHUP");
     await eventually(async () => {
       assert.deepEqual((await status()).config?.needRestart, ['queue: "memory", before "embedded"']);
