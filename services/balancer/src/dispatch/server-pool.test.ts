@@ -199,6 +199,20 @@ describe("the pool of servers", function () {
     assert.equal(fixture.picks(8).split("a").length - 1, 6);
   });
 
+  it("halves what a server gets at a time when it is overloaded, and lets it grow with each answer, whatever the file's size", async () => {
+    fixture = await Fixture.start([1]);
+    const server = fixture.server("a");
+    const [storage] = fixture.storages;
+    assert.ok(storage);
+    assert.equal(server.backend.limit?.files, 100);
+    storage.overloaded = true;
+    await fixture.becomes("a", /^overloaded/);
+    assert.equal(server.backend.limit.files, 50);
+    fixture.pool.stored(server, 10, 10, 1);
+    fixture.pool.stored(server, 10_000_000, 10_000_000, 1_000);
+    assert.equal(server.backend.limit.files, 52);
+  });
+
   it("learns how many files a server takes", async () => {
     fixture = await Fixture.start([1], { limits: { ...settings.limits, adaptive: true } });
     const { pool } = fixture;

@@ -216,7 +216,7 @@ export class ServerPool {
     server.conduct.succeeded(this.#clock.nowMs());
     const { limit, inFlightFiles } = server.backend;
     // How long a larger file takes says more about the file than about the server.
-    if (sizeBytes <= comparableBytes) limit?.answered(tookMs, inFlightFiles);
+    limit?.answered(sizeBytes <= comparableBytes ? tookMs : undefined, inFlightFiles);
     this.#choice.correct(server.backend.name, expectedBytes ?? streamedFileBytes, sizeBytes);
   }
 

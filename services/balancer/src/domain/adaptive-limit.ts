@@ -47,7 +47,8 @@ export class AdaptiveLimit implements InFlightLimit {
    * @param tookMs from when it was sent until it was answered
    * @param inFlight files on their way to the server, this one included
    */
-  answered(tookMs: number, inFlight: number): void {
+  answered(tookMs: number | undefined, inFlight: number): void {
+    if (tookMs === undefined) return;
     // What was sent before the limit was cut has waited in a longer queue.
     if (this.#bestMs === undefined && inFlight > this.#limit) return;
     this.#answers += 1;

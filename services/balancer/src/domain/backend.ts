@@ -15,8 +15,8 @@ export interface InFlightLimit {
   /** Now; never more than `max`. */
   readonly files: number;
   readonly max: number;
-  /** A file was stored, so long after its attempt began, while so many were on their way. Only of files that take about equally long. */
-  answered(tookMs: number, inFlightFiles: number): void;
+  /** A file was stored, so long after its attempt began (`undefined` for one that does not take about as long as others), while so many were on their way. */
+  answered(tookMs: number | undefined, inFlightFiles: number): void;
   /** A file was lost or turned away. */
   failed(): void;
   /** The server says that it is overloaded, and did not before. */
