@@ -4,9 +4,10 @@ import { Argument, Command, Option } from "commander";
 import type { AckStage } from "./client/upload-types.js";
 import { auditVerify } from "./commands/audit-verify.js";
 import { type CommandContext, UsageError } from "./commands/command-context.js";
+import { explain } from "./commands/explain.js";
 import { ftp } from "./commands/ftp.js";
 import { interruptible } from "./commands/interrupt.js";
-import { parseAddress, parseCount, parseSeconds, parseSeed } from "./commands/option-values.js";
+import { parseAddress, parseCount, parseRequestNumber, parseSeconds, parseSeed } from "./commands/option-values.js";
 import { createPrompter } from "./commands/prompter.js";
 import { shell } from "./commands/shell.js";
 import { balancerStatus, parseUploadKey, uploadStatus } from "./commands/status.js";
@@ -95,7 +96,7 @@ export function createProgram(host: ProgramHost): Command {
         const [unknown] = command.args;
         if (unknown !== undefined)
           throw new UsageError(
-            `unknown command '${unknown}'; expected ftp, upload, servers, status, dead-letters, trace, audit, conformance or shell`,
+            `unknown command '${unknown}'; expected ftp, upload, servers, status, dead-letters, explain, trace, audit, conformance or shell`,
           );
         const prompter = createPrompter(host.stdin, host.screen.print);
         try {
@@ -173,6 +174,23 @@ ${examples("lb-cli ftp --count 5", "lb-cli ftp --count 3 --dir documents --no-re
     .action(
       action((context, key: string | undefined) =>
         key === undefined ? balancerStatus(context) : uploadStatus(parseUploadKey(key), context),
+      ),
+    );
+
+  program
+    .command("explain")
+    .description("tell why a file went to its server, and not to another")
+    .addArgument(new Argument("<number>", "request number").argParser(parseRequestNumber))
+    .addOption(auditOption())
+    .addHelpText(
+      "after",
+      `${examples("lb-cli explain 42", "lb-cli explain 42 --json | jq '.choices[].candidates[] | select(.compared | not)'")}
+
+The balancer remembers the last choices only (picks.keep). Of older ones the attempts are told, and what the audit file has.`,
+    )
+    .action(
+      action((context, requestNumber: bigint, options: { audit: string }) =>
+        explain(requestNumber, options.audit, context),
       ),
     );
 

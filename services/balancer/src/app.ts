@@ -26,7 +26,9 @@ import { UploadService } from "./intake/upload-service.js";
 import { LiveSettings } from "./live-settings.js";
 import { AuditLog } from "./observe/audit-log.js";
 import { LogObserver } from "./observe/log-observer.js";
-import type { Clock, Observer, QueueCounts } from "./ports.js";
+import { PickFile } from "./observe/pick-file.js";
+import { PickHistory } from "./observe/pick-history.js";
+import type { Clock, Observer, PickLog, PickMemory, QueueCounts } from "./ports.js";
 import { memoryLedger } from "./queue/ledger.js";
 import { Numbering } from "./queue/numbering.js";
 import { openLedger } from "./queue/open-ledger.js";
@@ -107,6 +109,9 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     clock,
     observer,
   });
+  const { keep, file: traceFile, maxFileBytes } = config.picks;
+  const history = keep > 0 ? new PickHistory(keep) : undefined;
+  const trace = traceFile === "" ? undefined : await PickFile.open(traceFile, maxFileBytes, observer);
   const dispatcher = new Dispatcher({
     outbox: queue,
     pool,
@@ -114,6 +119,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     retry: delivery,
     clock,
     observer,
+    picks: pickLog(history, trace),
   });
   const uploads = new UploadService(queue, queue, observer, clock);
   const unsettled = (name: string) => dispatcher.unsettledOn(name);
@@ -143,6 +149,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     servers: keeper,
     uploads: queue,
     deadLetters: queue.deadLetters,
+    picks: history ?? noPicks,
     observer,
     ledger: numbering,
     queue: config.queue,
@@ -186,6 +193,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     await queue.stop();
     spool.close();
     await ledger?.close();
+    await trace?.close();
     await audit?.close();
     await numbering.close();
     throw error;
@@ -215,6 +223,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
       await queue.stop();
       spool.close();
       await ledger?.close();
+      await trace?.close();
       await audit?.close();
       await numbering.close();
       const { receivingFiles, queuedFiles, dispatchingFiles } = queue.counts();
@@ -263,6 +272,20 @@ async function openAudit(config: Config, clock: Clock, faults: Observer): Promis
   if (file === "off") return undefined;
   const written = file === "" ? path.join(config.stateDir, "audit.jsonl") : file;
   return AuditLog.open(written, clock, faults, { maxFileBytes, daily: rotate === "daily" });
+}
+
+const noPicks: PickMemory = { find: () => [], count: 0, sinceMs: undefined };
+
+/** Where choices are taken down: nowhere, in one place, or in both. */
+function pickLog(history: PickLog | undefined, trace: PickLog | undefined): PickLog | undefined {
+  if (!history || !trace) return history ?? trace;
+  return {
+    picked(pick) {
+      history.picked(pick);
+      trace.picked(pick);
+    },
+    ended: (end) => trace.ended(end),
+  };
 }
 
 function both(first: Observer, second: Observer): Observer {

@@ -89,6 +89,23 @@ export const configSchema = z
           .meta(afterRestart),
       })
       .prefault({}),
+    picks: z
+      .strictObject({
+        keep: whole(0, 1_000_000)
+          .default(4_096)
+          .describe("Choices of servers that are kept in memory for `lb-cli explain`; 0 for none.")
+          .meta(afterRestart),
+        file: z
+          .string("expected a file, or an empty text")
+          .default("")
+          .describe("Where all choices are written, for `lb-cli simulate`; empty for nowhere.")
+          .meta(afterRestart),
+        maxFileBytes: bytes(64 * 1024)
+          .default(256 * 1024 ** 2)
+          .describe("Size from which that file begins anew; the one before is kept beside it as `.1`.")
+          .meta(afterRestart),
+      })
+      .prefault({}),
     servers: z
       .array(server, "expected a list of servers, each with name, address and weight")
       .default([])

@@ -7,6 +7,7 @@ import type { Backend } from "./domain/backend.js";
 import type { ClaimVerdict } from "./domain/claim.js";
 import type { Rejection } from "./domain/errors.js";
 import type { Occurrence } from "./domain/occurrence.js";
+import type { PickEnd, PickRecord } from "./domain/pick.js";
 import type { ServerEntry } from "./domain/server-entry.js";
 import type { ServerState } from "./domain/server-state.js";
 import type { AttemptOutcome, AttemptRecord, Receipt, UploadDescription, UploadState } from "./domain/upload.js";
@@ -348,6 +349,15 @@ export interface Resolver {
   resolve(host: string): Promise<readonly string[]>;
 }
 
+/** The choices that are remembered. */
+export interface PickMemory {
+  /** Those for one upload, oldest first. */
+  find(requestNumber: bigint): readonly PickRecord[];
+  /** How many are remembered, and since when without a gap: `undefined` while there are none. */
+  readonly count: number;
+  readonly sinceMs: number | undefined;
+}
+
 /** Which ledger numbers the uploads, and how often it has been started. */
 export interface LedgerIdentity {
   readonly origin: string;
@@ -359,4 +369,10 @@ export interface LedgerIdentity {
 /** Who wants to know. Called synchronously on the hot path: must be quick and must not throw. */
 export interface Observer {
   note(occurrence: Occurrence): void;
+}
+
+/** Where it is taken down how files were placed. Called synchronously on the hot path: must be quick and must not throw. */
+export interface PickLog {
+  picked(pick: PickRecord): void;
+  ended(end: PickEnd): void;
 }

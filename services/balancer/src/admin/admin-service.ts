@@ -1,8 +1,17 @@
 import type { ConfigStatus, GetStatusRequest, GetStatusResponse } from "@bilancia/proto/gen/admin";
 import { toTimestamp } from "@bilancia/proto/time";
 import type { handleUnaryCall } from "@grpc/grpc-js";
-import type { ConfigState, DeadLetters, LedgerIdentity, Observer, ServerKeeper, UploadDirectory } from "../ports.js";
+import type {
+  ConfigState,
+  DeadLetters,
+  LedgerIdentity,
+  Observer,
+  PickMemory,
+  ServerKeeper,
+  UploadDirectory,
+} from "../ports.js";
 import { DeadLetterService } from "./dead-letter-service.js";
+import { ExplainService } from "./explain-service.js";
 import { ServerService } from "./server-service.js";
 
 /** What the admin service reports on. */
@@ -10,6 +19,7 @@ export interface AdminServiceParts {
   readonly servers: ServerKeeper;
   readonly uploads: UploadDirectory;
   readonly deadLetters: DeadLetters;
+  readonly picks: PickMemory;
   readonly observer: Observer;
   readonly ledger: LedgerIdentity;
   readonly queue: "memory" | "embedded";
@@ -22,11 +32,12 @@ export interface AdminServiceParts {
 
 /** The rpcs of the `Admin` service. */
 type AdminHandlers = DeadLetterService["handlers"] &
+  ExplainService["handlers"] &
   ServerService["handlers"] & {
     getStatus: handleUnaryCall<GetStatusRequest, GetStatusResponse>;
   };
 
-/** The `Admin` service: what it tells of the balancer; servers are a `ServerService`, dead letters a `DeadLetterService`. */
+/** The `Admin` service: what it tells of the balancer; servers are a `ServerService`, dead letters a `DeadLetterService`, choices an `ExplainService`. */
 export class AdminService {
   readonly #parts: AdminServiceParts;
 
@@ -37,6 +48,7 @@ export class AdminService {
     this.handlers = {
       getStatus: (_call, callback) => callback(null, this.#status()),
       ...new ServerService(parts.servers, parts.observer).handlers,
+      ...new ExplainService(parts.uploads, parts.picks, parts.observer).handlers,
       ...new DeadLetterService(parts.deadLetters, parts.observer).handlers,
     };
   }

@@ -64,7 +64,8 @@ const healthCodes: Record<Health["kind"], ServerHealth> = {
   unhealthy: ServerHealth.SERVER_HEALTH_UNHEALTHY,
 };
 
-const stateCodes: Record<ServerState["kind"], StateCode> = {
+/** What a server is for new files, as the wire names it. */
+export const stateCodes: Record<ServerState["kind"], StateCode> = {
   unknown: StateCode.SERVER_STATE_UNKNOWN,
   unhealthy: StateCode.SERVER_STATE_UNHEALTHY,
   draining: StateCode.SERVER_STATE_DRAINING,

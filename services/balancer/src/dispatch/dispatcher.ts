@@ -1,7 +1,8 @@
 import { isReachable } from "../domain/backend.js";
+import type { PickReason, PoolSnapshot } from "../domain/pick.js";
 import { decideRetry, type Failure, type RetryPolicy } from "../domain/retry.js";
 import { sameBytes } from "../domain/upload.js";
-import type { Clock, Delivery, LedgerIdentity, Observer, Outbox } from "../ports.js";
+import type { Clock, Delivery, LedgerIdentity, Observer, Outbox, PickLog } from "../ports.js";
 import { type AttemptResult, attemptDelivery } from "./attempt.js";
 import { ExtraCopies } from "./extra-copies.js";
 import type { PooledServer } from "./pooled-server.js";
@@ -18,12 +19,20 @@ export interface DispatcherParts {
   readonly retry: RetryPolicy & { readonly answerTimeoutMs: number };
   readonly clock: Clock;
   readonly observer: Observer;
+  /** Where choices are taken down; absent for nowhere. */
+  readonly picks?: PickLog | undefined;
 }
 
 /** What goes out next, and who has claimed it. */
 interface Next {
   readonly delivery: Delivery | undefined;
   readonly claimant?: PooledServer;
+}
+
+/** Where a file goes, and what put it there. */
+interface Choice {
+  readonly server: PooledServer;
+  readonly reason: PickReason;
 }
 
 /** An attempt under way. `startedMs` is Unix time. */
@@ -93,8 +102,9 @@ export class Dispatcher {
       while (!this.#stopping && this.#parts.pool.anyAvailable) {
         const next = this.#claimed() ?? { delivery: this.#parts.outbox.take() };
         if (!next.delivery) break;
-        const server = this.#choose(next.delivery, next.claimant);
-        if (server) this.#begin(next.delivery, server);
+        const before = this.#parts.picks && this.#parts.pool.snapshot();
+        const choice = this.#choose(next.delivery, next.claimant);
+        if (choice) this.#begin(next.delivery, choice, before);
         else next.delivery.release(avoidPauseMs);
       }
     } finally {
@@ -121,13 +131,15 @@ export class Dispatcher {
    * A server that may hold the file already comes first, while it answers; then the one that has claimed it; then the next by weight that has not
    * refused it.
    */
-  #choose(delivery: Delivery, claimant: PooledServer | undefined): PooledServer | undefined {
+  #choose(delivery: Delivery, claimant: PooledServer | undefined): Choice | undefined {
     const { pool } = this.#parts;
-    const { sizeBytes } = delivery;
-    if (delivery.failures === 0) return claimant ?? pool.pick(noServers, sizeBytes);
-    const suspect = this.#extraCopies.lastSuspect(delivery.requestNumber);
+    const tried = delivery.failures > 0;
+    const suspect = tried ? this.#extraCopies.lastSuspect(delivery.requestNumber) : undefined;
     const same = suspect && suspect.times <= sameServerTries ? pool.pickSame(suspect.server) : undefined;
-    return same ?? claimant ?? pool.pick(this.#refusedBy(delivery), sizeBytes);
+    if (same) return { server: same, reason: "may_hold" };
+    if (claimant) return { server: claimant, reason: "claimed" };
+    const server = pool.pick(tried ? this.#refusedBy(delivery) : noServers, delivery.sizeBytes);
+    return server && { server, reason: pool.isAvailable(server) ? "policy" : "spilled" };
   }
 
   /** The servers that have refused this upload; none once all have. */
@@ -140,15 +152,20 @@ export class Dispatcher {
     return this.#parts.pool.names.every((name) => refused.has(name)) ? noServers : refused;
   }
 
-  #begin(delivery: Delivery, server: PooledServer): void {
+  #begin(delivery: Delivery, choice: Choice, before: PoolSnapshot | undefined): void {
     const { pool, ledger, clock, observer } = this.#parts;
     const { sizeBytes } = delivery;
-    const free = pool.occupy(server, sizeBytes);
+    const { server } = choice;
     const attempt = delivery.begin(server.backend.name);
+    if (before) this.#takeDown(delivery, attempt, choice, before);
+    const free = pool.occupy(server, sizeBytes);
     const startedMs = clock.nowMs();
     this.#running += 1;
     attemptDelivery(delivery, attempt, server.link, ledger, clock)
-      .then((result) => this.#settle(delivery, server, { number: attempt, startedMs, sizeBytes }, result))
+      .then((result) => {
+        this.#takeDownEnd(delivery, attempt, result);
+        this.#settle(delivery, server, { number: attempt, startedMs, sizeBytes }, result);
+      })
       .catch((error: unknown) => {
         observer.note({ kind: "fault", where: "settling an attempt", error });
       })
@@ -157,6 +174,24 @@ export class Dispatcher {
         free();
         if (this.#running === 0) this.#onIdle?.();
       });
+  }
+
+  /** Takes down a choice with what it was made from, before anything else changes. */
+  #takeDown(delivery: Delivery, attempt: number, { server, reason }: Choice, pool: PoolSnapshot): void {
+    const { requestNumber, client, sizeBytes, dueSinceMs } = delivery;
+    this.#parts.picks?.picked({
+      ...{ requestNumber, attempt, client, sizeBytes, dueSinceMs, reason, pool },
+      server: server.backend.name,
+      refusedBy: attempt === 1 ? noServers : this.#refusedBy(delivery),
+      ...this.#parts.pool.standings(pool),
+    });
+  }
+
+  #takeDownEnd({ requestNumber }: Delivery, attempt: number, { outcome }: AttemptResult): void {
+    const { picks, clock } = this.#parts;
+    if (!picks) return;
+    const sizeBytes = outcome.kind === "saved" ? Number(outcome.saved.sizeBytes) : undefined;
+    picks.ended({ requestNumber, attempt, outcome: outcome.kind, sizeBytes, atMs: clock.nowMs() });
   }
 
   #settle(delivery: Delivery, server: PooledServer, attempt: Attempt, { outcome, finishSent }: AttemptResult): void {

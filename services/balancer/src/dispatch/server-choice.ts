@@ -1,10 +1,8 @@
 import { loadOf } from "../domain/backend.js";
-import { byteWeighted } from "../domain/byte-weighted.js";
 import { learnedFactors } from "../domain/learned-weight.js";
-import { LeastLoad } from "../domain/least-load.js";
+import { newPolicy } from "../domain/new-policy.js";
 import type { Policy, PolicyName } from "../domain/policy.js";
 import { isRamping, rampedWeight } from "../domain/slow-start.js";
-import { SmoothWeightedRoundRobin } from "../domain/smooth-wrr.js";
 import type { Clock } from "../ports.js";
 import type { PooledServer } from "./pooled-server.js";
 import type { Timers } from "./timers.js";
@@ -121,6 +119,20 @@ export class ServerChoice {
     return picked;
   }
 
+  get policyName(): PolicyName {
+    return this.#policyName;
+  }
+
+  /** See `Policy.standing`. */
+  standing(name: string): number | undefined {
+    return this.#policy.standing(name);
+  }
+
+  /** See `Policy.compared`. */
+  get compared(): readonly string[] | undefined {
+    return this.#policy.compared;
+  }
+
   /** See `Policy.correct`. */
   correct(name: string, assumedBytes: number, actualBytes: number): void {
     this.#policy.correct(name, assumedBytes, actualBytes);
@@ -147,9 +159,9 @@ export class ServerChoice {
   }
 
   /** The weight as it counts now. */
-  weightInHundredths({ backend: { name, weight, backSinceMs } }: PooledServer): number {
+  weightInHundredths({ backend: { name, weight, backSinceMs } }: PooledServer, nowMs = this.#clock.nowMs()): number {
     const learned = weight * (this.#factors.get(name) ?? 1);
-    return rampedWeight(learned, backSinceMs, this.#clock.nowMs(), this.#settings.slowStartMs);
+    return rampedWeight(learned, backSinceMs, nowMs, this.#settings.slowStartMs);
   }
 
   #offer(server: PooledServer): void {
@@ -179,18 +191,10 @@ export class ServerChoice {
   }
 
   #createPolicy(name: PolicyName): Policy {
-    switch (name) {
-      case "weighted_round_robin":
-        return new SmoothWeightedRoundRobin();
-      case "byte_weighted":
-        return byteWeighted();
-      case "least_load": {
-        const load = (server: string) => {
-          const backend = this.#servers.get(server)?.backend;
-          return backend ? loadOf(backend) : 0;
-        };
-        return new LeastLoad(load, () => this.#clock.random());
-      }
-    }
+    const load = (server: string) => {
+      const backend = this.#servers.get(server)?.backend;
+      return backend ? loadOf(backend) : 0;
+    };
+    return newPolicy(name, load, () => this.#clock.random());
   }
 }

@@ -14,7 +14,9 @@ import {
 import { type EjectionPolicy, mayEject } from "../domain/conduct.js";
 import type { Member } from "../domain/membership.js";
 import { OverloadBackoff } from "../domain/overload-backoff.js";
+import { type PickRecord, type PoolSnapshot, type ServerSnapshot, snapshotOf } from "../domain/pick.js";
 import { serverState } from "../domain/server-state.js";
+import { weightUnit } from "../domain/slow-start.js";
 import type { Clock, Observer, ServerView } from "../ports.js";
 import { PooledServer, type PooledServerParts } from "./pooled-server.js";
 import { type ChoiceSettings, ServerChoice } from "./server-choice.js";
@@ -267,6 +269,24 @@ export class ServerPool {
     });
   }
 
+  /** The pool as it is now, for whoever explains a choice that is about to be made. */
+  snapshot(): PoolSnapshot {
+    const atMs = this.#clock.nowMs();
+    const servers: ServerSnapshot[] = [];
+    for (const server of this.#servers.values()) {
+      const { backend } = server;
+      const effectiveWeight = this.#choice.weightInHundredths(server, atMs) / weightUnit;
+      servers.push(snapshotOf(backend, this.#limits, effectiveWeight, this.#choice.standing(backend.name)));
+    }
+    const { maxBytes } = this.#limits;
+    return { atMs, policy: this.#choice.policyName, maxBytes, servers };
+  }
+
+  /** How the servers of a snapshot stand in the policy now, and whom it compared last. */
+  standings({ servers }: PoolSnapshot): Pick<PickRecord, "after" | "compared"> {
+    return { after: servers.map(({ name }) => this.#choice.standing(name)), compared: this.#choice.compared };
+  }
+
   servers(): PoolView[] {
     return [...this.#servers.values()].map((server) => this.view(server));
   }
@@ -275,7 +295,7 @@ export class ServerPool {
     const { backend, load, storedFiles, storedBytes, failedAttempts } = server;
     return {
       backend,
-      effectiveWeight: this.#choice.weightInHundredths(server) / 100,
+      effectiveWeight: this.#choice.weightInHundredths(server) / weightUnit,
       full: isFull(backend, this.#limits),
       state: serverState(backend, this.#limits, this.#clock.nowMs()),
       load,

@@ -13,6 +13,9 @@ export class LeastLoad implements Policy {
   readonly #names: string[] = [];
   readonly #indices = new Map<string, number>();
   readonly #free: number[] = [];
+  /** Those drawn last. */
+  #first = 0;
+  #second = 0;
 
   /**
    * @param loadOf what is on its way to a server now, in bytes
@@ -54,12 +57,26 @@ export class LeastLoad implements Policy {
     tree.set(first, 0);
     const second = tree.total > 0 ? this.#draw() : first;
     tree.set(first, firstWeight);
+    this.#first = first;
+    this.#second = second;
     const load = (index: number) => (this.#loadOf(this.#names[index] ?? "") + sizeBytes) / tree.get(index);
     return this.#names[load(second) < load(first) ? second : first];
   }
 
   /** What is on its way is asked for anew with each pick. */
   correct(): void {}
+
+  /** What is on its way to a server for its weight, in bytes. */
+  standing(name: string): number | undefined {
+    const index = this.#indices.get(name);
+    if (index === undefined) return undefined;
+    const weight = this.#tree.get(index);
+    return weight === 0 ? undefined : this.#loadOf(name) / weight;
+  }
+
+  get compared(): readonly string[] {
+    return [this.#names[this.#first] ?? "", this.#names[this.#second] ?? ""];
+  }
 
   #draw(): number {
     return this.#tree.find(Math.floor(this.#random() * this.#tree.total));

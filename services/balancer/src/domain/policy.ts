@@ -13,6 +13,10 @@ export interface Policy {
   pick(sizeBytes: number): string | undefined;
   /** A file that was picked for as one of `assumedBytes` turned out to have `actualBytes`. */
   correct(name: string, assumedBytes: number, actualBytes: number): void;
+  /** How a server stands in the policy's own measure, for people who want to know why; `undefined` for one that it does not know. */
+  standing(name: string): number | undefined;
+  /** The servers that the last pick compared, where these were not all that are in the choice. */
+  readonly compared?: readonly string[] | undefined;
 }
 
 /** The policies there are, as the configuration names them. */

@@ -1,5 +1,5 @@
 /** Weights are offered to a policy in hundredths, so that a small one can grow in steps as well. */
-const weightUnit = 100;
+export const weightUnit = 100;
 /** What a server begins with, as a share of its weight. */
 const firstShare = 0.1;
 

@@ -102,6 +102,13 @@ export class SmoothWeightedRoundRobin implements Policy {
     if (more !== 0 && slot !== undefined && slot.position >= 0) this.#charge(slot, more);
   }
 
+  /** The current value of a member, which is its weight higher when it comes to the next pick. */
+  standing(name: string): number | undefined {
+    const slot = this.#slots.get(name);
+    if (slot === undefined) return undefined;
+    return slot.position < 0 ? slot.base : slot.weight * this.#grown + slot.base;
+  }
+
   /** All grow by their weights, and one pays for all. */
   #charge(slot: Slot, cost: number): void {
     this.#grown += cost;

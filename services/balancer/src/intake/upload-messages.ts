@@ -1,13 +1,9 @@
-import {
-  type QueryUploadResponse,
-  type Receipt as ReceiptMessage,
-  UploadState as StateCode,
-  type UploadEvent,
-} from "@bilancia/proto/gen/balancer";
+import type { QueryUploadResponse, Receipt as ReceiptMessage, UploadEvent } from "@bilancia/proto/gen/balancer";
 import { toTimestamp } from "@bilancia/proto/time";
-import type { Receipt, UploadState } from "../domain/upload.js";
+import type { Receipt } from "../domain/upload.js";
 import type { UploadProgress, UploadView } from "../ports.js";
 import { toAttempt } from "../wire/attempt-message.js";
+import { uploadStateCodes } from "../wire/upload-state.js";
 import { toUploadRejected } from "../wire/wire-errors.js";
 
 /** News of an upload as the event that a client gets. */
@@ -31,7 +27,7 @@ export function toQueryResponse(view: UploadView): QueryUploadResponse {
     requestNumber,
     name: description.name,
     sizeBytes: sizeBytes === undefined ? undefined : BigInt(sizeBytes),
-    state: stateCodes[state.kind],
+    state: uploadStateCodes[state.kind],
     persistedBytes: BigInt(persistedBytes),
     attempts: attempts.map(toAttempt),
     receipt: state.kind === "stored" ? toReceipt(state.receipt) : undefined,
@@ -39,14 +35,6 @@ export function toQueryResponse(view: UploadView): QueryUploadResponse {
     receivedAt: toTimestamp(receivedAtMs),
   };
 }
-
-const stateCodes: Record<UploadState["kind"], StateCode> = {
-  receiving: StateCode.UPLOAD_STATE_RECEIVING,
-  queued: StateCode.UPLOAD_STATE_QUEUED,
-  dispatching: StateCode.UPLOAD_STATE_DISPATCHING,
-  stored: StateCode.UPLOAD_STATE_STORED,
-  dead: StateCode.UPLOAD_STATE_DEAD,
-};
 
 function sizeOf({ state, persistedBytes }: UploadView): number {
   return state.kind === "stored" ? state.receipt.sizeBytes : persistedBytes;

@@ -18,7 +18,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
-import { Attempt, UploadRejected } from "./balancer.js";
+import { Attempt, UploadRejected, UploadState, uploadStateFromJSON, uploadStateToJSON } from "./balancer.js";
 import { LoadResponse } from "./storage.js";
 
 export const protobufPackage = "bilancia.v1";
@@ -171,6 +171,63 @@ export function serverStateToJSON(object: ServerState): string {
     case ServerState.SERVER_STATE_LEASE_EXPIRED:
       return "SERVER_STATE_LEASE_EXPIRED";
     case ServerState.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** What put a file on its server. */
+export enum ChoiceReason {
+  /** CHOICE_REASON_UNSPECIFIED - Not said. */
+  CHOICE_REASON_UNSPECIFIED = 0,
+  /** CHOICE_REASON_POLICY - The policy, among the servers that were available. */
+  CHOICE_REASON_POLICY = 1,
+  /** CHOICE_REASON_SPILLED - None was available, and it was the least bad (`balancing.whenNoneAvailable: spill`). */
+  CHOICE_REASON_SPILLED = 2,
+  /** CHOICE_REASON_CLAIMED - The server had claimed the file. */
+  CHOICE_REASON_CLAIMED = 3,
+  /** CHOICE_REASON_MAY_HOLD - The server's answer to an earlier attempt was lost: it may hold the file, and is asked first. */
+  CHOICE_REASON_MAY_HOLD = 4,
+  UNRECOGNIZED = -1,
+}
+
+export function choiceReasonFromJSON(object: any): ChoiceReason {
+  switch (object) {
+    case 0:
+    case "CHOICE_REASON_UNSPECIFIED":
+      return ChoiceReason.CHOICE_REASON_UNSPECIFIED;
+    case 1:
+    case "CHOICE_REASON_POLICY":
+      return ChoiceReason.CHOICE_REASON_POLICY;
+    case 2:
+    case "CHOICE_REASON_SPILLED":
+      return ChoiceReason.CHOICE_REASON_SPILLED;
+    case 3:
+    case "CHOICE_REASON_CLAIMED":
+      return ChoiceReason.CHOICE_REASON_CLAIMED;
+    case 4:
+    case "CHOICE_REASON_MAY_HOLD":
+      return ChoiceReason.CHOICE_REASON_MAY_HOLD;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ChoiceReason.UNRECOGNIZED;
+  }
+}
+
+export function choiceReasonToJSON(object: ChoiceReason): string {
+  switch (object) {
+    case ChoiceReason.CHOICE_REASON_UNSPECIFIED:
+      return "CHOICE_REASON_UNSPECIFIED";
+    case ChoiceReason.CHOICE_REASON_POLICY:
+      return "CHOICE_REASON_POLICY";
+    case ChoiceReason.CHOICE_REASON_SPILLED:
+      return "CHOICE_REASON_SPILLED";
+    case ChoiceReason.CHOICE_REASON_CLAIMED:
+      return "CHOICE_REASON_CLAIMED";
+    case ChoiceReason.CHOICE_REASON_MAY_HOLD:
+      return "CHOICE_REASON_MAY_HOLD";
+    case ChoiceReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
   }
@@ -475,6 +532,93 @@ export interface ExportChunk {
   data: Uint8Array;
   /** CRC-32C (Castagnoli) of `data`. */
   crc32c: number;
+}
+
+/** Names the upload. */
+export interface ExplainRequest {
+  /** The balancer's number for it. */
+  requestNumber: bigint;
+}
+
+/** Why an upload went where it went. */
+export interface ExplainResponse {
+  /** The balancer's number for the upload. */
+  requestNumber: bigint;
+  /** The client's id for it. */
+  uploadId: string;
+  /** The file's name. */
+  name: string;
+  /** Its state. */
+  state: UploadState;
+  /** The attempts so far, oldest first; at most the last 32. They are known for as long as the upload is. */
+  attempts: Attempt[];
+  /** The choices that are still remembered, oldest first. */
+  choices: Choice[];
+  /** How many choices are remembered, of all uploads; 0 also where none are kept (`picks.keep: 0`). */
+  keptChoices: number;
+  /** Since when all of them are; absent where there are none. */
+  keptSince: Timestamp | undefined;
+}
+
+/** One choice of a server for a file. */
+export interface Choice {
+  /** The attempt it was made for, from 1. */
+  attempt: number;
+  /** When, by the balancer's clock. */
+  at:
+    | Timestamp
+    | undefined;
+  /** How long the file had waited, in milliseconds: since it arrived, or was revived. */
+  waitedMs: bigint;
+  /** The server that was chosen. */
+  server: string;
+  /** What put the file there. */
+  reason: ChoiceReason;
+  /** The policy in force, as the configuration names it. */
+  policy: string;
+  /** Length of the file in bytes, where it was known. */
+  sizeBytes?:
+    | bigint
+    | undefined;
+  /** All servers as they were then, in the order of the configuration. */
+  candidates: Candidate[];
+}
+
+/** A server as it was when a choice was made. */
+export interface Candidate {
+  /** Its name. */
+  server: string;
+  /** What kept it from getting files, or `AVAILABLE`. */
+  state: ServerState;
+  /** Since when; absent for what comes and goes with every file. */
+  stateSince:
+    | Timestamp
+    | undefined;
+  /** Why, for people. */
+  stateReason: string;
+  /** Its weight. */
+  weight: number;
+  /** Its weight as it counted: grown so far after a return, and as was learned. */
+  effectiveWeight: number;
+  /** Files on their way to it. */
+  inFlightFiles: number;
+  /** Bytes of these. */
+  inFlightBytes: bigint;
+  /** How many files might be on their way to it. */
+  maxInFlightFiles: number;
+  /** It had refused this file, and was left out for that. */
+  refused: boolean;
+  /** The policy looked at it: it was available, and, with `least_load`, drawn. */
+  compared: boolean;
+  /**
+   * How it stood in the policy before the choice. `weighted_round_robin` and `byte_weighted`: its current value, to which its weight (times the
+   * file's cost) was added; the highest was chosen. `least_load`: bytes on their way to it for each unit of its weight.
+   */
+  before?:
+    | number
+    | undefined;
+  /** How it stood after it. */
+  after?: number | undefined;
 }
 
 function createBaseListServersRequest(): ListServersRequest {
@@ -3535,6 +3679,811 @@ export const ExportChunk: MessageFns<ExportChunk> = {
   },
 };
 
+function createBaseExplainRequest(): ExplainRequest {
+  return { requestNumber: 0n };
+}
+
+export const ExplainRequest: MessageFns<ExplainRequest> = {
+  encode(message: ExplainRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestNumber !== 0n) {
+      if (BigInt.asUintN(64, message.requestNumber) !== message.requestNumber) {
+        throw new globalThis.Error("value provided for field message.requestNumber of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.requestNumber);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.requestNumber = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainRequest {
+    return {
+      requestNumber: isSet(object.requestNumber)
+        ? BigInt(object.requestNumber)
+        : isSet(object.request_number)
+        ? BigInt(object.request_number)
+        : 0n,
+    };
+  },
+
+  toJSON(message: ExplainRequest): unknown {
+    const obj: any = {};
+    if (message.requestNumber !== 0n) {
+      obj.requestNumber = message.requestNumber.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainRequest>): ExplainRequest {
+    return ExplainRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainRequest>): ExplainRequest {
+    const message = createBaseExplainRequest();
+    message.requestNumber = (object.requestNumber !== undefined && object.requestNumber !== null)
+      ? BigInt(object.requestNumber)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseExplainResponse(): ExplainResponse {
+  return {
+    requestNumber: 0n,
+    uploadId: "",
+    name: "",
+    state: 0,
+    attempts: [],
+    choices: [],
+    keptChoices: 0,
+    keptSince: undefined,
+  };
+}
+
+export const ExplainResponse: MessageFns<ExplainResponse> = {
+  encode(message: ExplainResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.requestNumber !== 0n) {
+      if (BigInt.asUintN(64, message.requestNumber) !== message.requestNumber) {
+        throw new globalThis.Error("value provided for field message.requestNumber of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.requestNumber);
+    }
+    if (message.uploadId !== "") {
+      writer.uint32(18).string(message.uploadId);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.state !== 0) {
+      writer.uint32(32).int32(message.state);
+    }
+    for (const v of message.attempts) {
+      Attempt.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.choices) {
+      Choice.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.keptChoices !== 0) {
+      writer.uint32(56).uint32(message.keptChoices);
+    }
+    if (message.keptSince !== undefined) {
+      Timestamp.encode(message.keptSince, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.requestNumber = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.uploadId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.attempts.push(Attempt.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.choices.push(Choice.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.keptChoices = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.keptSince = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainResponse {
+    return {
+      requestNumber: isSet(object.requestNumber)
+        ? BigInt(object.requestNumber)
+        : isSet(object.request_number)
+        ? BigInt(object.request_number)
+        : 0n,
+      uploadId: isSet(object.uploadId)
+        ? globalThis.String(object.uploadId)
+        : isSet(object.upload_id)
+        ? globalThis.String(object.upload_id)
+        : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      state: isSet(object.state) ? uploadStateFromJSON(object.state) : 0,
+      attempts: globalThis.Array.isArray(object?.attempts) ? object.attempts.map((e: any) => Attempt.fromJSON(e)) : [],
+      choices: globalThis.Array.isArray(object?.choices) ? object.choices.map((e: any) => Choice.fromJSON(e)) : [],
+      keptChoices: isSet(object.keptChoices)
+        ? globalThis.Number(object.keptChoices)
+        : isSet(object.kept_choices)
+        ? globalThis.Number(object.kept_choices)
+        : 0,
+      keptSince: isSet(object.keptSince)
+        ? fromJsonTimestamp(object.keptSince)
+        : isSet(object.kept_since)
+        ? fromJsonTimestamp(object.kept_since)
+        : undefined,
+    };
+  },
+
+  toJSON(message: ExplainResponse): unknown {
+    const obj: any = {};
+    if (message.requestNumber !== 0n) {
+      obj.requestNumber = message.requestNumber.toString();
+    }
+    if (message.uploadId !== "") {
+      obj.uploadId = message.uploadId;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.state !== 0) {
+      obj.state = uploadStateToJSON(message.state);
+    }
+    if (message.attempts?.length) {
+      obj.attempts = message.attempts.map((e) => Attempt.toJSON(e));
+    }
+    if (message.choices?.length) {
+      obj.choices = message.choices.map((e) => Choice.toJSON(e));
+    }
+    if (message.keptChoices !== 0) {
+      obj.keptChoices = Math.round(message.keptChoices);
+    }
+    if (message.keptSince !== undefined) {
+      obj.keptSince = fromTimestamp(message.keptSince).toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainResponse>): ExplainResponse {
+    return ExplainResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainResponse>): ExplainResponse {
+    const message = createBaseExplainResponse();
+    message.requestNumber = (object.requestNumber !== undefined && object.requestNumber !== null)
+      ? BigInt(object.requestNumber)
+      : 0n;
+    message.uploadId = object.uploadId ?? "";
+    message.name = object.name ?? "";
+    message.state = object.state ?? 0;
+    message.attempts = object.attempts?.map((e) => Attempt.fromPartial(e)) || [];
+    message.choices = object.choices?.map((e) => Choice.fromPartial(e)) || [];
+    message.keptChoices = object.keptChoices ?? 0;
+    message.keptSince = (object.keptSince !== undefined && object.keptSince !== null)
+      ? Timestamp.fromPartial(object.keptSince)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseChoice(): Choice {
+  return {
+    attempt: 0,
+    at: undefined,
+    waitedMs: 0n,
+    server: "",
+    reason: 0,
+    policy: "",
+    sizeBytes: undefined,
+    candidates: [],
+  };
+}
+
+export const Choice: MessageFns<Choice> = {
+  encode(message: Choice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.attempt !== 0) {
+      writer.uint32(8).uint32(message.attempt);
+    }
+    if (message.at !== undefined) {
+      Timestamp.encode(message.at, writer.uint32(18).fork()).join();
+    }
+    if (message.waitedMs !== 0n) {
+      if (BigInt.asUintN(64, message.waitedMs) !== message.waitedMs) {
+        throw new globalThis.Error("value provided for field message.waitedMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.waitedMs);
+    }
+    if (message.server !== "") {
+      writer.uint32(34).string(message.server);
+    }
+    if (message.reason !== 0) {
+      writer.uint32(40).int32(message.reason);
+    }
+    if (message.policy !== "") {
+      writer.uint32(50).string(message.policy);
+    }
+    if (message.sizeBytes !== undefined) {
+      if (BigInt.asUintN(64, message.sizeBytes) !== message.sizeBytes) {
+        throw new globalThis.Error("value provided for field message.sizeBytes of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.sizeBytes);
+    }
+    for (const v of message.candidates) {
+      Candidate.encode(v!, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Choice {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChoice();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.at = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.waitedMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.server = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.policy = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.sizeBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.candidates.push(Candidate.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Choice {
+    return {
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      at: isSet(object.at) ? fromJsonTimestamp(object.at) : undefined,
+      waitedMs: isSet(object.waitedMs)
+        ? BigInt(object.waitedMs)
+        : isSet(object.waited_ms)
+        ? BigInt(object.waited_ms)
+        : 0n,
+      server: isSet(object.server) ? globalThis.String(object.server) : "",
+      reason: isSet(object.reason) ? choiceReasonFromJSON(object.reason) : 0,
+      policy: isSet(object.policy) ? globalThis.String(object.policy) : "",
+      sizeBytes: isSet(object.sizeBytes)
+        ? BigInt(object.sizeBytes)
+        : isSet(object.size_bytes)
+        ? BigInt(object.size_bytes)
+        : undefined,
+      candidates: globalThis.Array.isArray(object?.candidates)
+        ? object.candidates.map((e: any) => Candidate.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: Choice): unknown {
+    const obj: any = {};
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
+    if (message.at !== undefined) {
+      obj.at = fromTimestamp(message.at).toISOString();
+    }
+    if (message.waitedMs !== 0n) {
+      obj.waitedMs = message.waitedMs.toString();
+    }
+    if (message.server !== "") {
+      obj.server = message.server;
+    }
+    if (message.reason !== 0) {
+      obj.reason = choiceReasonToJSON(message.reason);
+    }
+    if (message.policy !== "") {
+      obj.policy = message.policy;
+    }
+    if (message.sizeBytes !== undefined) {
+      obj.sizeBytes = message.sizeBytes.toString();
+    }
+    if (message.candidates?.length) {
+      obj.candidates = message.candidates.map((e) => Candidate.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Choice>): Choice {
+    return Choice.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Choice>): Choice {
+    const message = createBaseChoice();
+    message.attempt = object.attempt ?? 0;
+    message.at = (object.at !== undefined && object.at !== null) ? Timestamp.fromPartial(object.at) : undefined;
+    message.waitedMs = (object.waitedMs !== undefined && object.waitedMs !== null) ? BigInt(object.waitedMs) : 0n;
+    message.server = object.server ?? "";
+    message.reason = object.reason ?? 0;
+    message.policy = object.policy ?? "";
+    message.sizeBytes = (object.sizeBytes !== undefined && object.sizeBytes !== null)
+      ? BigInt(object.sizeBytes)
+      : undefined;
+    message.candidates = object.candidates?.map((e) => Candidate.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseCandidate(): Candidate {
+  return {
+    server: "",
+    state: 0,
+    stateSince: undefined,
+    stateReason: "",
+    weight: 0,
+    effectiveWeight: 0,
+    inFlightFiles: 0,
+    inFlightBytes: 0n,
+    maxInFlightFiles: 0,
+    refused: false,
+    compared: false,
+    before: undefined,
+    after: undefined,
+  };
+}
+
+export const Candidate: MessageFns<Candidate> = {
+  encode(message: Candidate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.server !== "") {
+      writer.uint32(10).string(message.server);
+    }
+    if (message.state !== 0) {
+      writer.uint32(16).int32(message.state);
+    }
+    if (message.stateSince !== undefined) {
+      Timestamp.encode(message.stateSince, writer.uint32(26).fork()).join();
+    }
+    if (message.stateReason !== "") {
+      writer.uint32(34).string(message.stateReason);
+    }
+    if (message.weight !== 0) {
+      writer.uint32(40).uint32(message.weight);
+    }
+    if (message.effectiveWeight !== 0) {
+      writer.uint32(49).double(message.effectiveWeight);
+    }
+    if (message.inFlightFiles !== 0) {
+      writer.uint32(56).uint32(message.inFlightFiles);
+    }
+    if (message.inFlightBytes !== 0n) {
+      if (BigInt.asUintN(64, message.inFlightBytes) !== message.inFlightBytes) {
+        throw new globalThis.Error("value provided for field message.inFlightBytes of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.inFlightBytes);
+    }
+    if (message.maxInFlightFiles !== 0) {
+      writer.uint32(72).uint32(message.maxInFlightFiles);
+    }
+    if (message.refused !== false) {
+      writer.uint32(80).bool(message.refused);
+    }
+    if (message.compared !== false) {
+      writer.uint32(88).bool(message.compared);
+    }
+    if (message.before !== undefined) {
+      writer.uint32(97).double(message.before);
+    }
+    if (message.after !== undefined) {
+      writer.uint32(105).double(message.after);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Candidate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCandidate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.server = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.stateSince = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.stateReason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.weight = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.effectiveWeight = reader.double();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.inFlightFiles = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.inFlightBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.maxInFlightFiles = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.refused = reader.bool();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.compared = reader.bool();
+            continue;
+          }
+          case 12: {
+            if (tag !== 97) {
+              break;
+            }
+
+            message.before = reader.double();
+            continue;
+          }
+          case 13: {
+            if (tag !== 105) {
+              break;
+            }
+
+            message.after = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Candidate {
+    return {
+      server: isSet(object.server) ? globalThis.String(object.server) : "",
+      state: isSet(object.state) ? serverStateFromJSON(object.state) : 0,
+      stateSince: isSet(object.stateSince)
+        ? fromJsonTimestamp(object.stateSince)
+        : isSet(object.state_since)
+        ? fromJsonTimestamp(object.state_since)
+        : undefined,
+      stateReason: isSet(object.stateReason)
+        ? globalThis.String(object.stateReason)
+        : isSet(object.state_reason)
+        ? globalThis.String(object.state_reason)
+        : "",
+      weight: isSet(object.weight) ? globalThis.Number(object.weight) : 0,
+      effectiveWeight: isSet(object.effectiveWeight)
+        ? globalThis.Number(object.effectiveWeight)
+        : isSet(object.effective_weight)
+        ? globalThis.Number(object.effective_weight)
+        : 0,
+      inFlightFiles: isSet(object.inFlightFiles)
+        ? globalThis.Number(object.inFlightFiles)
+        : isSet(object.in_flight_files)
+        ? globalThis.Number(object.in_flight_files)
+        : 0,
+      inFlightBytes: isSet(object.inFlightBytes)
+        ? BigInt(object.inFlightBytes)
+        : isSet(object.in_flight_bytes)
+        ? BigInt(object.in_flight_bytes)
+        : 0n,
+      maxInFlightFiles: isSet(object.maxInFlightFiles)
+        ? globalThis.Number(object.maxInFlightFiles)
+        : isSet(object.max_in_flight_files)
+        ? globalThis.Number(object.max_in_flight_files)
+        : 0,
+      refused: isSet(object.refused) ? globalThis.Boolean(object.refused) : false,
+      compared: isSet(object.compared) ? globalThis.Boolean(object.compared) : false,
+      before: isSet(object.before) ? globalThis.Number(object.before) : undefined,
+      after: isSet(object.after) ? globalThis.Number(object.after) : undefined,
+    };
+  },
+
+  toJSON(message: Candidate): unknown {
+    const obj: any = {};
+    if (message.server !== "") {
+      obj.server = message.server;
+    }
+    if (message.state !== 0) {
+      obj.state = serverStateToJSON(message.state);
+    }
+    if (message.stateSince !== undefined) {
+      obj.stateSince = fromTimestamp(message.stateSince).toISOString();
+    }
+    if (message.stateReason !== "") {
+      obj.stateReason = message.stateReason;
+    }
+    if (message.weight !== 0) {
+      obj.weight = Math.round(message.weight);
+    }
+    if (message.effectiveWeight !== 0) {
+      obj.effectiveWeight = floatToJson(message.effectiveWeight);
+    }
+    if (message.inFlightFiles !== 0) {
+      obj.inFlightFiles = Math.round(message.inFlightFiles);
+    }
+    if (message.inFlightBytes !== 0n) {
+      obj.inFlightBytes = message.inFlightBytes.toString();
+    }
+    if (message.maxInFlightFiles !== 0) {
+      obj.maxInFlightFiles = Math.round(message.maxInFlightFiles);
+    }
+    if (message.refused !== false) {
+      obj.refused = message.refused;
+    }
+    if (message.compared !== false) {
+      obj.compared = message.compared;
+    }
+    if (message.before !== undefined) {
+      obj.before = floatToJson(message.before);
+    }
+    if (message.after !== undefined) {
+      obj.after = floatToJson(message.after);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Candidate>): Candidate {
+    return Candidate.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Candidate>): Candidate {
+    const message = createBaseCandidate();
+    message.server = object.server ?? "";
+    message.state = object.state ?? 0;
+    message.stateSince = (object.stateSince !== undefined && object.stateSince !== null)
+      ? Timestamp.fromPartial(object.stateSince)
+      : undefined;
+    message.stateReason = object.stateReason ?? "";
+    message.weight = object.weight ?? 0;
+    message.effectiveWeight = object.effectiveWeight ?? 0;
+    message.inFlightFiles = object.inFlightFiles ?? 0;
+    message.inFlightBytes = (object.inFlightBytes !== undefined && object.inFlightBytes !== null)
+      ? BigInt(object.inFlightBytes)
+      : 0n;
+    message.maxInFlightFiles = object.maxInFlightFiles ?? 0;
+    message.refused = object.refused ?? false;
+    message.compared = object.compared ?? false;
+    message.before = object.before ?? undefined;
+    message.after = object.after ?? undefined;
+    return message;
+  },
+};
+
 /**
  * Looks into a running balancer, decides which storage servers it has, and what becomes of dead letters.
  *
@@ -3657,6 +4606,24 @@ export const AdminService = {
     responseSerialize: (value: RemoveServerResponse): Buffer =>
       Buffer.from(RemoveServerResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemoveServerResponse => RemoveServerResponse.decode(value),
+  },
+  /**
+   * Tells why an upload went where it went: each choice that is still remembered, with what it was made from. Choices are kept in memory,
+   * the last some thousands of them (`picks.keep`), and end with the process; where they are gone, the attempts are all that is told.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK. INVALID_ARGUMENT for number 0, NOT_FOUND for an unknown upload.
+   * - Size: far below 1 MiB, except for pools of thousands of servers.
+   */
+  explain: {
+    path: "/bilancia.v1.Admin/Explain" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExplainRequest): Buffer => Buffer.from(ExplainRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExplainRequest => ExplainRequest.decode(value),
+    responseSerialize: (value: ExplainResponse): Buffer => Buffer.from(ExplainResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExplainResponse => ExplainResponse.decode(value),
   },
   /**
    * Reports the balancer's own state: queue, counters, uptime. Answers at once, from memory.
@@ -3818,6 +4785,16 @@ export interface AdminServer extends UntypedServiceImplementation {
    * - Size: far below 1 MiB both ways.
    */
   removeServer: handleUnaryCall<RemoveServerRequest, RemoveServerResponse>;
+  /**
+   * Tells why an upload went where it went: each choice that is still remembered, with what it was made from. Choices are kept in memory,
+   * the last some thousands of them (`picks.keep`), and end with the process; where they are gone, the attempts are all that is told.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK. INVALID_ARGUMENT for number 0, NOT_FOUND for an unknown upload.
+   * - Size: far below 1 MiB, except for pools of thousands of servers.
+   */
+  explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
   /**
    * Reports the balancer's own state: queue, counters, uptime. Answers at once, from memory.
    *
@@ -4017,6 +4994,30 @@ export interface AdminClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RemoveServerResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Tells why an upload went where it went: each choice that is still remembered, with what it was made from. Choices are kept in memory,
+   * the last some thousands of them (`picks.keep`), and end with the process; where they are gone, the attempts are all that is told.
+   *
+   * - Deadline: the caller's; 5 s is plenty.
+   * - Retry: safe to repeat; changes nothing.
+   * - Status: OK. INVALID_ARGUMENT for number 0, NOT_FOUND for an unknown upload.
+   * - Size: far below 1 MiB, except for pools of thousands of servers.
+   */
+  explain(
+    request: ExplainRequest,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  explain(
+    request: ExplainRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  explain(
+    request: ExplainRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
   ): ClientUnaryCall;
   /**
    * Reports the balancer's own state: queue, counters, uptime. Answers at once, from memory.
