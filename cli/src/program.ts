@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { ReadStream } from "node:tty";
+import { policyNames } from "@bilancia/balancer/dist/domain/policy.js";
 import { Argument, Command, Option } from "commander";
 import type { AckStage } from "./client/upload-types.js";
 import { auditVerify } from "./commands/audit-verify.js";
@@ -7,9 +8,17 @@ import { type CommandContext, UsageError } from "./commands/command-context.js";
 import { explain } from "./commands/explain.js";
 import { ftp } from "./commands/ftp.js";
 import { interruptible } from "./commands/interrupt.js";
-import { parseAddress, parseCount, parseRequestNumber, parseSeconds, parseSeed } from "./commands/option-values.js";
+import {
+  parseAddress,
+  parseCount,
+  parseRequestNumber,
+  parseSeconds,
+  parseSeed,
+  parseWeights,
+} from "./commands/option-values.js";
 import { createPrompter } from "./commands/prompter.js";
 import { shell } from "./commands/shell.js";
+import { type SimulateOptions, simulate } from "./commands/simulate.js";
 import { balancerStatus, parseUploadKey, uploadStatus } from "./commands/status.js";
 import { trace } from "./commands/trace.js";
 import { type UploadCommandOptions, upload } from "./commands/upload.js";
@@ -96,7 +105,7 @@ export function createProgram(host: ProgramHost): Command {
         const [unknown] = command.args;
         if (unknown !== undefined)
           throw new UsageError(
-            `unknown command '${unknown}'; expected ftp, upload, servers, status, dead-letters, explain, trace, audit, conformance or shell`,
+            `unknown command '${unknown}'; expected ftp, upload, servers, status, dead-letters, explain, simulate, trace, audit, conformance or shell`,
           );
         const prompter = createPrompter(host.stdin, host.screen.print);
         try {
@@ -193,6 +202,24 @@ The balancer remembers the last choices only (picks.keep). Of older ones the att
         explain(requestNumber, options.audit, context),
       ),
     );
+
+  program
+    .command("simulate")
+    .description("replay a recorded load under another policy or other weights, and compare; the balancer is not asked")
+    .requiredOption("--trace <file...>", "what the balancer has recorded (picks.file); several files in their order")
+    .addOption(new Option("--policy <policy>", "default: as recorded").choices(policyNames))
+    .option("--weights <name=weight,...>", "in place of those recorded, for the servers named", parseWeights)
+    .option("--seed <number>", "for policies that draw", parseSeed, 1)
+    .addHelpText(
+      "after",
+      `${examples(
+        "lb-cli simulate --trace picks.jsonl --policy byte_weighted",
+        "lb-cli simulate --trace picks.jsonl.1 picks.jsonl --weights storage-1=5,storage-2=1 --json",
+      )}
+
+What is simulated and what is not: docs/balancing.md.`,
+    )
+    .action(action((context, options: SimulateOptions) => simulate(options, context)));
 
   program
     .command("trace")

@@ -27,6 +27,19 @@ export function parseWeight(text: string): number {
   return wholeNumber(text, 1, 256);
 }
 
+/** Weights of servers: `a=5,b=1`, each from 1 to 256. */
+export function parseWeights(text: string): ReadonlyMap<string, number> {
+  const weights = new Map<string, number>();
+  for (const part of text.split(",")) {
+    const [, name, weight] = /^([^=]+)=([^=]*)$/.exec(part.trim()) ?? [];
+    if (name === undefined || weight === undefined)
+      throw new InvalidArgumentError(`expected NAME=WEIGHT, for example a=5,b=1; got '${part}'`);
+    if (weights.has(name)) throw new InvalidArgumentError(`expected each server once; got ${name} twice`);
+    weights.set(name, parseWeight(weight));
+  }
+  return weights;
+}
+
 /** A seed: a whole number of 32 bits. */
 export function parseSeed(text: string): number {
   return wholeNumber(text, 0, 2 ** 32 - 1);

@@ -95,4 +95,24 @@ describe("lb-cli explain", function () {
       assert.equal(kinds.filter((kind) => kind === "end").length, 12);
     });
   });
+
+  it("can be simulated under other weights", async () => {
+    const { code, stdout, stderr } = await lbCli(
+      "simulate",
+      "--trace",
+      picks,
+      "--weights",
+      "storage-1=1,storage-2=2",
+      "--json",
+    );
+    assert.equal(code, 0, stderr);
+    const result = JSON.parse(stdout) as Record<
+      "recorded" | "simulated",
+      { servers: { server: string; files: number }[] }
+    >;
+    const shares = (side: "recorded" | "simulated") =>
+      result[side].servers.map(({ server, files }) => `${server} ${files}`);
+    assert.deepEqual(shares("recorded"), ["storage-1 10", "storage-2 2", "storage-3 0"]);
+    assert.deepEqual(shares("simulated"), ["storage-1 4", "storage-2 8", "storage-3 0"]);
+  });
 });

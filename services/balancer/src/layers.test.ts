@@ -46,6 +46,12 @@ describe("the layers", function () {
       importing("@bilancia/balancer"),
     ],
     ["cli imports the balancer", "cli/src/planted.ts", importing("@bilancia/balancer")],
+    ["cli imports a middle folder", "cli/src/planted.ts", importing("@bilancia/balancer/dist/queue/fifo.js")],
+    [
+      "the storage server imports domain",
+      "services/storage-server/src/planted.ts",
+      importing("@bilancia/balancer/dist/domain/pick.js"),
+    ],
     ["proto imports a program", "proto/src/planted.ts", importing("@bilancia/cli")],
   ];
   for (const [what, file, text] of forbidden) {
@@ -61,6 +67,7 @@ describe("the layers", function () {
       ["services/balancer/src/queue/planted.ts", "../domain/upload.js"],
       ["services/balancer/src/dispatch/planted.ts", "@bilancia/proto/limits"],
       ["cli/src/planted.ts", "@bilancia/proto/limits"],
+      ["cli/src/planted.ts", "@bilancia/balancer/dist/domain/pick.js"],
     ] as const) {
       const words = lint(file, importing(specifier));
       assert.match(words, /Checked 1 file/);
