@@ -61,6 +61,7 @@ export class BilanciaClient {
       ...this.#options,
       nowMs: () => performance.now(),
       random: Math.random,
+      ask: (uploadId) => this.query({ uploadId }),
       forget: (uploadId) => this.#forget(uploadId),
     });
     return session.results();

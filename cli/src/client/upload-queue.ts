@@ -48,6 +48,12 @@ export class UploadQueue {
     return this.#unanswered.size === 0;
   }
 
+  /** The file that has waited longest for its answer, of those that are sent. */
+  get longestWaiting(): Upload | undefined {
+    for (const upload of this.#unanswered.values()) if (upload.phase === "sent") return upload;
+    return undefined;
+  }
+
   add(source: UploadSource): Upload {
     const upload = new Upload(source, this.#options.ack ?? "stored");
     this.#unanswered.set(upload.uploadId, upload);

@@ -4,6 +4,7 @@ import { status as grpcStatus } from "@grpc/grpc-js";
 import { backoffMs } from "./backoff.js";
 import { BalancerError, describeError, UnreachableError, UploadAbortedError } from "./errors.js";
 import { readWhole, sendPieces, sendWhole } from "./file-sender.js";
+import { PlaceWatch, type PlaceWatchParts } from "./place-watch.js";
 import type { Upload } from "./upload.js";
 import { UploadQueue, type UploadQueueOptions } from "./upload-queue.js";
 import type { UploadSource } from "./upload-source.js";
@@ -22,6 +23,8 @@ export interface UploadSessionOptions extends UploadQueueOptions {
   readonly connectTimeoutMs: number;
   readonly retryForMs: number;
   readonly unansweredLimitCount: number;
+  /** Asks what the balancer knows of an upload. */
+  readonly ask: PlaceWatchParts["ask"];
   /** Drops what the balancer holds of an upload that was given up. Must not throw. */
   readonly forget: (uploadId: string) => void;
 }
@@ -53,7 +56,8 @@ export class UploadSession {
 
   /** Runs the upload. @throws UnreachableError, BalancerError, UploadAbortedError, or what the sources throw */
   async *results(): AsyncGenerator<UploadResult, void, void> {
-    const { signal } = this.#options;
+    const { signal, onPlace: tell, ask } = this.#options;
+    const watch = tell && new PlaceWatch({ longestWaiting: () => this.#queue.longestWaiting, ask, tell });
     let failure: { error: unknown } | undefined;
     let over = false;
     const fail = (error: unknown) => {
@@ -63,6 +67,7 @@ export class UploadSession {
     const abort = () => fail(new UploadAbortedError(signal?.reason));
     if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort, { once: true });
+    watch?.start();
     try {
       if (!failure) {
         this.#pullSources().catch(fail);
@@ -81,6 +86,7 @@ export class UploadSession {
       }
     } finally {
       signal?.removeEventListener("abort", abort);
+      watch?.stop();
       this.#stop.abort();
       this.#queue.stop();
       this.#stream?.close();

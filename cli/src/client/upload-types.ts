@@ -33,6 +33,16 @@ export interface UploadProgress {
   readonly endedFiles: number;
 }
 
+/** Where a file stands in the balancer's line, about. */
+export interface UploadPlace {
+  readonly name: string;
+  /** 1 for the next one. */
+  readonly position: number;
+  readonly bytesAhead: number;
+  /** Until its turn; `undefined` while nobody can tell. */
+  readonly startsInMs: number | undefined;
+}
+
 /** Something that happened to the connection or to a file, for logs and screens. */
 export type UploadNotice =
   | { readonly type: "connected"; readonly address: string }
@@ -45,6 +55,8 @@ export interface UploadOptions {
   readonly ack?: AckStage | undefined;
   /** Called often; must be quick. */
   readonly onProgress?: ((progress: UploadProgress) => void) | undefined;
+  /** Told every second where the file stands that has waited longest; `undefined` where none stands in line. Default: the balancer is not asked. */
+  readonly onPlace?: ((place: UploadPlace | undefined) => void) | undefined;
   readonly onNotice?: ((notice: UploadNotice) => void) | undefined;
   /** Stops the upload: the iteration ends with an `UploadAbortedError`. Files queued with the balancer stay there. */
   readonly signal?: AbortSignal | undefined;

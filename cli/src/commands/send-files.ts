@@ -31,8 +31,8 @@ export async function sendFiles(shipment: Shipment, context: CommandContext, sig
     connectTimeoutMs: context.connectTimeoutMs,
     retryForMs: context.retryForMs,
   });
-  const view =
-    json && !screen.side.isTTY ? silentView(screen) : progressView(screen, shipment.expected, () => performance.now());
+  const silent = json && !screen.side.isTTY;
+  const view = silent ? silentView(screen) : progressView(screen, shipment.expected, () => performance.now());
   const report = new UploadReport();
   let progress: UploadProgress | undefined;
   let failure: { readonly error: unknown } | undefined;
@@ -45,6 +45,7 @@ export async function sendFiles(shipment: Shipment, context: CommandContext, sig
         progress = now;
         view.update(now);
       },
+      onPlace: silent ? undefined : (place) => view.place(place),
       onNotice: (notice) => {
         const line = noticeLine(notice);
         if (line) view.note(screen.paintSide("yellow", line));

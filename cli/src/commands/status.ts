@@ -1,13 +1,14 @@
 import type { ConfigStatus, GetStatusResponse } from "@bilancia/proto/gen/admin";
 import { type QueryUploadResponse, uploadStateToJSON } from "@bilancia/proto/gen/balancer";
 import { isUuid } from "@bilancia/proto/header-rules";
-import { fromTimestamp } from "@bilancia/proto/time";
+import { fromDuration, fromTimestamp } from "@bilancia/proto/time";
 import { callUnary } from "@bilancia/proto/unary";
 import { BilanciaClient, type UploadKey } from "../client/bilancia-client.js";
 import { attemptFact, attemptJson } from "../output/attempts.js";
 import { type Fact, renderFacts } from "../output/facts.js";
 import { counted, humanBytes, humanCount, humanDuration } from "../output/human.js";
 import { hex, type Json, jsonNumber, jsonTime, reasonName } from "../output/json.js";
+import { placeWords } from "../output/progress.js";
 import { askAdmin } from "./admin-request.js";
 import { type CommandContext, exitCode, UsageError } from "./command-context.js";
 
@@ -131,6 +132,8 @@ function uploadFacts(upload: QueryUploadResponse): Fact[] {
     ["held", humanBytes(upload.persistedBytes)],
     ["received", jsonTime(upload.receivedAt) ?? "-"],
   ];
+  const place = placeOf(upload);
+  if (place) lines.push(["place", placeWords(place)]);
   lines.push(...upload.attempts.map(attemptFact));
   if (receipt) {
     lines.push(
@@ -145,8 +148,16 @@ function uploadFacts(upload: QueryUploadResponse): Fact[] {
   return lines;
 }
 
+function placeOf({ place }: QueryUploadResponse) {
+  if (!place) return undefined;
+  const { position, bytesAhead, startsIn } = place;
+  const startsInMs = startsIn && Math.round(fromDuration(startsIn));
+  return { position: Number(position), bytesAhead: Number(bytesAhead), startsInMs };
+}
+
 function queryJson(upload: QueryUploadResponse): Json {
   const { receipt, rejection } = upload;
+  const place = placeOf(upload);
   return {
     requestNumber: jsonNumber(upload.requestNumber),
     uploadId: upload.uploadId,
@@ -159,6 +170,7 @@ function queryJson(upload: QueryUploadResponse): Json {
     state: stateName(upload),
     persistedBytes: jsonNumber(upload.persistedBytes),
     receivedAt: jsonTime(upload.receivedAt),
+    ...(place ? { place: { ...place, startsInMs: place.startsInMs ?? null } } : {}),
     storedAt: jsonTime(receipt?.storedAt),
     ...(receipt?.textStats ? { lettersA: jsonNumber(receipt.textStats.lettersA) } : {}),
     ...(rejection ? { reason: reasonName(rejection), message: rejection.message } : {}),

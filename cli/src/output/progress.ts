@@ -1,6 +1,6 @@
 import { Presets, SingleBar } from "cli-progress";
-import type { UploadProgress } from "../client/upload-types.js";
-import { counted, humanBytes, humanCount, humanRate } from "./human.js";
+import type { UploadPlace, UploadProgress } from "../client/upload-types.js";
+import { counted, humanBytes, humanCount, humanDuration, humanRate, printable } from "./human.js";
 import type { Screen } from "./screen.js";
 
 /** Most often that a plain line is written, in milliseconds. */
@@ -15,6 +15,8 @@ export interface ExpectedWork {
 /** Shows how an upload gets on. Whoever makes it stops it. */
 export interface ProgressView {
   update(progress: UploadProgress): void;
+  /** Where the file stands that has waited longest; it is shown until the next call. */
+  place(place: UploadPlace | undefined): void;
   /** Writes a line without spoiling the view. */
   note(line: string): void;
   stop(): void;
@@ -27,7 +29,7 @@ export function progressView(screen: Screen, expected: ExpectedWork, nowMs: () =
 
 /** Shows nothing but notes. */
 export function silentView(screen: Screen): ProgressView {
-  return { update: () => {}, note: (line) => screen.remark(line), stop: () => {} };
+  return { update: () => {}, place: () => {}, note: (line) => screen.remark(line), stop: () => {} };
 }
 
 function barView(screen: Screen, expected: ExpectedWork, nowMs: () => number): ProgressView {
@@ -46,10 +48,21 @@ function barView(screen: Screen, expected: ExpectedWork, nowMs: () => number): P
   );
   const startedAtMs = nowMs();
   bar.start(1, 0, { words: "" });
+  let waiting: UploadPlace | undefined;
+  let last: UploadProgress | undefined;
+  const draw = (progress: UploadProgress) => {
+    bar.setTotal(Math.max(1, expected.bytes ?? progress.foundBytes));
+    const line = words(progress, expected, nowMs() - startedAtMs);
+    bar.update(progress.sentBytes, { words: waiting ? `${line}  ${placeWords(waiting)}` : line });
+  };
   return {
     update(progress) {
-      bar.setTotal(Math.max(1, expected.bytes ?? progress.foundBytes));
-      bar.update(progress.sentBytes, { words: words(progress, expected, nowMs() - startedAtMs) });
+      last = progress;
+      draw(progress);
+    },
+    place(place) {
+      waiting = place;
+      if (last) draw(last);
     },
     note(line) {
       // Over the bar, which draws itself again below.
@@ -75,6 +88,12 @@ function lineView(screen: Screen, expected: ExpectedWork, nowMs: () => number): 
       lastLineAtMs = now;
       screen.remark(words(progress, expected, now - startedAtMs));
     },
+    place(place) {
+      const now = nowMs();
+      if (!place || now - lastLineAtMs < lineIntervalMs) return;
+      lastLineAtMs = now;
+      screen.remark(`${printable(place.name)} waits: ${placeWords(place)}`);
+    },
     note: (line) => screen.remark(line),
     stop: () => {},
   };
@@ -84,4 +103,10 @@ function words(progress: UploadProgress, expected: ExpectedWork, elapsedMs: numb
   const bytes = `${humanBytes(progress.sentBytes)} of ${humanBytes(expected.bytes ?? progress.foundBytes)}`;
   const files = `${humanCount(progress.endedFiles)} of ${counted(expected.files ?? progress.foundFiles, "file")}`;
   return [bytes, humanRate(progress.sentBytes, elapsedMs), files].filter((part) => part !== "").join("  ");
+}
+
+/** A place in line, for people. */
+export function placeWords({ position, bytesAhead, startsInMs }: Omit<UploadPlace, "name">): string {
+  const start = startsInMs === undefined ? "nothing moves" : `about ${humanDuration(startsInMs)}`;
+  return `number ${humanCount(position)} in line, ${humanBytes(bytesAhead)} ahead, ${start}`;
 }

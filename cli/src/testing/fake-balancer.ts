@@ -205,5 +205,6 @@ function queryAnswer(held: HeldUpload): QueryUploadResponse {
     receipt: receiptOf(held),
     rejection: undefined,
     receivedAt: { seconds: 1_800_000_000n, nanos: 0 },
+    place: undefined,
   };
 }

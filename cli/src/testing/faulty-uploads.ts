@@ -167,6 +167,7 @@ export class FaultyUploads {
       receipt: receipt && this.#has("tells another receipt when it is asked") ? { ...receipt, attempts: 2 } : receipt,
       rejection: last?.$case === "rejected" ? last.value : undefined,
       receivedAt: toTimestamp(0),
+      place: undefined,
     };
   }
 

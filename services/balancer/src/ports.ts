@@ -250,9 +250,21 @@ export interface QueueCounts {
   readonly lastRequestNumber: bigint;
 }
 
+/** Where an upload stands in line, about: clients take turns, and more of them may come. */
+export interface QueuePlace {
+  /** 1 for the next one. */
+  readonly position: number;
+  /** What goes out before it, each file as it counts in turns (`fairCost`). */
+  readonly bytesAhead: number;
+  /** Until its turn, at the pace of late; `undefined` while that is not known. */
+  readonly startsInMs: number | undefined;
+}
+
 /** The queue as the query and admin rpcs see it. */
 export interface UploadDirectory {
   find(key: UploadKey): UploadView | undefined;
+  /** Where an upload stands; `undefined` where it does not wait for its turn. */
+  place(upload: UploadView): QueuePlace | undefined;
   /**
    * Drops an upload that is not stored yet.
    *

@@ -2,7 +2,7 @@
 const leastCostBytes = 16 * 1024;
 const mostCostBytes = 16 * 1024 * 1024;
 /** What a lane may send in one round, in bytes. */
-const quantumBytes = 1024 * 1024;
+export const quantumBytes = 1024 * 1024;
 
 /** What an upload of this size counts for. */
 export function fairCost(sizeBytes: number): number {

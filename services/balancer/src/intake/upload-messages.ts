@@ -1,7 +1,7 @@
 import type { QueryUploadResponse, Receipt as ReceiptMessage, UploadEvent } from "@bilancia/proto/gen/balancer";
-import { toTimestamp } from "@bilancia/proto/time";
+import { toDuration, toTimestamp } from "@bilancia/proto/time";
 import type { Receipt } from "../domain/upload.js";
-import type { UploadProgress, UploadView } from "../ports.js";
+import type { QueuePlace, UploadProgress, UploadView } from "../ports.js";
 import { toAttempt } from "../wire/attempt-message.js";
 import { uploadStateCodes } from "../wire/upload-state.js";
 import { toUploadRejected } from "../wire/wire-errors.js";
@@ -19,7 +19,7 @@ export function toUploadEvent(uploadId: string, requestNumber: bigint, progress:
 }
 
 /** What is known of an upload, as `QueryUpload` answers it. */
-export function toQueryResponse(view: UploadView): QueryUploadResponse {
+export function toQueryResponse(view: UploadView, place: QueuePlace | undefined): QueryUploadResponse {
   const { description, requestNumber, state, persistedBytes, complete, attempts, receivedAtMs } = view;
   const sizeBytes = complete ? sizeOf(view) : description.sizeBytes;
   return {
@@ -33,6 +33,11 @@ export function toQueryResponse(view: UploadView): QueryUploadResponse {
     receipt: state.kind === "stored" ? toReceipt(state.receipt) : undefined,
     rejection: state.kind === "dead" ? toUploadRejected(state.rejection) : undefined,
     receivedAt: toTimestamp(receivedAtMs),
+    place: place && {
+      position: BigInt(place.position),
+      bytesAhead: BigInt(place.bytesAhead),
+      startsIn: place.startsInMs === undefined ? undefined : toDuration(place.startsInMs),
+    },
   };
 }
 

@@ -47,7 +47,7 @@ export class UploadService {
       queryUpload: unaryCall(this.#observer, (request) => {
         const view = this.#directory.find(toKey(request));
         if (!view) throw new BilanciaError("UNKNOWN_UPLOAD", "no upload has this id or number");
-        return toQueryResponse(view);
+        return toQueryResponse(view, this.#directory.place(view));
       }),
       cancelUpload: unaryCall(this.#observer, (request) => {
         this.#directory.cancel(toKey(request));

@@ -1,4 +1,5 @@
-import { DeficitRoundRobin, fairCost } from "../domain/deficit-round-robin.js";
+import { DeficitRoundRobin, fairCost, quantumBytes } from "../domain/deficit-round-robin.js";
+import { aheadOf, type Standing } from "../domain/place-in-line.js";
 import { NumberFifo } from "./number-fifo.js";
 
 /**
@@ -9,6 +10,7 @@ export class FairLine {
   readonly #lanes = new Map<string, NumberFifo>();
   readonly #rounds = new DeficitRoundRobin<string>();
   #length = 0;
+  #cost = 0;
 
   get length(): number {
     return this.#length;
@@ -17,15 +19,37 @@ export class FairLine {
   push(client: string, requestNumber: bigint, sizeBytes: number): void {
     const lane = this.#lanes.get(client) ?? new NumberFifo();
     this.#lanes.set(client, lane);
-    lane.push(requestNumber, fairCost(sizeBytes));
+    const cost = fairCost(sizeBytes);
+    lane.push(requestNumber, cost);
+    this.#cost += cost;
     this.#rounds.join(client);
     this.#length += 1;
+  }
+
+  /** What goes out before an upload, about; `undefined` where it does not stand in this line. */
+  before(requestNumber: bigint): Standing | undefined {
+    for (const [client, lane] of this.#lanes) {
+      const own = lane.before(requestNumber);
+      if (!own) continue;
+      const others = [...this.#lanes].filter(([other]) => other !== client);
+      return aheadOf(
+        own,
+        others.map(([, { length: files, cost }]) => ({ files, costBytes: cost, rate: 1, turnBytes: quantumBytes })),
+      );
+    }
+    return undefined;
+  }
+
+  /** The sum of what all count for. */
+  get cost(): number {
+    return this.#cost;
   }
 
   shift(): bigint | undefined {
     const client = this.#rounds.next((candidate) => this.#lanes.get(candidate)?.firstCost ?? 0);
     const lane = client === undefined ? undefined : this.#lanes.get(client);
     if (client === undefined || !lane) return undefined;
+    this.#cost -= lane.firstCost;
     const requestNumber = lane.shift();
     this.#length -= 1;
     if (lane.length === 0) {

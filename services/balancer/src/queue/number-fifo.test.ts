@@ -19,6 +19,13 @@ describe("a first-in, first-out list of numbers", () => {
           }
           assert.equal(fifo.length, model.length);
           assert.equal(fifo.firstCost, Number((model[0] ?? 0n) % 1_000n));
+          const costs = model.map((number) => Number(number % 1_000n));
+          const sum = (until: number) => costs.slice(0, until).reduce((total, cost) => total + cost, 0);
+          assert.equal(fifo.cost, sum(costs.length));
+          for (const at of [0, model.length >> 1, model.length - 1]) {
+            const expected = model[at] === undefined ? undefined : { files: at, costBytes: sum(at) };
+            assert.deepEqual(fifo.before(model[at] ?? next), expected);
+          }
         }
       }),
       { numRuns: 50 },

@@ -14,9 +14,30 @@ export class NumberFifo {
   #head = 0;
   #tail = 0;
   #length = 0;
+  #cost = 0;
 
   get length(): number {
     return this.#length;
+  }
+
+  /** The sum of all costs. */
+  get cost(): number {
+    return this.#cost;
+  }
+
+  /** What stands before a number; `undefined` where it is not in the list. Takes about a millisecond for each million. */
+  before(number: bigint): { readonly files: number; readonly costBytes: number } | undefined {
+    let files = 0;
+    let costBytes = 0;
+    for (const [index, { numbers, costs }] of this.#blocks.entries()) {
+      const from = index === 0 ? this.#head : 0;
+      const until = index === this.#blocks.length - 1 ? this.#tail : numbers.length;
+      const at = numbers.subarray(from, until).indexOf(number);
+      for (const cost of costs.subarray(from, at < 0 ? until : from + at)) costBytes += cost;
+      if (at >= 0) return { files: files + at, costBytes };
+      files += until - from;
+    }
+    return undefined;
   }
 
   /** The cost of the first one; 0 where there is none. */
@@ -36,11 +57,13 @@ export class NumberFifo {
     block.numbers[this.#tail] = number;
     block.costs[this.#tail++] = cost;
     this.#length += 1;
+    this.#cost += cost;
   }
 
   shift(): bigint | undefined {
     const [block] = this.#blocks;
     if (!block || this.#length === 0) return undefined;
+    this.#cost -= block.costs[this.#head] ?? 0;
     const number = block.numbers[this.#head++];
     this.#length -= 1;
     if (this.#length === 0) {

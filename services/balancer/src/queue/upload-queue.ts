@@ -9,6 +9,7 @@ import type {
   Outbox,
   PendingUploads,
   QueueCounts,
+  QueuePlace,
   SavedFile,
   SettledUpload,
   Suspicion,
@@ -41,7 +42,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   readonly #parts: UploadQueueParts;
   readonly #works: QueueWorks;
   readonly #uploads: KnownUploads;
-  readonly #line = new WaitingLine();
+  readonly #line: WaitingLine;
   readonly #settlement: Settlement;
   readonly #recovery: Recovery;
   readonly #letters: DeadLetterBox;
@@ -52,6 +53,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
 
   constructor(parts: UploadQueueParts) {
     this.#parts = parts;
+    this.#line = new WaitingLine(() => parts.clock.nowMs());
     this.#uploads = new KnownUploads(parts, (record, where, error) =>
       this.#settlement.diskFailed(record, where, error),
     );
@@ -198,6 +200,10 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
 
   find(key: UploadKey): UploadView | undefined {
     return this.#uploads.view(key);
+  }
+
+  place({ requestNumber, state }: UploadView): QueuePlace | undefined {
+    return state.kind === "queued" ? this.#line.place(requestNumber) : undefined;
   }
 
   cancel(key: UploadKey): void {

@@ -1,3 +1,5 @@
+import { LineMeter } from "../domain/line-meter.js";
+import type { QueuePlace } from "../ports.js";
 import { Claims, type EndedClaims } from "./claims.js";
 import { FairLine } from "./fair-line.js";
 import { NumberFifo } from "./number-fifo.js";
@@ -16,8 +18,27 @@ export class WaitingLine {
   /** Uploads whose pause before the next attempt is not over. */
   readonly #resting = new Map<bigint, NodeJS.Timeout>();
   readonly claims = new Claims();
+  readonly #meter = new LineMeter();
+  readonly #nowMs: () => number;
   /** Called when `next` may have something again. */
   onReady: () => void = () => {};
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  /** Where an upload stands; `undefined` where it does not wait in the common line: it rests, has been claimed, or is under way. */
+  place(requestNumber: bigint): QueuePlace | undefined {
+    if (this.isResting(requestNumber)) return undefined;
+    const returned = this.#returned.before(requestNumber);
+    const fresh = returned ? undefined : this.#fresh.before(requestNumber);
+    if (!returned && !fresh) return undefined;
+    // What was tried before goes first.
+    const filesAhead = returned ? returned.files : this.#returned.length + (fresh?.files ?? 0);
+    const bytesAhead = fresh?.costBytes ?? 0;
+    const startsInMs = filesAhead === 0 ? 0 : this.#meter.untilGoneMs(this.#nowMs(), bytesAhead);
+    return { position: filesAhead + 1, bytesAhead, startsInMs };
+  }
 
   /** Whether so many wait that the last of them need not stay in memory. */
   get long(): boolean {
@@ -27,7 +48,7 @@ export class WaitingLine {
   /** The next upload that nobody has claimed. */
   next(): bigint | undefined {
     for (;;) {
-      const requestNumber = this.#returned.shift() ?? this.#fresh.shift();
+      const requestNumber = this.#returned.shift() ?? this.#nextFresh();
       if (requestNumber === undefined || !this.claims.passOver(requestNumber)) return requestNumber;
     }
   }
@@ -58,10 +79,22 @@ export class WaitingLine {
     if (files > 0) this.onReady();
   }
 
+  #nextFresh(): bigint | undefined {
+    const before = this.#fresh.cost;
+    const requestNumber = this.#fresh.shift();
+    if (requestNumber !== undefined) this.#meter.took(this.#nowMs(), before - this.#fresh.cost, this.#fresh.length > 0);
+    return requestNumber;
+  }
+
+  #joinFresh(client: string, requestNumber: bigint, sizeBytes: number): void {
+    if (this.#fresh.length === 0) this.#meter.waits(this.#nowMs());
+    this.#fresh.push(client, requestNumber, sizeBytes);
+  }
+
   /** Adds an upload at the end, unless it stands in line or is under way. */
   join(record: UploadRecord): void {
     const { client, requestNumber, description, persistedBytes } = record;
-    this.#add(record, () => this.#fresh.push(client, requestNumber, description.sizeBytes ?? persistedBytes));
+    this.#add(record, () => this.#joinFresh(client, requestNumber, description.sizeBytes ?? persistedBytes));
   }
 
   /** Adds an upload ahead of those never tried. */
@@ -71,7 +104,7 @@ export class WaitingLine {
 
   /** Adds an upload at the end that only the ledger knows. */
   joinUnread(client: string, requestNumber: bigint, sizeBytes: number): void {
-    this.#fresh.push(client, requestNumber, sizeBytes);
+    this.#joinFresh(client, requestNumber, sizeBytes);
   }
 
   /** Takes an upload back that was under way, ahead of those never tried. */

@@ -600,7 +600,21 @@ export interface QueryUploadResponse {
     | UploadRejected
     | undefined;
   /** When it was first seen, by the balancer's clock. */
-  receivedAt: Timestamp | undefined;
+  receivedAt:
+    | Timestamp
+    | undefined;
+  /** Where it stands in line; only with `UPLOAD_STATE_QUEUED`, and not while it pauses before another attempt, or is claimed by a server. */
+  place: QueuePlace | undefined;
+}
+
+/** Where an upload stands in line. All of it is an estimate: clients take turns, more may come, and files are given up. */
+export interface QueuePlace {
+  /** Its position, 1 for the next one. */
+  position: bigint;
+  /** What goes out before it, in bytes, each file as it counts in turns: with at least 16 KiB, and at most 16 MiB. */
+  bytesAhead: bigint;
+  /** How long until its turn, at the pace of the last seconds; absent while nothing moves, or nothing has yet. */
+  startsIn: Duration | undefined;
 }
 
 /** One try of one upload on one server. */
@@ -2124,6 +2138,7 @@ function createBaseQueryUploadResponse(): QueryUploadResponse {
     receipt: undefined,
     rejection: undefined,
     receivedAt: undefined,
+    place: undefined,
   };
 }
 
@@ -2167,6 +2182,9 @@ export const QueryUploadResponse: MessageFns<QueryUploadResponse> = {
     }
     if (message.receivedAt !== undefined) {
       Timestamp.encode(message.receivedAt, writer.uint32(82).fork()).join();
+    }
+    if (message.place !== undefined) {
+      QueuePlace.encode(message.place, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -2264,6 +2282,14 @@ export const QueryUploadResponse: MessageFns<QueryUploadResponse> = {
             message.receivedAt = Timestamp.decode(reader, reader.uint32());
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.place = QueuePlace.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2310,6 +2336,7 @@ export const QueryUploadResponse: MessageFns<QueryUploadResponse> = {
         : isSet(object.received_at)
         ? fromJsonTimestamp(object.received_at)
         : undefined,
+      place: isSet(object.place) ? QueuePlace.fromJSON(object.place) : undefined,
     };
   },
 
@@ -2345,6 +2372,9 @@ export const QueryUploadResponse: MessageFns<QueryUploadResponse> = {
     if (message.receivedAt !== undefined) {
       obj.receivedAt = fromTimestamp(message.receivedAt).toISOString();
     }
+    if (message.place !== undefined) {
+      obj.place = QueuePlace.toJSON(message.place);
+    }
     return obj;
   },
 
@@ -2374,6 +2404,128 @@ export const QueryUploadResponse: MessageFns<QueryUploadResponse> = {
       : undefined;
     message.receivedAt = (object.receivedAt !== undefined && object.receivedAt !== null)
       ? Timestamp.fromPartial(object.receivedAt)
+      : undefined;
+    message.place = (object.place !== undefined && object.place !== null)
+      ? QueuePlace.fromPartial(object.place)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseQueuePlace(): QueuePlace {
+  return { position: 0n, bytesAhead: 0n, startsIn: undefined };
+}
+
+export const QueuePlace: MessageFns<QueuePlace> = {
+  encode(message: QueuePlace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.position !== 0n) {
+      if (BigInt.asUintN(64, message.position) !== message.position) {
+        throw new globalThis.Error("value provided for field message.position of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.position);
+    }
+    if (message.bytesAhead !== 0n) {
+      if (BigInt.asUintN(64, message.bytesAhead) !== message.bytesAhead) {
+        throw new globalThis.Error("value provided for field message.bytesAhead of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.bytesAhead);
+    }
+    if (message.startsIn !== undefined) {
+      Duration.encode(message.startsIn, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QueuePlace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQueuePlace();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.position = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.bytesAhead = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.startsIn = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): QueuePlace {
+    return {
+      position: isSet(object.position) ? BigInt(object.position) : 0n,
+      bytesAhead: isSet(object.bytesAhead)
+        ? BigInt(object.bytesAhead)
+        : isSet(object.bytes_ahead)
+        ? BigInt(object.bytes_ahead)
+        : 0n,
+      startsIn: isSet(object.startsIn)
+        ? Duration.fromJSON(object.startsIn)
+        : isSet(object.starts_in)
+        ? Duration.fromJSON(object.starts_in)
+        : undefined,
+    };
+  },
+
+  toJSON(message: QueuePlace): unknown {
+    const obj: any = {};
+    if (message.position !== 0n) {
+      obj.position = message.position.toString();
+    }
+    if (message.bytesAhead !== 0n) {
+      obj.bytesAhead = message.bytesAhead.toString();
+    }
+    if (message.startsIn !== undefined) {
+      obj.startsIn = Duration.toJSON(message.startsIn);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<QueuePlace>): QueuePlace {
+    return QueuePlace.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<QueuePlace>): QueuePlace {
+    const message = createBaseQueuePlace();
+    message.position = (object.position !== undefined && object.position !== null) ? BigInt(object.position) : 0n;
+    message.bytesAhead = (object.bytesAhead !== undefined && object.bytesAhead !== null)
+      ? BigInt(object.bytesAhead)
+      : 0n;
+    message.startsIn = (object.startsIn !== undefined && object.startsIn !== null)
+      ? Duration.fromPartial(object.startsIn)
       : undefined;
     return message;
   },
