@@ -11,10 +11,11 @@ import { small } from "./small.js";
 import { storageSmallFiles } from "./storage-small-files.js";
 import { teaching } from "./teaching.js";
 import { tinyQueued } from "./tiny-queued.js";
+import { twoClients } from "./two-clients.js";
 import { wan } from "./wan.js";
 
 /** Every workload, in the order in which they run. */
 export const workloads: readonly Workload[] = [
   ...[small, tinyQueued, latency, large, mixed, wan],
-  ...[slowServer, memory, queueMemory, restart, scheduler, storageSmallFiles, teaching],
+  ...[slowServer, memory, queueMemory, restart, scheduler, storageSmallFiles, teaching, twoClients],
 ];
