@@ -138,8 +138,10 @@ export class ArrivingUpload implements IncomingUpload {
     record.safe = true;
     record.tell();
     line.join(record);
-    if (record.bytesAt === "nowhere" || record.taken || !line.long) return;
-    uploads.records.evict(record);
+    // Where nothing but the bytes is kept, as for `stored` until a server has them, the ledger does not know that they are complete.
+    const isKept = record.description.ack === "queued" && record.bytesAt !== "nowhere";
+    if (!isKept || record.taken || !line.long) return;
+    uploads.evict(record);
     inBackground(parts.observer, "letting go of an upload", record.content.release());
   }
 }

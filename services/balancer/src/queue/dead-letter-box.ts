@@ -29,7 +29,7 @@ export class DeadLetterBox implements DeadLetters {
     const entry = await this.#entry(requestNumber);
     const record = uploads.records.byNumber(requestNumber) ?? uploads.load(entry);
     if (!record.complete) {
-      uploads.records.evict(record);
+      uploads.evict(record);
       const message = `only ${record.content.receivedBytes} of ${entry.receivedBytes} bytes are left on disk`;
       throw new BilanciaError("NOT_A_DEAD_LETTER", `the upload cannot be tried again: ${message}`);
     }
@@ -37,7 +37,7 @@ export class DeadLetterBox implements DeadLetters {
     await this.revive(record);
     // Where many are waiting, the ledger alone knows the rest of them, as with new uploads.
     if (record.final || record.taken || record.attemptCount !== attemptCount || !line.long) return;
-    uploads.records.evict(record);
+    uploads.evict(record);
     await record.content.release();
   }
 
@@ -51,7 +51,7 @@ export class DeadLetterBox implements DeadLetters {
     parts.observer.note({ kind: "dead-letter", upload: record.naming, action: "discarded" });
     await parts.ledger.put({ ...record.toEntry(), complete: true, receivedBytes: entry.receivedBytes });
     await record.content.drop();
-    uploads.records.evict(record);
+    uploads.evict(record);
   }
 
   /** Puts a dead letter that has been loaded back in line. The promise is of its being durable. */

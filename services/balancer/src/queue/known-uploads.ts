@@ -1,6 +1,6 @@
 import { crc32c } from "@node-rs/crc32";
 import type { UploadChange, UploadDescription } from "../domain/upload.js";
-import type { UploadKey, UploadView } from "../ports.js";
+import type { UploadKey, UploadListener, UploadView } from "../ports.js";
 import { type LedgerEntry, viewOf } from "./ledger-entry.js";
 import type { Piece } from "./piece.js";
 import { QueueCounters } from "./queue-counters.js";
@@ -22,6 +22,8 @@ export class KnownUploads {
   readonly counters = new QueueCounters();
   readonly #parts: UploadQueueParts;
   readonly #onDiskFailure: OnDiskFailure;
+  /** Who is to be told of uploads that only the ledger knows. */
+  readonly #listeners = new Map<bigint, readonly UploadListener[]>();
 
   constructor(parts: UploadQueueParts, onDiskFailure: OnDiskFailure) {
     this.#parts = parts;
@@ -71,6 +73,8 @@ export class KnownUploads {
     if (bytes) content.append({ offset: 0, data: bytes, crc32c: crc32c(bytes) });
     const record: UploadRecord = UploadRecord.restore(entry, content);
     this.records.add(record);
+    for (const listener of this.#listeners.get(requestNumber) ?? []) record.listen(listener);
+    this.#listeners.delete(requestNumber);
     if (record.final) this.records.finished(record);
     else if (entry.complete && !record.complete && entry.bytesAt !== "nowhere") {
       const detail = `${content.receivedBytes} of ${entry.receivedBytes} bytes are left of ${entry.description.name}`;
@@ -102,6 +106,12 @@ export class KnownUploads {
       () => {},
     );
     return kept;
+  }
+
+  /** Leaves an upload to the ledger, which has all of it. */
+  evict(record: UploadRecord): void {
+    this.records.evict(record);
+    if (record.listeners.length > 0) this.#listeners.set(record.requestNumber, record.listeners);
   }
 
   change(record: UploadRecord, change: UploadChange): void {

@@ -129,7 +129,7 @@ export class Settlement {
     }
     await this.#uploads.keep(record);
     await content.release();
-    this.#uploads.records.evict(record);
+    this.#uploads.evict(record);
   }
 
   #background(where: string, work: Promise<void> | undefined): void {

@@ -52,6 +52,28 @@ describe("the queue that survives restarts", () => {
     }
   });
 
+  for (const ack of ["stored", "queued"] as const)
+    it(`gives out every file of a line that is too long for the memory, and tells its client, who waits for ${ack}`, async () => {
+      const { queue, stop } = await makeQueue({});
+      try {
+        // More than stay in memory, and more bytes than the spool keeps there.
+        const listener = new RecordingListener();
+        const sent = Array.from({ length: 2_400 }, () => sendFile(queue, describeFile({ ack }), listener, 8_000));
+        await eventually("the files to be safe", () => sent.every((key) => queue.find(key)?.state.kind === "queued"));
+        const news = (kind: string) => listener.news.filter((one) => one.kind === kind).length;
+        if (ack === "queued") await eventually("all of them to be acknowledged", () => news("queued") === sent.length);
+        for (let delivery = queue.take(); delivery; delivery = queue.take()) {
+          delivery.begin("storage-1");
+          const { sizeBytes } = delivery;
+          assert.equal(sizeBytes, 8_000);
+          delivery.stored({ ...saved, sizeBytes });
+        }
+        assert.equal(news("stored"), sent.length);
+      } finally {
+        await stop();
+      }
+    });
+
   it("begins anew what is sent again at once after it was given up, before the ledger has that", async () => {
     const { queue, stop } = await makeQueue({});
     try {

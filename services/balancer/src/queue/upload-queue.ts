@@ -286,7 +286,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
         return this.#reopen(record, description, listener);
       }
       // Damaged on disk: it stays given up.
-      this.#uploads.records.evict(record);
+      this.#uploads.evict(record);
     }
     // Who waits for `stored` must be told of it; `queued` is all that others wait for.
     const awaited = !receipt && !rejection && description.ack === "stored";

@@ -167,6 +167,11 @@ export class UploadRecord implements UploadView {
     return this.#attempts.at(-1)?.outcome === undefined ? this.#attempts.pop() : undefined;
   }
 
+  /** Who is told of its news. */
+  get listeners(): readonly UploadListener[] {
+    return [...this.#listeners];
+  }
+
   listen(listener: UploadListener): void {
     this.#listeners.add(listener);
   }
