@@ -1,4 +1,4 @@
-import { open } from "lmdb";
+import { type Database, open } from "lmdb";
 import { checkedBytes } from "./checked-bytes.js";
 import { DamagedEntry, decodeEntry, type LedgerEntry } from "./ledger-entry.js";
 import { LmdbLedger } from "./lmdb-ledger.js";
@@ -16,7 +16,9 @@ const source = open<Buffer, Buffer>({
   keyEncoding: "binary",
   maxDbs: 8,
 });
-const table = (name: string) => source.openDB<Buffer, Buffer>({ name, encoding: "binary", keyEncoding: "binary" });
+// A table whose name is lost in the damage cannot be opened, and LMDB's types do not say so.
+const table = (name: string): Database<Buffer, Buffer> | undefined =>
+  source.openDB<Buffer, Buffer>({ name, encoding: "binary", keyEncoding: "binary" });
 const [entries, bytes] = [table("entries"), table("bytes")];
 const target = new LmdbLedger(to, (requestNumber, problem) => {
   throw new Error(`upload ${requestNumber} in the new ledger: ${problem}`);
@@ -42,7 +44,7 @@ function take(entry: LedgerEntry): Promise<void> {
   // Its id may name a later upload, which was taken before this one.
   const named = target.find({ uploadId: entry.description.uploadId });
   if (named && named.requestNumber > entry.requestNumber) return target.amend(entry);
-  const kept = entry.bytesAt === "ledger" ? bytes.get(keyOf(entry.requestNumber)) : undefined;
+  const kept = entry.bytesAt === "ledger" ? bytes?.get(keyOf(entry.requestNumber)) : undefined;
   return target.put(entry, kept && checkedBytes(kept));
 }
 
@@ -50,7 +52,7 @@ let [low, high] = [after, before];
 for (;;) {
   const range = backward ? { start: keyOf(high - 1n), reverse: true } : { start: keyOf(low + 1n) };
   const found: { number: bigint; entry: LedgerEntry | undefined }[] = [];
-  for (const { key, value } of entries.getRange({ ...range, limit: page })) {
+  for (const { key, value } of entries?.getRange({ ...range, limit: page }) ?? []) {
     const number = key.length === 8 ? key.readBigUInt64BE(0) : -1n;
     // Damage may lead in circles.
     if (number <= low || number >= high) break;
