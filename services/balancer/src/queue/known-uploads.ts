@@ -90,12 +90,13 @@ export class KnownUploads {
   /**
    * Has the ledger keep a record as it is, and its bytes where they are given.
    *
+   * @param lazy see `Ledger.amend`
    * @returns a promise of its being on disk, or `undefined` where nothing is kept
    */
-  keep(record: UploadRecord, bytes?: Uint8Array): Promise<void> | undefined {
+  keep(record: UploadRecord, bytes?: Uint8Array, lazy = false): Promise<void> | undefined {
     const { ledger } = this.#parts;
     // Most uploads are written twice: as intended, and as stored. The second time little of it is new.
-    if (record.inLedger && !record.bytesInLedger && !bytes) return ledger.amend(record.toEntry());
+    if (record.inLedger && !record.bytesInLedger && !bytes) return ledger.amend(record.toEntry(), lazy);
     const kept = ledger.put(record.toEntry(), bytes, record.bytesInLedger);
     if (bytes) record.bytesInLedger = true;
     kept?.then(

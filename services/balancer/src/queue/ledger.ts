@@ -24,8 +24,12 @@ export interface Ledger {
    * @returns a promise of its being on disk, or `undefined` where nothing is kept
    */
   put(entry: LedgerEntry, bytes?: Uint8Array, hadBytes?: boolean): Promise<void> | undefined;
-  /** Keeps a known entry anew. Its bytes stay as they are, and so does what its upload id names, which may be a later upload by now. */
-  amend(entry: LedgerEntry): Promise<void> | undefined;
+  /**
+   * Keeps a known entry anew. Its bytes stay as they are, and so does what its upload id names, which may be a later upload by now.
+   *
+   * @param lazy whether nobody waits for it: it may be written some milliseconds later, together with others. Default: false
+   */
+  amend(entry: LedgerEntry, lazy?: boolean): Promise<void> | undefined;
   find(key: UploadKey): LedgerEntry | undefined;
   /** The bytes that were put with an entry, if they are still kept. */
   bytes(requestNumber: bigint): Uint8Array | undefined;

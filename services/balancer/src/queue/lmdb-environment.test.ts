@@ -26,7 +26,7 @@ describe("the ledger's environment", () => {
         const written: Promise<void>[] = [];
         for (let end = number + 1_000; number < end; number++) {
           const [own, value] = [key(number), Buffer.alloc(recordBytes, number % 251)];
-          written.push(env.write(() => [env.table("records").put(own, value)], recordBytes));
+          written.push(env.write(() => [env.table("records").put(own, value)], { bytes: recordBytes }));
         }
         await Promise.all(written);
       }

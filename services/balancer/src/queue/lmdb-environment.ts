@@ -9,6 +9,8 @@ export type Table = Database<Buffer, Buffer>;
 
 /** Pages of the file that may be resident in the process, in bytes, beside what it maps otherwise. */
 const defaultMaxMappedBytes = 64 * 1024 * 1024;
+/** How long writes wait for company that nobody waits for, in milliseconds. */
+const lazyMs = 10;
 /** After so many uses of a table it is looked at how much is resident; one use maps 64 KiB or a few times that. */
 const usesPerLook = 500;
 
@@ -20,12 +22,25 @@ export interface LmdbEnvironmentOptions {
   readonly onBroken?: (error: FlushFailed) => void;
 }
 
-/** Writes of one turn, which become durable together. */
+/** What a write asks for besides being made. */
+export interface WriteOptions {
+  /** How much is written, where that is more than a page. Default: 0. */
+  readonly bytes?: number | undefined;
+  /** Whether it ends something: it may then use the room that is kept back from new uploads. Default: true. */
+  readonly outcome?: boolean;
+  /** Whether nobody waits for it: it goes with the next one that somebody waits for, or alone after some milliseconds. Default: false. */
+  readonly lazy?: boolean;
+}
+
+/** Writes that become durable together. */
 interface WriteGroup {
   readonly writes: (() => Promise<unknown>[])[];
   /** To be called when they have been made or have failed. */
   readonly takenRoom: (() => void)[];
   readonly written: Promise<void>;
+  readonly begin: () => void;
+  immediate?: NodeJS.Immediate;
+  timer?: NodeJS.Timeout;
 }
 
 /**
@@ -46,7 +61,7 @@ export class LmdbEnvironment<Name extends string> {
   readonly #onBroken: (error: FlushFailed) => void;
   #broken: FlushFailed | undefined;
   #closed = false;
-  /** What is written at the end of this turn of the event loop. */
+  /** What is written at the end of this turn of the event loop, or a little later. */
   #group: WriteGroup | undefined;
   readonly #writing = new Set<Promise<void>>();
   #remapping: Promise<void> | undefined;
@@ -75,16 +90,14 @@ export class LmdbEnvironment<Name extends string> {
   }
 
   /**
-   * Makes writes that become durable together, or not at all. What is written in one turn of the event loop shares a flush.
-   *
-   * @param bytes how much is written, where that is more than a page
-   * @param outcome whether it ends something: it may then use the room that is kept back from new uploads
+   * Makes writes that become durable together, or not at all. What is written in one turn of the event loop shares a flush. They are made in the
+   * order in which they were asked for.
    */
-  write(writes: () => Promise<unknown>[], bytes = 0, outcome = true): Promise<void> {
+  write(writes: () => Promise<unknown>[], options: WriteOptions = {}): Promise<void> {
     if (this.#closed) return Promise.reject(new Error("the ledger is closed"));
-    if (!this.#remapping) return this.#writeNow(writes, bytes, outcome);
+    if (!this.#remapping) return this.#join(writes, options);
     return new Promise((resolve) => {
-      this.#held.push(() => resolve(this.#writeNow(writes, bytes, outcome)));
+      this.#held.push(() => resolve(this.#join(writes, options)));
     });
   }
 
@@ -98,12 +111,13 @@ export class LmdbEnvironment<Name extends string> {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#remapping;
+    this.#group?.begin();
     await Promise.allSettled(this.#writing);
     await this.#root.flushed;
     await this.#root.close();
   }
 
-  #writeNow(writes: () => Promise<unknown>[], bytes: number, outcome: boolean): Promise<void> {
+  #join(writes: () => Promise<unknown>[], { bytes = 0, outcome = true, lazy = false }: WriteOptions): Promise<void> {
     if (this.#broken) return Promise.reject(this.#broken);
     let taken: () => void;
     try {
@@ -111,26 +125,36 @@ export class LmdbEnvironment<Name extends string> {
     } catch (error) {
       return Promise.reject(error);
     }
-    this.#group ??= this.#beginGroup();
-    this.#group.writes.push(writes);
-    this.#group.takenRoom.push(taken);
-    return this.#group.written;
+    this.#group ??= this.#makeGroup();
+    const group = this.#group;
+    group.writes.push(writes);
+    group.takenRoom.push(taken);
+    if (lazy) group.timer ??= setTimeout(group.begin, lazyMs);
+    else group.immediate ??= setImmediate(group.begin);
+    return group.written;
   }
 
-  #beginGroup(): WriteGroup {
-    const writes: WriteGroup["writes"] = [];
-    const takenRoom: WriteGroup["takenRoom"] = [];
-    const written = turn().then(() => {
-      this.#group = undefined;
-      return this.#commit(writes, takenRoom);
+  #makeGroup(): WriteGroup {
+    let begin: (written: Promise<void>) => void = () => {};
+    const written = new Promise<void>((resolve) => {
+      begin = resolve;
     });
+    const group: WriteGroup = {
+      ...{ writes: [], takenRoom: [], written },
+      begin: () => {
+        if (this.#group !== group) return;
+        this.#group = undefined;
+        clearTimeout(group.timer);
+        begin(this.#commit(group));
+      },
+    };
     this.#writing.add(written);
     const done = () => this.#writing.delete(written);
     written.then(done, done);
-    return { writes, takenRoom, written };
+    return group;
   }
 
-  async #commit(writes: WriteGroup["writes"], takenRoom: WriteGroup["takenRoom"]): Promise<void> {
+  async #commit({ writes, takenRoom }: WriteGroup): Promise<void> {
     const made: Promise<unknown>[] = [];
     try {
       if (this.#broken) throw this.#broken;
@@ -172,6 +196,7 @@ export class LmdbEnvironment<Name extends string> {
   }
 
   async #remap(): Promise<void> {
+    this.#group?.begin();
     await Promise.allSettled(this.#writing);
     await this.#root.flushed;
     await turn();

@@ -56,13 +56,12 @@ export class LmdbLedger implements Ledger {
         else if (hadBytes && entry.bytesAt !== "ledger") writes.push(this.#env.table("bytes").remove(key));
         return writes;
       },
-      bytes?.length,
-      isFinal(entry),
+      { bytes: bytes?.length, outcome: isFinal(entry) },
     );
   }
 
-  amend(entry: LedgerEntry): Promise<void> {
-    return this.#env.write(this.#putEntry(numberKey(entry.requestNumber), entry));
+  amend(entry: LedgerEntry, lazy = false): Promise<void> {
+    return this.#env.write(this.#putEntry(numberKey(entry.requestNumber), entry), { lazy });
   }
 
   find(key: UploadKey): LedgerEntry | undefined {

@@ -97,7 +97,7 @@ export class Settlement {
       this.#background("keeping a dead letter", settling);
       this.#forgetAfter(settling, record);
     } else {
-      const recorded = this.#uploads.keep(record);
+      const recorded = this.#uploads.keep(record, undefined, true);
       record.tell();
       this.#background("recording an outcome", recorded);
       this.#forgetAfter(recorded, record);
