@@ -1,15 +1,19 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { Ack, type Receipt, UploadState } from "@bilancia/proto/gen/balancer";
 import type { Check } from "../check.js";
 import { batched } from "../sample-file.js";
 import { expectEqual, expectThat } from "../violation.js";
 import { type BalancerProbe, expectSameReceipt } from "./balancer-probe.js";
 
+/** After so long a receipt survives a crash as it is, in milliseconds. */
+const receiptSafeMs = 1_000;
+
 /** What must outlive the process: the user's command kills the balancer and starts it again. */
 export const restartChecks: readonly Check<BalancerProbe>[] = [
   {
     name: "restart.stored",
     level: "required",
-    rule: "A receipt never changes: after a crash the same upload id is answered with the first one, and QueryUpload tells it.",
+    rule: "A receipt never changes: after a crash, a second later or more, the same upload id is answered with the first one, and QueryUpload tells it.",
     needs: "restart-cmd",
     async run(probe) {
       const session = probe.open();
@@ -17,6 +21,7 @@ export const restartChecks: readonly Check<BalancerProbe>[] = [
       for (const parts of batched(files)) await session.send(...parts);
       const receipts: Receipt[] = [];
       for (const file of files) receipts.push(await session.stored(file));
+      await delay(receiptSafeMs);
       await probe.restart();
       for (const [at, receipt] of receipts.entries()) {
         const file = files[at];

@@ -2,6 +2,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import path from "node:path";
 import { type Database, open } from "lmdb";
 import { lostCommitWords } from "./ledger-damage.js";
+import { ledgerTables } from "./lmdb-ledger.js";
 
 /**
  * A program of its own: reads a ledger from end to end, and says on standard error what is wrong with it. A damaged one may end the process that reads it, and this one may be
@@ -21,6 +22,10 @@ if (!hasBothHeaders(pageSize)) process.stderr.write(`${lostCommitWords}\n`);
 
 const names = Array.from(root.getKeys(), (key) => Buffer.from(key).toString().replace("\0", ""));
 throwIfDamaged("of tables", names.length, 0, root);
+// A table whose name is damaged would be missed, and made anew without anything in it.
+const scratchName = "check";
+const strange = names.find((name) => ![...ledgerTables, scratchName].includes(name));
+if (strange !== undefined) throw new Error(`MDB_CORRUPTED: there is a table ${JSON.stringify(strange)}`);
 for (const name of names) {
   const table = root.openDB<Buffer, Buffer>({ name, encoding: "binary", keyEncoding: "binary" });
   let count = 0;
@@ -35,7 +40,7 @@ for (const name of names) {
   throwIfDamaged(name, count, largePages, table);
 }
 // A transaction that changes something walks through the list of free pages, too.
-const scratch = root.openDB<Buffer, Buffer>({ name: "check", encoding: "binary", keyEncoding: "binary" });
+const scratch = root.openDB<Buffer, Buffer>({ name: scratchName, encoding: "binary", keyEncoding: "binary" });
 await scratch.put(Buffer.from("checked"), Buffer.from(String(Date.now())));
 await root.close();
 

@@ -10,7 +10,8 @@ import { LmdbEnvironment } from "./lmdb-environment.js";
 export type OnDamage = (requestNumber: bigint, problem: string) => void;
 
 const stateCodes: readonly OpenUpload["state"][] = ["receiving", "queued", "intended", "suspected"];
-const tables = ["entries", "ids", "bytes", "open", "dead", "quarantine"] as const;
+/** The names of its tables. */
+export const ledgerTables = ["entries", "ids", "bytes", "open", "dead", "quarantine"] as const;
 /** Uploads in one page of `open`. */
 const openPage = 20_000;
 /** Entries looked at by one call of `prune`. */
@@ -29,7 +30,7 @@ const present = Buffer.from([1]);
  * and resolve after the flush.
  */
 export class LmdbLedger implements Ledger {
-  readonly #env: LmdbEnvironment<(typeof tables)[number]>;
+  readonly #env: LmdbEnvironment<(typeof ledgerTables)[number]>;
   readonly #onDamage: OnDamage;
   /** What has been reported. */
   readonly #damaged = new Set<bigint>();
@@ -42,7 +43,7 @@ export class LmdbLedger implements Ledger {
       this.#damaged.add(requestNumber);
       onDamage(requestNumber, problem);
     };
-    this.#env = new LmdbEnvironment(dir, tables, { onBroken });
+    this.#env = new LmdbEnvironment(dir, ledgerTables, { onBroken });
   }
 
   put(entry: LedgerEntry, bytes?: Uint8Array, hadBytes = true): Promise<void> {

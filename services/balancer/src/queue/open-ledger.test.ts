@@ -138,4 +138,20 @@ describe("opening the ledger", () => {
       );
     });
   }
+
+  for (const [table, readCount] of [
+    ["open", 21],
+    // With the entries' own name nothing can be told from what is left: it stays aside.
+    ["entries", 0],
+  ] as const)
+    it(`reports a table whose name is damaged (${table}), and starts with what can be read`, async () => {
+      const file = await fill(20);
+      const bytes = await readFile(file);
+      const name = Buffer.from(`${table}\0`);
+      // LMDB may have left the name in pages that are free by now.
+      for (let at = bytes.indexOf(name); at >= 0; at = bytes.indexOf(name, at + 1)) bytes.writeUInt8(0x58, at);
+      await writeFile(file, bytes);
+      assert.equal((await opened()).length, readCount);
+      assert.ok(noted.some((occurrence) => occurrence.kind === "quarantined" && occurrence.what === "ledger"));
+    });
 });

@@ -534,7 +534,10 @@ export interface UploadRejected {
   retryAfter: Duration | undefined;
 }
 
-/** Proof of where an upload landed. Never changes once given. */
+/**
+ * Proof of where an upload landed. Never changes once given, but for `attempts` and `stored_at` when the balancer crashes
+ * within a second of it.
+ */
 export interface Receipt {
   /** The balancer's number for the upload. */
   requestNumber: bigint;
