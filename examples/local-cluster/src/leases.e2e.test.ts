@@ -5,7 +5,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Server, ServerState } from "@bilancia/proto/gen/admin";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { serversByName } from "./admin.js";
-import { storedFiles } from "./folder-listing.js";
 import { eventually } from "./test-support/eventually.js";
 import { Registry } from "./test-support/registry.js";
 import { assertShares, SteadyLoad } from "./test-support/steady-load.js";
@@ -119,13 +118,7 @@ describe("servers that join by themselves, of a balancer that has none configure
   });
 
   it("have each file on exactly one disk, and are in the audit", async () => {
-    await eventually(async () => {
-      const homes = new Map<string, string[]>();
-      for (const { name: server, dir } of test.cluster.servers)
-        for (const { name } of await storedFiles(dir)) homes.set(name, [...(homes.get(name) ?? []), server]);
-      for (const [name, server] of load.servers) assert.deepEqual(homes.get(name), [server], name);
-      assert.equal(homes.size, load.servers.size);
-    }, 30_000);
+    await eventually(() => load.assertStoredOnce(test.cluster.servers), 30_000);
     const audit = await readFile(path.join(test.folder, "balancer", "audit.jsonl"), "utf8");
     for (const words of ["added", "lease-expired", "lease-renewed"])
       assert.match(audit, new RegExp(`"kind":"server",.*"message":"${words}: `));

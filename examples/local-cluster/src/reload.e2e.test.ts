@@ -5,7 +5,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { GetStatusResponse } from "@bilancia/proto/gen/admin";
 import { balancerStatus, serversByName } from "./admin.js";
 import type { RunningServer } from "./cluster.js";
-import { storedFiles } from "./folder-listing.js";
 import { eventually } from "./test-support/eventually.js";
 import { runLbCli } from "./test-support/run-script.js";
 import { assertShares, SteadyLoad } from "./test-support/steady-load.js";
@@ -137,10 +136,6 @@ describe("a configuration file that changes under load", function () {
     assert.ok(told.some((line) => line.includes("refused: graceMs: expected")));
     assert.ok(told.some((line) => line.includes('"client":"SIGHUP"') && line.includes("balancing.policy")));
     assert.ok(told.some((line) => line.includes('"client":"a changed file"') && line.includes("reloaded: servers")));
-    const homes = new Map<string, string[]>();
-    for (const { name: server, dir } of test.cluster.servers)
-      for (const { name } of await storedFiles(dir)) homes.set(name, [...(homes.get(name) ?? []), server]);
-    for (const [name, server] of load.servers) assert.deepEqual(homes.get(name), [server], name);
-    assert.equal(homes.size, load.servers.size);
+    await load.assertStoredOnce(test.cluster.servers);
   });
 });

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { storedFiles } from "./folder-listing.js";
 import { eventually } from "./test-support/eventually.js";
 import { jsonLines, runLbCli } from "./test-support/run-script.js";
 import { assertShares, SteadyLoad } from "./test-support/steady-load.js";
@@ -99,12 +98,6 @@ describe("servers that come and go under load", function () {
 
   it("has each file on exactly one disk, once the server that was removed by force is there again", async () => {
     await servers("add", "storage-3", test.cluster.server("storage-3").address);
-    await eventually(async () => {
-      const homes = new Map<string, string[]>();
-      for (const { name: server, dir } of test.cluster.servers)
-        for (const { name } of await storedFiles(dir)) homes.set(name, [...(homes.get(name) ?? []), server]);
-      for (const [name, server] of load.servers) assert.deepEqual(homes.get(name), [server], name);
-      assert.equal(homes.size, load.servers.size);
-    }, 30_000);
+    await eventually(() => load.assertStoredOnce(test.cluster.servers), 30_000);
   });
 });

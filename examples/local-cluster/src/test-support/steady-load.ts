@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { storedFiles } from "../folder-listing.js";
 import { eventually } from "./eventually.js";
 import { receiptOf, UploadSession, uploadHeader } from "./upload-session.js";
 
@@ -42,6 +43,15 @@ export class SteadyLoad {
     for (const server of [...this.servers.values()].slice(from, from + sampleFiles))
       counts[server] = (counts[server] ?? 0) + 100 / sampleFiles;
     return counts;
+  }
+
+  /** Fails unless each file is on one disk, that of the server of its receipt, and nothing else is on any. */
+  async assertStoredOnce(servers: readonly { readonly name: string; readonly dir: string }[]): Promise<void> {
+    const homes = new Map<string, string[]>();
+    for (const { name: server, dir } of servers)
+      for (const { name } of await storedFiles(dir)) homes.set(name, [...(homes.get(name) ?? []), server]);
+    for (const [name, server] of this.servers) assert.deepEqual(homes.get(name), [server], name);
+    assert.equal(homes.size, this.servers.size);
   }
 
   async #upload(): Promise<void> {
