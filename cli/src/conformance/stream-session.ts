@@ -87,6 +87,14 @@ export abstract class StreamSession<Header, Response, Key, Outcome> {
     throw new Violation(`the stream ended (${describeEnd(this.#end)}) before ${what} was answered`);
   }
 
+  /** Sends the parts of a file over a connection that is cut somewhere, for as long as it lasts, and breaks it off. */
+  async sendUntilCut(parts: readonly Part<Header>[], key: Key): Promise<void> {
+    for (const part of parts) if (!this.end) await this.send(part);
+    // Where it is cut after the last byte of the file, the answer comes first.
+    await Promise.race([this.ended, this.final(key).catch(() => {})]);
+    this.cancel();
+  }
+
   /** Waits for the end of the stream. @throws Violation when it does not come, or with another status */
   async endsWith(code: status): Promise<StreamEnd> {
     await this.until(() => this.#end !== undefined, `the server did not end the stream with ${status[code]}`);

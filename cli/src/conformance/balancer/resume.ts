@@ -55,11 +55,7 @@ export const resumeChecks: readonly Check<BalancerProbe>[] = [
         const file = probe.file(300_000);
         const relay = await startCuttingRelay(probe.options.address, afterBytes);
         try {
-          const session = probe.open(probe.connect(relay.address));
-          for (const part of file.parts(60_000)) if (!session.end) await session.send(part);
-          // Where it is cut after the last byte of the file, the answer comes first.
-          await Promise.race([session.ended, session.final(file.uploadId).catch(() => {})]);
-          session.cancel();
+          await probe.open(probe.connect(relay.address)).sendUntilCut(file.parts(60_000), file.uploadId);
         } finally {
           relay.close();
         }
