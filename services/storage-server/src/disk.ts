@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, link, lstat, open, readFile, unlink } from "node:fs/promises";
 import { syncFolder } from "@bilancia/proto/folder";
-import { syncFiles } from "./file-sync.js";
+import { holdFolder, syncFiles } from "./file-sync.js";
 import { SmallFileThread } from "./small-file-thread.js";
 import { errorCode } from "./system-error.js";
 
@@ -28,6 +28,8 @@ export interface Disk {
   giveName(existingPath: string, newPath: string): Promise<void>;
   /** Flushes the entries of a directory. */
   syncDirectory(path: string): Promise<void>;
+  /** To be called before the first file of a directory is written, so that `syncFiles` hears of every error. */
+  hold(directory: string): void;
   /** Flushes files of a directory, and its entries. A file that is gone counts as flushed. */
   syncFiles(directory: string, paths: readonly string[]): Promise<void>;
 }
@@ -65,6 +67,7 @@ export const nodeDisk: Disk = {
   syncDirectory: (path) => syncFolder(path),
   writeWhole: (path, chunks) => smallFiles.writeWhole(path, chunks),
   giveName: (existingPath, newPath) => smallFiles.giveName(existingPath, newPath),
+  hold: (directory) => void holdFolder(directory),
   syncFiles: (directory, paths) => syncFiles(directory, paths, (some) => smallFiles.flush(some)),
 };
 

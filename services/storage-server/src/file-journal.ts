@@ -18,6 +18,8 @@ export interface JournalPack {
 }
 
 interface OpenPack extends JournalPack {
+  /** Tells that it is being written. */
+  readonly written: (flushed: Promise<void>) => void;
   readonly files: { readonly id: FileId; readonly chunks: readonly Uint8Array[]; readonly sizeBytes: number }[];
   sizeBytes: number;
 }
@@ -36,7 +38,6 @@ export class FileJournal {
   readonly #packs: Database<Buffer, Buffer>;
   #lastSequence: bigint;
   #open: OpenPack | undefined;
-  #write = () => {};
 
   constructor(environment: RootDatabase) {
     this.#packs = environment.openDB<Buffer, Buffer>({ name: "packs", encoding: "binary", keyEncoding: "binary" });
@@ -49,8 +50,9 @@ export class FileJournal {
    * in a turn at its end.
    */
   add(id: FileId, chunks: readonly Uint8Array[], sizeBytes: number): JournalPack {
-    if (this.#open && this.#open.sizeBytes >= fullPackBytes) this.#write();
-    const pack = this.#open ?? this.#begin();
+    if (this.#open && this.#open.sizeBytes >= fullPackBytes) this.#write(this.#open);
+    this.#open ??= this.#begin();
+    const pack = this.#open;
     pack.files.push({ id, chunks, sizeBytes });
     pack.sizeBytes += headLengthBytes + sizeBytes;
     return pack;
@@ -89,22 +91,22 @@ export class FileJournal {
   }
 
   #begin(): OpenPack {
-    let resolve: (written: Promise<void>) => void = () => {};
-    const flushed = new Promise<void>((done) => {
-      resolve = done;
+    let written: OpenPack["written"] = () => {};
+    const flushed = new Promise<void>((resolve) => {
+      written = resolve;
     });
     // Each of its files waits for it, but perhaps not yet.
     flushed.catch(() => {});
-    const pack: OpenPack = { sequence: ++this.#lastSequence, flushed, files: [], sizeBytes: 0 };
-    const write = () => {
-      if (this.#open !== pack) return;
-      this.#open = undefined;
-      resolve(this.#packs.put(sequenceKey(pack.sequence), encode(pack)).then(() => {}));
-    };
-    this.#open = pack;
-    this.#write = write;
-    setImmediate(write);
+    const pack: OpenPack = { sequence: ++this.#lastSequence, flushed, written, files: [], sizeBytes: 0 };
+    setImmediate(() => this.#write(pack));
     return pack;
+  }
+
+  #write(pack: OpenPack): void {
+    // A full one has been written before its turn was over.
+    if (this.#open !== pack) return;
+    this.#open = undefined;
+    pack.written(this.#packs.put(sequenceKey(pack.sequence), encode(pack)).then(() => {}));
   }
 }
 

@@ -8,15 +8,26 @@ type SyncFileSystem = (file: number) => Promise<number>;
 const firstReportingKernel = [5, 8];
 
 const syncFileSystem = await findSyncFileSystem();
-/** The folders that have been flushed, open until the process ends. */
-const openFolders = new Map<string, number>();
+/** The folders that are held, each with its file descriptor. */
+const heldFolders = new Map<string, number>();
+
+/**
+ * Keeps a folder open until the process ends. An error of the file system is told to everyone who had something open there before it came,
+ * once: so this is to be called before the first file is written.
+ *
+ * @returns its file descriptor
+ */
+export function holdFolder(folder: string): number {
+  const held = heldFolders.get(folder) ?? openSync(folder, "r");
+  heldFolders.set(folder, held);
+  return held;
+}
 
 /**
  * Flushes files of one folder, and its entries; a failure is final and must not be tried again.
  *
- * Where that can be had, by one flush of the whole file system (`syncfs`, which Node has not). An error of the file system is told to everyone
- * who had something open there before it came, once. So the folder stays open from the first call on: call this, with no files, before the
- * first of them is written. Elsewhere each file is flushed by itself.
+ * Where that can be had, by one flush of the whole file system (`syncfs`, which Node has not); see `holdFolder`. Elsewhere each file is flushed
+ * by itself.
  *
  * @param flush flushes files, and the entries of folders; one that is gone counts as flushed
  */
@@ -30,9 +41,7 @@ export async function syncFiles(
     await flush([...paths, folder]);
     return;
   }
-  const open = openFolders.get(folder) ?? openSync(folder, "r");
-  openFolders.set(folder, open);
-  if ((await syncAll(open)) !== 0) throw new Error(`the file system of ${folder} could not be flushed`);
+  if ((await syncAll(holdFolder(folder))) !== 0) throw new Error(`the file system of ${folder} could not be flushed`);
 }
 
 async function findSyncFileSystem(): Promise<SyncFileSystem | null> {

@@ -51,8 +51,7 @@ export async function openStorageDirectory(options: StorageDirectoryOptions): Pr
   let environment: RootDatabase | undefined;
   try {
     await makeFolder(dir, disk.syncDirectory);
-    // Opens it for the flushes to come.
-    await disk.syncFiles(dir, []);
+    disk.hold(dir);
     await mkdir(tempDir, { recursive: true });
     await mkdir(indexDir, { recursive: true });
     await access(dir, constants.W_OK | constants.X_OK);
@@ -68,7 +67,7 @@ export async function openStorageDirectory(options: StorageDirectoryOptions): Pr
     if (options.wipe) await wipe(dir, index, journal, log);
     else await recoverJournal({ dir, tempDir, disk, index, journal, log });
     // A process that was killed may have left names that are not flushed yet; from here on they count.
-    await disk.syncFiles(dir, []);
+    await disk.syncDirectory(dir);
     const storedFilesCount = (await storedFiles(dir)).length;
     const { onBroken } = options;
     const opened = environment;

@@ -135,9 +135,9 @@ export class LmdbEnvironment<Name extends string> {
   }
 
   #makeGroup(): WriteGroup {
-    let begin: (written: Promise<void>) => void = () => {};
+    let follow: (commit: Promise<void>) => void = () => {};
     const written = new Promise<void>((resolve) => {
-      begin = resolve;
+      follow = resolve;
     });
     const group: WriteGroup = {
       ...{ writes: [], takenRoom: [], written },
@@ -145,7 +145,7 @@ export class LmdbEnvironment<Name extends string> {
         if (this.#group !== group) return;
         this.#group = undefined;
         clearTimeout(group.timer);
-        begin(this.#commit(group));
+        follow(this.#commit(group));
       },
     };
     this.#writing.add(written);

@@ -95,6 +95,7 @@ function storedCopies(root: string, number: number): [name: string, sha256: stri
 function diskWithTimes(times: ReadonlyMap<bigint, WrittenAt>): Disk {
   return {
     ...nodeDisk,
+    hold: () => {},
     syncFiles: async () => {},
     async mark(file) {
       const mark = await nodeDisk.mark(file);
