@@ -2,7 +2,9 @@ import { ConfigError } from "./config.js";
 import type { Config } from "./config-schema.js";
 import { FileChanges } from "./file-changes.js";
 import type { LiveSettings } from "./live-settings.js";
-import type { Clock, ConfigState, Observer } from "./ports.js";
+import type { Clock } from "./ports/clock.js";
+import type { ConfigState } from "./ports/config-state.js";
+import type { Observer } from "./ports/observer.js";
 
 /** Where the configuration comes from. */
 export interface ConfigSource {

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
-import type { ContentReader, Delivery } from "@bilancia/balancer/dist/ports.js";
+import type { ContentReader } from "@bilancia/balancer/dist/ports/content.js";
+import type { Delivery } from "@bilancia/balancer/dist/ports/outbox.js";
 import { type CaseShare, tryCases } from "./case-runner.js";
 import { openQueue } from "./crash-states/open-queue.js";
 import { bytesIn, damageOne } from "./damage.js";

@@ -1,15 +1,13 @@
 import type { ConfigStatus, GetStatusRequest, GetStatusResponse } from "@bilancia/proto/gen/admin";
 import { toTimestamp } from "@bilancia/proto/time";
 import type { handleUnaryCall } from "@grpc/grpc-js";
-import type {
-  ConfigState,
-  DeadLetters,
-  LedgerIdentity,
-  Observer,
-  PickMemory,
-  ServerKeeper,
-  UploadDirectory,
-} from "../ports.js";
+import type { ConfigState } from "../ports/config-state.js";
+import type { DeadLetters } from "../ports/dead-letters.js";
+import type { LedgerIdentity } from "../ports/ledger-identity.js";
+import type { Observer } from "../ports/observer.js";
+import type { PickMemory } from "../ports/pick-log.js";
+import type { ServerKeeper } from "../ports/server-keeper.js";
+import type { UploadDirectory } from "../ports/upload-directory.js";
 import { DeadLetterService } from "./dead-letter-service.js";
 import { ExplainService } from "./explain-service.js";
 import { ServerService } from "./server-service.js";

@@ -10,7 +10,8 @@ import { callUnary } from "@bilancia/proto/unary";
 import { credentials, Server, type ServiceError, status, type UntypedHandleCall } from "@grpc/grpc-js";
 import { crc32c } from "@node-rs/crc32";
 import { BilanciaError } from "../domain/errors.js";
-import type { Content, DeadLetter, DeadLetters } from "../ports.js";
+import type { Content } from "../ports/content.js";
+import type { DeadLetter, DeadLetters } from "../ports/dead-letters.js";
 import { chunkAt, describeFile } from "../test-support/queue-fixtures.js";
 import { DeadLetterService } from "./dead-letter-service.js";
 

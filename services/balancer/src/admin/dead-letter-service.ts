@@ -12,7 +12,9 @@ import {
 import { toTimestamp } from "@bilancia/proto/time";
 import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream } from "@grpc/grpc-js";
 import { BilanciaError } from "../domain/errors.js";
-import type { Content, ContentReader, DeadLetter, DeadLetters, Observer } from "../ports.js";
+import type { Content, ContentReader } from "../ports/content.js";
+import type { DeadLetter, DeadLetters } from "../ports/dead-letters.js";
+import type { Observer } from "../ports/observer.js";
 import { toAttempt } from "../wire/attempt-message.js";
 import { fittingPage, readPageSize, readPageToken } from "../wire/paging.js";
 import { failureStatus, unaryCall } from "../wire/unary-call.js";

@@ -19,7 +19,8 @@ import { toTimestamp } from "@bilancia/proto/time";
 import type { handleUnaryCall } from "@grpc/grpc-js";
 import type { Health } from "../domain/health.js";
 import type { ServerState } from "../domain/server-state.js";
-import type { Observer, ServerKeeper, ServerView } from "../ports.js";
+import type { Observer } from "../ports/observer.js";
+import type { ServerKeeper, ServerView } from "../ports/server-keeper.js";
 import { unaryCall } from "../wire/unary-call.js";
 
 /** The storage servers' part of the `Admin` service. */

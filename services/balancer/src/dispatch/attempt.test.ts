@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Delivery } from "../ports.js";
+import type { Delivery } from "../ports/outbox.js";
 import { chunkAt, describeFile } from "../test-support/queue-fixtures.js";
 import { attemptDelivery } from "./attempt.js";
 import type { StorageLink } from "./storage-link.js";

@@ -1,6 +1,8 @@
 import { type Kind, Kind as KindCode, type SaveHeader } from "@bilancia/proto/gen/storage";
 import { batchTargetBytes } from "@bilancia/proto/limits";
-import type { Clock, Delivery, LedgerIdentity } from "../ports.js";
+import type { Clock } from "../ports/clock.js";
+import type { LedgerIdentity } from "../ports/ledger-identity.js";
+import type { Delivery } from "../ports/outbox.js";
 import type { SaveOutcome, SaveStream } from "./save-stream.js";
 import type { StorageLink } from "./storage-link.js";
 

@@ -8,7 +8,9 @@ import {
 } from "@bilancia/proto/gen/storage";
 import { callUnary } from "@bilancia/proto/unary";
 import { type ServiceError, status } from "@grpc/grpc-js";
-import type { LedgerIdentity, Observer, Outbox, SettledUpload, Suspicion } from "../ports.js";
+import type { LedgerIdentity } from "../ports/ledger-identity.js";
+import type { Observer } from "../ports/observer.js";
+import type { Outbox, SettledUpload, Suspicion } from "../ports/outbox.js";
 import type { PooledServer } from "./pooled-server.js";
 import type { ServerPool } from "./server-pool.js";
 import { toTextStats } from "./text-stats.js";

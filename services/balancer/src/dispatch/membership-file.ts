@@ -3,7 +3,7 @@ import path from "node:path";
 import { replaceFile } from "@bilancia/proto/replace-file";
 import { z } from "zod";
 import { type FieldRule, type ServerEntry, serverRules } from "../domain/server-entry.js";
-import type { Observer } from "../ports.js";
+import type { Observer } from "../ports/observer.js";
 import { type MembershipFacts, settledFacts, tellOverruled } from "./membership.js";
 
 const text = ({ expected, holds }: FieldRule<string>) => z.string(expected).refine(holds, expected);

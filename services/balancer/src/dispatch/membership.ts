@@ -1,7 +1,8 @@
 import { type Member, type MembershipChange, withChanges } from "../domain/membership.js";
 import { mayResolveTo, type ResolvedNames, resolvedEntries } from "../domain/named-servers.js";
 import type { ServerEntry } from "../domain/server-entry.js";
-import type { Clock, Observer } from "../ports.js";
+import type { Clock } from "../ports/clock.js";
+import type { Observer } from "../ports/observer.js";
 import type { MembershipFile } from "./membership-file.js";
 import { type PoolDifference, PoolShape } from "./pool-shape.js";
 import type { ServerPool } from "./server-pool.js";

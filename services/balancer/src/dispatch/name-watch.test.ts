@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { ServerEntry } from "../domain/server-entry.js";
-import type { Resolver } from "../ports.js";
+import type { Resolver } from "../ports/resolver.js";
 import { eventually } from "../test-support/eventually.js";
 import { FakeStorage } from "../test-support/fake-storage.js";
 import { PoolFixture } from "../test-support/pool-fixture.js";

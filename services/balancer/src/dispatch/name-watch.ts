@@ -1,5 +1,6 @@
 import { hostsOf } from "../domain/named-servers.js";
-import type { Observer, Resolver } from "../ports.js";
+import type { Observer } from "../ports/observer.js";
+import type { Resolver } from "../ports/resolver.js";
 import type { Membership } from "./membership.js";
 
 /** What a watch works with. */

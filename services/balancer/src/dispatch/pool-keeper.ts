@@ -1,7 +1,9 @@
 import { BilanciaError } from "../domain/errors.js";
 import { changesAfter, type Member } from "../domain/membership.js";
 import type { ServerEntry } from "../domain/server-entry.js";
-import type { Clock, Observer, ServerKeeper, ServerView } from "../ports.js";
+import type { Clock } from "../ports/clock.js";
+import type { Observer } from "../ports/observer.js";
+import type { ServerKeeper, ServerView } from "../ports/server-keeper.js";
 import { checkEntry, checkField } from "./entry-check.js";
 import type { Leases } from "./leases.js";
 import { baseOf, type Membership } from "./membership.js";

@@ -1,6 +1,6 @@
 import { isReachable } from "../domain/backend.js";
 import type { Member } from "../domain/membership.js";
-import type { Clock } from "../ports.js";
+import type { Clock } from "../ports/clock.js";
 import type { PooledServer } from "./pooled-server.js";
 import type { ServerPool } from "./server-pool.js";
 

@@ -3,7 +3,7 @@ import { learnedFactors } from "../domain/learned-weight.js";
 import { newPolicy } from "../domain/new-policy.js";
 import type { Policy, PolicyName } from "../domain/policy.js";
 import { isRamping, rampedWeight } from "../domain/slow-start.js";
-import type { Clock } from "../ports.js";
+import type { Clock } from "../ports/clock.js";
 import type { PooledServer } from "./pooled-server.js";
 import type { Timers } from "./timers.js";
 

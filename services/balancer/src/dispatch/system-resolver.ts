@@ -1,5 +1,5 @@
 import { lookup } from "node:dns/promises";
-import type { Resolver } from "../ports.js";
+import type { Resolver } from "../ports/resolver.js";
 
 /** Resolves names as every program of this machine does: by its hosts file and its name servers. */
 export const systemResolver: Resolver = {

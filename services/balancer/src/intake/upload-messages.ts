@@ -1,7 +1,8 @@
 import type { QueryUploadResponse, Receipt as ReceiptMessage, UploadEvent } from "@bilancia/proto/gen/balancer";
 import { toDuration, toTimestamp } from "@bilancia/proto/time";
 import type { Receipt } from "../domain/upload.js";
-import type { QueuePlace, UploadProgress, UploadView } from "../ports.js";
+import type { UploadProgress } from "../ports/inbox.js";
+import type { QueuePlace, UploadView } from "../ports/upload-directory.js";
 import { toAttempt } from "../wire/attempt-message.js";
 import { uploadStateCodes } from "../wire/upload-state.js";
 import { toUploadRejected } from "../wire/wire-errors.js";

@@ -7,7 +7,10 @@ import type {
 import { isUuid } from "@bilancia/proto/header-rules";
 import type { handleUnaryCall } from "@grpc/grpc-js";
 import { BilanciaError } from "../domain/errors.js";
-import type { Clock, Inbox, Observer, UploadDirectory, UploadKey } from "../ports.js";
+import type { Clock } from "../ports/clock.js";
+import type { Inbox } from "../ports/inbox.js";
+import type { Observer } from "../ports/observer.js";
+import type { UploadDirectory, UploadKey } from "../ports/upload-directory.js";
 import { unaryCall } from "../wire/unary-call.js";
 import { ReadTurns } from "./read-turns.js";
 import { toQueryResponse } from "./upload-messages.js";

@@ -6,7 +6,7 @@ import { fullAuditFiles } from "@bilancia/proto/audit-files";
 import { AuditVerifier } from "@bilancia/proto/audit-verifier";
 import fc from "fast-check";
 import type { Occurrence } from "../domain/occurrence.js";
-import type { Observer } from "../ports.js";
+import type { Observer } from "../ports/observer.js";
 import { withTempFolder } from "../test-support/temp-folder.js";
 import type { AuditSink } from "./audit-file.js";
 import { AuditLog, type AuditRotation } from "./audit-log.js";

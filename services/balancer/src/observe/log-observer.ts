@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import type { Occurrence, UploadName } from "../domain/occurrence.js";
-import type { Observer } from "../ports.js";
+import type { Observer } from "../ports/observer.js";
 
 /** Writes every occurrence to the log: a constant message each, the facts in fields. */
 export class LogObserver implements Observer {

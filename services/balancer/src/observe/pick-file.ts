@@ -3,7 +3,8 @@ import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { PickEnd, PickRecord } from "../domain/pick.js";
 import { type TracedGap, tracedEnd, tracedPick } from "../domain/pick-trace.js";
-import type { Observer, PickLog } from "../ports.js";
+import type { Observer } from "../ports/observer.js";
+import type { PickLog } from "../ports/pick-log.js";
 
 /** How long lines are gathered for one write, in milliseconds. */
 const gatherMs = 100;

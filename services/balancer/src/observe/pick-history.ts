@@ -1,5 +1,5 @@
 import type { PickEnd, PickRecord } from "../domain/pick.js";
-import type { PickLog, PickMemory } from "../ports.js";
+import type { PickLog, PickMemory } from "../ports/pick-log.js";
 
 /** Servers in all choices that are kept, for each choice: more than this, and fewer choices are kept. */
 const serversPerPick = 8;

@@ -1,7 +1,8 @@
 import { sizeProblem } from "../domain/admission.js";
 import type { Rejection } from "../domain/errors.js";
 import { sameBytes } from "../domain/upload.js";
-import type { Chunk, IncomingUpload, UploadListener } from "../ports.js";
+import type { Chunk } from "../ports/content.js";
+import type { IncomingUpload, UploadListener } from "../ports/inbox.js";
 import { memoryLedger } from "./ledger.js";
 import { inBackground, type QueueWorks } from "./queue-parts.js";
 import type { UploadRecord } from "./upload-record.js";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { truncate } from "node:fs/promises";
 import path from "node:path";
 import type { BilanciaError } from "../domain/errors.js";
-import type { Delivery } from "../ports.js";
+import type { Delivery } from "../ports/outbox.js";
 import { eventually } from "../test-support/eventually.js";
 import { saved } from "../test-support/queue-bench.js";
 import { describeFile, openUpload, RecordingListener, readOut, sendFile } from "../test-support/queue-fixtures.js";

@@ -1,6 +1,7 @@
 import { crc32c } from "@node-rs/crc32";
 import { BilanciaError } from "../domain/errors.js";
-import type { ContentReader, DeadLetter, DeadLetters } from "../ports.js";
+import type { ContentReader } from "../ports/content.js";
+import type { DeadLetter, DeadLetters } from "../ports/dead-letters.js";
 import { isDeadLetter, keptState, type LedgerEntry } from "./ledger-entry.js";
 import type { QueueWorks } from "./queue-parts.js";
 import { SpoolFile } from "./spool-file.js";

@@ -1,4 +1,4 @@
-import type { Content, ContentReader } from "../ports.js";
+import type { Content, ContentReader } from "../ports/content.js";
 
 /** What a reader asks of the content it follows. */
 export interface FollowedContent {

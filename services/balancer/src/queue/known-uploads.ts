@@ -1,6 +1,7 @@
 import { crc32c } from "@node-rs/crc32";
 import type { UploadChange, UploadDescription } from "../domain/upload.js";
-import type { UploadKey, UploadListener, UploadView } from "../ports.js";
+import type { UploadListener } from "../ports/inbox.js";
+import type { UploadKey, UploadView } from "../ports/upload-directory.js";
 import { type LedgerEntry, viewOf } from "./ledger-entry.js";
 import type { Piece } from "./piece.js";
 import { QueueCounters } from "./queue-counters.js";

@@ -1,6 +1,6 @@
 import type { Rejection } from "../domain/errors.js";
 import type { AttemptRecord, Receipt, UploadDescription, UploadState } from "../domain/upload.js";
-import type { UploadView } from "../ports.js";
+import type { UploadView } from "../ports/upload-directory.js";
 import { checkedBytes, withChecksum } from "./checked-bytes.js";
 
 /** Where the bytes of an upload are kept: nowhere that survives, in the ledger itself, or in the spool's file. */

@@ -1,4 +1,4 @@
-import type { UploadKey } from "../ports.js";
+import type { UploadKey } from "../ports/upload-directory.js";
 import type { LedgerEntry } from "./ledger-entry.js";
 
 /**

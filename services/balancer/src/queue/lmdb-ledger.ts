@@ -1,5 +1,5 @@
 import { crc32c } from "@node-rs/crc32";
-import type { UploadKey } from "../ports.js";
+import type { UploadKey } from "../ports/upload-directory.js";
 import { checkedBytes, withChecksum } from "./checked-bytes.js";
 import type { FlushFailed } from "./flush-failed.js";
 import type { Ledger, OpenUpload } from "./ledger.js";

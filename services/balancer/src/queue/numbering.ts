@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { replaceFile } from "@bilancia/proto/replace-file";
-import type { LedgerIdentity } from "../ports.js";
+import type { LedgerIdentity } from "../ports/ledger-identity.js";
 import { makeFolder } from "./folder.js";
 
 interface Saved {

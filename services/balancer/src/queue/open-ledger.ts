@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Observer } from "../ports.js";
+import type { Observer } from "../ports/observer.js";
 import type { FlushFailed } from "./flush-failed.js";
 import { syncFolder } from "./folder.js";
 import { damageIn, damageSignals, lostCommitWords } from "./ledger-damage.js";

@@ -1,5 +1,5 @@
 import { type ClaimFacts, type ClaimVerdict, claimVerdict, lastFailureOn } from "../domain/claim.js";
-import type { PendingQuery, PendingUpload, PendingUploads } from "../ports.js";
+import type { PendingQuery, PendingUpload, PendingUploads } from "../ports/pending-uploads.js";
 import { type LedgerEntry, viewOf } from "./ledger-entry.js";
 import type { QueueWorks } from "./queue-parts.js";
 import type { UploadRecord } from "./upload-record.js";

@@ -1,5 +1,5 @@
 import { crc32c } from "@node-rs/crc32";
-import type { Chunk } from "../ports.js";
+import type { Chunk } from "../ports/content.js";
 
 /** A stretch of a file. It is in memory while `data` is there, on disk once `written`, for a while both. */
 export interface Piece {

@@ -1,6 +1,6 @@
 import type { QueueUsage } from "../domain/admission.js";
 import type { UploadState } from "../domain/upload.js";
-import type { QueueCounts } from "../ports.js";
+import type { QueueCounts } from "../ports/upload-directory.js";
 
 type StateName = UploadState["kind"];
 

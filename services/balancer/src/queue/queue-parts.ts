@@ -1,5 +1,6 @@
 import type { QueueLimits } from "../domain/admission.js";
-import type { Clock, Observer } from "../ports.js";
+import type { Clock } from "../ports/clock.js";
+import type { Observer } from "../ports/observer.js";
 import type { KnownUploads } from "./known-uploads.js";
 import type { Ledger } from "./ledger.js";
 import type { Numbering } from "./numbering.js";

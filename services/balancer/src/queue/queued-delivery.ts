@@ -1,6 +1,9 @@
 import type { Rejection } from "../domain/errors.js";
 import type { AttemptOutcome, AttemptRecord, Receipt, UploadDescription } from "../domain/upload.js";
-import type { Chunk, Clock, ContentReader, Delivery, Observer, SavedFile } from "../ports.js";
+import type { Clock } from "../ports/clock.js";
+import type { Chunk, ContentReader } from "../ports/content.js";
+import type { Observer } from "../ports/observer.js";
+import type { Delivery, SavedFile } from "../ports/outbox.js";
 import type { UploadRecord } from "./upload-record.js";
 
 /** What a delivery asks of its queue. */

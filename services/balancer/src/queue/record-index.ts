@@ -1,4 +1,4 @@
-import type { UploadKey } from "../ports.js";
+import type { UploadKey } from "../ports/upload-directory.js";
 import { Fifo } from "./fifo.js";
 import type { UploadRecord } from "./upload-record.js";
 

@@ -1,4 +1,4 @@
-import type { Outbox, SavedFile, Suspicion } from "../ports.js";
+import type { Outbox, SavedFile, Suspicion } from "../ports/outbox.js";
 import type { OpenUpload } from "./ledger.js";
 import type { Intent, LedgerEntry } from "./ledger-entry.js";
 import { inBackground, type QueueWorks } from "./queue-parts.js";

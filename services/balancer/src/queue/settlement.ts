@@ -1,6 +1,6 @@
 import { type Rejection, rejectReasons } from "../domain/errors.js";
 import type { Receipt } from "../domain/upload.js";
-import type { SettledUpload } from "../ports.js";
+import type { SettledUpload } from "../ports/outbox.js";
 import type { KnownUploads } from "./known-uploads.js";
 import { isDeadLetter } from "./ledger-entry.js";
 import { inBackground, type UploadQueueParts } from "./queue-parts.js";

@@ -1,5 +1,5 @@
 import { crc32c } from "@node-rs/crc32";
-import type { Chunk, Content, ContentReader } from "../ports.js";
+import type { Chunk, Content, ContentReader } from "../ports/content.js";
 import { FollowingReader } from "./following-reader.js";
 import { type Piece, PieceList, toChunk } from "./piece.js";
 import type { Spool } from "./spool.js";

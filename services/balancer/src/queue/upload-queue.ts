@@ -1,24 +1,11 @@
 import { admissionProblem } from "../domain/admission.js";
 import { BilanciaError, rejectReasons } from "../domain/errors.js";
 import { descriptionConflict, type UploadDescription } from "../domain/upload.js";
-import type {
-  DeadLetters,
-  Delivery,
-  Inbox,
-  Opened,
-  Outbox,
-  PendingUploads,
-  QueueCounts,
-  QueuePlace,
-  SavedFile,
-  SettledUpload,
-  Suspicion,
-  UploadDirectory,
-  UploadKey,
-  UploadListener,
-  UploadProgress,
-  UploadView,
-} from "../ports.js";
+import type { DeadLetters } from "../ports/dead-letters.js";
+import type { Inbox, Opened, UploadListener, UploadProgress } from "../ports/inbox.js";
+import type { Delivery, Outbox, SavedFile, SettledUpload, Suspicion } from "../ports/outbox.js";
+import type { PendingUploads } from "../ports/pending-uploads.js";
+import type { QueueCounts, QueuePlace, UploadDirectory, UploadKey, UploadView } from "../ports/upload-directory.js";
 import { ArrivingUpload } from "./arriving-upload.js";
 import type { EndedClaims } from "./claims.js";
 import { DeadLetterBox } from "./dead-letter-box.js";

@@ -10,7 +10,9 @@ import {
   type UploadDescription,
   type UploadState,
 } from "../domain/upload.js";
-import type { SavedFile, UploadListener, UploadProgress, UploadView } from "../ports.js";
+import type { UploadListener, UploadProgress } from "../ports/inbox.js";
+import type { SavedFile } from "../ports/outbox.js";
+import type { UploadView } from "../ports/upload-directory.js";
 import { type BytesAt, type Intent, keptState, type LedgerEntry } from "./ledger-entry.js";
 import type { UploadContent } from "./upload-content.js";
 

@@ -1,5 +1,5 @@
 import { LineMeter } from "../domain/line-meter.js";
-import type { QueuePlace } from "../ports.js";
+import type { QueuePlace } from "../ports/upload-directory.js";
 import { Claims, type EndedClaims } from "./claims.js";
 import { FairLine } from "./fair-line.js";
 import { NumberFifo } from "./number-fifo.js";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { SettledUpload } from "../ports.js";
+import type { SettledUpload } from "../ports/outbox.js";
 import { large, type QueueBench, saved, type TestedQueue } from "./queue-bench.js";
 import { chunkAt, describeFile, openUpload, RecordingListener, readOut, sendFile } from "./queue-fixtures.js";
 

@@ -2,7 +2,8 @@ import { randomUUID } from "node:crypto";
 import { crc32c } from "@node-rs/crc32";
 import type { RejectReason } from "../domain/errors.js";
 import type { UploadDescription } from "../domain/upload.js";
-import type { Chunk, ContentReader, Inbox, IncomingUpload, UploadListener, UploadProgress } from "../ports.js";
+import type { Chunk, ContentReader } from "../ports/content.js";
+import type { Inbox, IncomingUpload, UploadListener, UploadProgress } from "../ports/inbox.js";
 
 /** A description of a small binary file with an id of its own. */
 export function describeFile(changes: Partial<UploadDescription> = {}): UploadDescription {

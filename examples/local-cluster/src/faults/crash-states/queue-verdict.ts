@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";
-import type { ContentReader } from "@bilancia/balancer/dist/ports.js";
+import type { ContentReader } from "@bilancia/balancer/dist/ports/content.js";
 import type { Mark } from "./marks.js";
 import { openQueue } from "./open-queue.js";
 
