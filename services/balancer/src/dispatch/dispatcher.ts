@@ -106,7 +106,7 @@ export class Dispatcher {
       while (!this.#stopping && this.#parts.pool.anyAvailable) {
         const next = this.#claimed() ?? { delivery: this.#parts.outbox.take() };
         if (!next.delivery) break;
-        const before = this.#parts.picks && this.#parts.pool.snapshot();
+        const before = this.#parts.picks && this.#parts.pool.views.snapshot();
         const choice = this.#choose(next.delivery, next.claimant);
         if (choice) this.#begin(next.delivery, choice, before);
         else next.delivery.release(avoidPauseMs);
@@ -187,7 +187,7 @@ export class Dispatcher {
       ...{ requestNumber, attempt, client, sizeBytes, dueSinceMs, reason, pool },
       server: server.backend.name,
       refusedBy: attempt === 1 ? noServers : this.#refusedBy(delivery),
-      ...this.#parts.pool.standings(pool),
+      ...this.#parts.pool.views.standings(pool),
     });
   }
 

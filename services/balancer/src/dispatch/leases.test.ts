@@ -31,7 +31,7 @@ describe("servers that join by themselves", function () {
   beforeEach(async () => {
     folder = await mkdtemp(path.join(tmpdir(), "bilancia-"));
     fixture = await PoolFixture.start([1, 1]);
-    configured = fixture.pool.servers().map(({ backend: { name, address, weight } }) => ({ name, address, weight }));
+    configured = fixture.pool.views.all().map(({ backend: { name, address, weight } }) => ({ name, address, weight }));
     settings = { unknownServers: "accept", leaseMs: 60_000, forgetMs: 60_000 };
     unsettled = 0;
     const { file, facts } = await openMembership(folder, configured, { note: () => {} });

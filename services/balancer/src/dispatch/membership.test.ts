@@ -25,8 +25,8 @@ describe("the membership, when the configuration is read anew", function () {
   beforeEach(async () => {
     folder = await mkdtemp(path.join(tmpdir(), "bilancia-"));
     fixture = await PoolFixture.start([5, 1]);
-    const configured = fixture.pool
-      .servers()
+    const configured = fixture.pool.views
+      .all()
       .map(({ backend: { name, address, weight } }) => ({ name, address, weight }));
     [a, b] = configured as [ServerEntry, ServerEntry];
     unsettled = 0;

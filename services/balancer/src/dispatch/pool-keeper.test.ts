@@ -49,7 +49,7 @@ describe("the keeper of the pool", function () {
   beforeEach(async () => {
     folder = await mkdtemp(path.join(tmpdir(), "bilancia-"));
     fixture = await PoolFixture.start([5, 1]);
-    configured = fixture.pool.servers().map(({ backend: { name, address, weight } }) => ({ name, address, weight }));
+    configured = fixture.pool.views.all().map(({ backend: { name, address, weight } }) => ({ name, address, weight }));
     unsettled = 0;
     keeper = await keep();
     fixture.occurrences.length = 0;

@@ -7,8 +7,9 @@ import type { ServerKeeper, ServerView } from "../ports/server-keeper.js";
 import { checkEntry, checkField } from "./entry-check.js";
 import type { Leases } from "./leases.js";
 import { baseOf, type Membership } from "./membership.js";
+import type { PoolView } from "./pool-views.js";
 import type { PooledServer } from "./pooled-server.js";
-import type { PoolView, ServerPool } from "./server-pool.js";
+import type { ServerPool } from "./server-pool.js";
 
 /** What the keeper works with. */
 export interface PoolKeeperParts {
@@ -30,7 +31,7 @@ export class PoolKeeper implements ServerKeeper {
   }
 
   servers(): ServerView[] {
-    return this.#parts.pool.servers().map((view) => this.#settledView(view));
+    return this.#parts.pool.views.all().map((view) => this.#settledView(view));
   }
 
   add(entry: ServerEntry, by: string): Promise<ServerView> {
@@ -152,7 +153,7 @@ export class PoolKeeper implements ServerKeeper {
   }
 
   #view(name: string): ServerView {
-    return this.#settledView(this.#parts.pool.view(this.#server(name)));
+    return this.#settledView(this.#parts.pool.views.of(this.#server(name)));
   }
 
   #settledView(view: PoolView): ServerView {

@@ -235,7 +235,7 @@ describe("the pool of servers", function () {
     fixture = await Fixture.start([1, 1], { clock, balancing: { ...settings.balancing, weights: "auto" } });
     const { pool } = fixture;
     const [a, b] = [fixture.server("a"), fixture.server("b")];
-    const weightOf = (server: typeof a) => pool.view(server).effectiveWeight;
+    const weightOf = (server: typeof a) => pool.views.of(server).effectiveWeight;
     // Both are given a file of the same size again and again; one of them needs three times as long for it.
     await eventually("a is taken for the better one", () => {
       const free = [a, b].map((server) => pool.occupy(server, 1_000));

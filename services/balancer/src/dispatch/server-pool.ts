@@ -14,12 +14,9 @@ import {
 import { type EjectionPolicy, mayEject } from "../domain/conduct.js";
 import type { Member } from "../domain/membership.js";
 import { OverloadBackoff } from "../domain/overload-backoff.js";
-import { type PickRecord, type PoolSnapshot, type ServerSnapshot, snapshotOf } from "../domain/pick.js";
-import { serverState } from "../domain/server-state.js";
-import { weightUnit } from "../domain/slow-start.js";
 import type { Clock } from "../ports/clock.js";
 import type { Observer } from "../ports/observer.js";
-import type { ServerView } from "../ports/server-keeper.js";
+import { PoolViews } from "./pool-views.js";
 import { PooledServer, type PooledServerParts } from "./pooled-server.js";
 import { type ChoiceSettings, ServerChoice } from "./server-choice.js";
 import type { ProbeSettings } from "./server-probe.js";
@@ -36,9 +33,6 @@ export interface PoolLimits extends InFlightLimits {
   /** Whether the number of files is learned from each server's answers; `maxFiles` is the most then. */
   readonly adaptive: boolean;
 }
-
-/** What the pool knows of one server. */
-export type PoolView = Omit<ServerView, "unsettledFiles" | "leaseUntilMs">;
 
 /** What the pool is made of. */
 export interface ServerPoolParts {
@@ -74,6 +68,8 @@ export class ServerPool {
   readonly #observer: Observer;
   readonly #balancing: BalancingSettings;
   readonly #timers = new Timers();
+  /** How it looks from outside. */
+  readonly views: PoolViews;
   #onChange: () => void = () => {};
   #onReturn: (server: PooledServer) => void = () => {};
 
@@ -82,6 +78,7 @@ export class ServerPool {
     this.#clock = clock;
     this.#balancing = balancing;
     this.#choice = new ServerChoice(balancing, this.#servers, this.#timers, clock);
+    this.views = new PoolViews(this.#servers, this.#choice, limits, clock);
     this.#ejection = ejection;
     this.#observer = observer;
     const events = {
@@ -269,40 +266,6 @@ export class ServerPool {
       if (backend.busyUntilMs === untilMs) backend.busyUntilMs = 0;
       this.#changed(server);
     });
-  }
-
-  /** The pool as it is now, for whoever explains a choice that is about to be made. */
-  snapshot(): PoolSnapshot {
-    const atMs = this.#clock.nowMs();
-    const servers: ServerSnapshot[] = [];
-    for (const server of this.#servers.values()) {
-      const { backend } = server;
-      const effectiveWeight = this.#choice.weightInHundredths(server, atMs) / weightUnit;
-      servers.push(snapshotOf(backend, this.#limits, effectiveWeight, this.#choice.standing(backend.name)));
-    }
-    const { maxBytes } = this.#limits;
-    return { atMs, policy: this.#choice.policyName, maxBytes, servers };
-  }
-
-  /** How the servers of a snapshot stand in the policy now, and whom it compared last. */
-  standings({ servers }: PoolSnapshot): Pick<PickRecord, "after" | "compared"> {
-    return { after: servers.map(({ name }) => this.#choice.standing(name)), compared: this.#choice.compared };
-  }
-
-  servers(): PoolView[] {
-    return [...this.#servers.values()].map((server) => this.view(server));
-  }
-
-  view(server: PooledServer): PoolView {
-    const { backend, load, storedFiles, storedBytes, failedAttempts } = server;
-    return {
-      backend,
-      effectiveWeight: this.#choice.weightInHundredths(server) / weightUnit,
-      full: isFull(backend, this.#limits),
-      state: serverState(backend, this.#limits, this.#clock.nowMs()),
-      load,
-      ...{ storedFiles, storedBytes, failedAttempts },
-    };
   }
 
   #put(member: Member): PooledServer {

@@ -64,7 +64,7 @@ export class PoolFixture {
   }
 
   state(name: string): string {
-    const view = this.pool.servers().find(({ backend }) => backend.name === name);
+    const view = this.pool.views.all().find(({ backend }) => backend.name === name);
     return `${view?.state.kind}: ${view?.state.reason}`;
   }
 
