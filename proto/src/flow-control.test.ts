@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { type ClientHttp2Session, connect } from "node:http2";
+import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants } from "node:http2";
+import {
+  type AddressInfo,
+  connect as connectSocket,
+  createServer,
+  type Server as NetServer,
+  type Socket,
+} from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { credentials, Server } from "@grpc/grpc-js";
@@ -40,14 +47,62 @@ async function windowOf(session: ClientHttp2Session): Promise<number | undefined
   return session.state.remoteWindowSize;
 }
 
+/** Waits until something holds. */
+async function until(holds: () => boolean): Promise<void> {
+  for (const endMs = Date.now() + 10_000; !holds(); await delay(2)) assert.ok(Date.now() < endMs, `${holds}`);
+}
+
+/** Passes one connection on to a server, and can hold back what the server says. */
+class HoldingRelay {
+  readonly #listener: NetServer;
+  readonly #sockets: Socket[] = [];
+
+  private constructor(host: string, port: number) {
+    this.#listener = createServer((near) => {
+      const far = connectSocket(port, host);
+      for (const socket of [near, far]) socket.on("error", () => {});
+      near.pipe(far);
+      far.pipe(near);
+      this.#sockets.push(far, near);
+    });
+  }
+
+  static async start(host: string, port: number): Promise<HoldingRelay> {
+    const relay = new HoldingRelay(host, port);
+    relay.#listener.listen(0, "127.0.0.1");
+    await once(relay.#listener, "listening");
+    return relay;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${(this.#listener.address() as AddressInfo).port}`;
+  }
+
+  hold(): void {
+    const [far, near] = this.#sockets;
+    far?.unpipe(near).pause();
+  }
+
+  release(): void {
+    const [far, near] = this.#sockets;
+    if (near) far?.pipe(near);
+  }
+
+  close(): void {
+    this.#listener.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
 /** Begins a call that goes on. */
-function call(session: ClientHttp2Session): void {
-  session.request({
+function call(session: ClientHttp2Session): ClientHttp2Stream {
+  const stream = session.request({
     ":method": "POST",
     ":path": storageService.save.path,
     "content-type": "application/grpc",
     te: "trailers",
   });
+  return stream.on("error", () => {});
 }
 
 function widened(): Server {
@@ -67,6 +122,40 @@ describe("widenReceiveWindows", () => {
       assert.equal(await windowOf(idle), 65_535);
       assert.equal(idle.remoteSettings.initialWindowSize, windows.leastBytes);
     }));
+
+  it("tells a client that does not answer no more than it has to, however many calls come and go", async () => {
+    const server = widened();
+    let callsCount = 0;
+    server.addService(storageService, {
+      save: (call: Duplex) => {
+        callsCount += 1;
+        call.on("error", () => {}).resume();
+      },
+    } as never);
+    const [host = "", port = ""] = (await listen(server, "127.0.0.1:0")).split(":");
+    const relay = await HoldingRelay.start(host, Number(port));
+    const session = connect(`http://${relay.address}`);
+    try {
+      await once(session, "remoteSettings");
+      relay.hold();
+      // More than the ten that HTTP/2 in Node lets stand without an answer before it gives the connection up.
+      for (let count = 1; count <= 20; count++) {
+        const stream = call(session);
+        await until(() => callsCount === count);
+        stream.close(constants.NGHTTP2_CANCEL);
+        await delay(5);
+      }
+      call(session);
+      await until(() => callsCount === 21);
+      relay.release();
+      assert.equal(await windowOf(session), windows.mostBytes);
+      assert.equal(session.remoteSettings.initialWindowSize, windows.mostBytes);
+    } finally {
+      session.destroy();
+      relay.close();
+      server.forceShutdown();
+    }
+  });
 
   it("is needed: without it grpc-js leaves HTTP/2's 65,535 bytes", () =>
     withConnections(new Server(serverOptions), 1, async ([session]) => {

@@ -13,6 +13,37 @@ interface ServerInternals {
 }
 
 /**
+ * The receive window of one connection, and of each stream on it. What is told to the other side stays unanswered for as long as that likes, and
+ * Node gives up a connection with more than ten such settings: so there is one at a time, and what was wanted meanwhile follows its answer.
+ */
+class ReceiveWindow {
+  readonly #session: ServerHttp2Session;
+  #wantedBytes = 0;
+  #isUnanswered = false;
+
+  constructor(session: ServerHttp2Session) {
+    this.#session = session;
+  }
+
+  set(bytes: number): void {
+    this.#wantedBytes = bytes;
+    if (!this.#isUnanswered) this.#tell();
+  }
+
+  #tell(): void {
+    const session = this.#session;
+    if (session.destroyed || session.closed) return;
+    const bytes = this.#wantedBytes;
+    session.setLocalWindowSize(Math.max(bytes, leastConnectionBytes));
+    this.#isUnanswered = true;
+    session.settings({ initialWindowSize: bytes }, () => {
+      this.#isUnanswered = false;
+      if (this.#wantedBytes !== bytes) this.#tell();
+    });
+  }
+}
+
+/**
  * Widens a server's HTTP/2 receive windows. grpc-js leaves them at 65,535 bytes, so that an upload gets 64 KiB per round trip (3 MB/s at 20
  * ms), and has an option for the client's side only. To be called before the server is bound.
  *
@@ -20,11 +51,7 @@ interface ServerInternals {
  * wide windows, and a thousand cannot take the memory. The window of a connection is also that of each stream on it.
  */
 export function widenReceiveWindows(server: Server, limits: ShareLimits): void {
-  const shares = new WindowShares<ServerHttp2Session>(limits, (session, bytes) => {
-    if (session.destroyed || session.closed) return;
-    session.settings({ initialWindowSize: bytes });
-    session.setLocalWindowSize(Math.max(bytes, leastConnectionBytes));
-  });
+  const shares = new WindowShares<ReceiveWindow>(limits, (window, bytes) => window.set(bytes));
   const internals = server as unknown as ServerInternals;
   const { settings } = internals.commonServerOptions;
   internals.commonServerOptions.settings = { ...settings, initialWindowSize: limits.leastBytes };
@@ -32,14 +59,15 @@ export function widenReceiveWindows(server: Server, limits: ShareLimits): void {
   internals.createHttp2Server = (credentials) => {
     const http2Server = createHttp2Server(credentials);
     http2Server.on("session", (session: ServerHttp2Session) => {
+      const window = new ReceiveWindow(session);
       let streamsCount = 0;
       session.on("stream", (stream: ServerHttp2Stream) => {
-        if (streamsCount++ === 0) shares.join(session);
+        if (streamsCount++ === 0) shares.join(window);
         stream.once("close", () => {
-          if (--streamsCount === 0) shares.leave(session);
+          if (--streamsCount === 0) shares.leave(window);
         });
       });
-      session.once("close", () => shares.leave(session));
+      session.once("close", () => shares.leave(window));
     });
     return http2Server;
   };
