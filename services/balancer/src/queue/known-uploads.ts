@@ -124,6 +124,7 @@ export class KnownUploads {
 
   /** A queued upload whose entry is damaged is not waited for any more. */
   strike(requestNumber: bigint): void {
+    this.#listeners.delete(requestNumber);
     const bytes = this.#parts.ledger.strike(requestNumber);
     if (bytes === undefined) return;
     this.counters.leave("queued");
