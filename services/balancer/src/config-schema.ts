@@ -230,9 +230,9 @@ export const configSchema = z
           .meta(afterRestart),
         inFlight: z
           .enum(["fixed", "adaptive"], "expected fixed or adaptive")
-          .default("fixed")
+          .default("adaptive")
           .describe(
-            "Whether as many files as below may be on their way to a server, or fewer, learned from how long its answers take.",
+            "Whether as many files as below may be on their way to a server, or as many of them as it answers within 200 ms.",
           ),
         maxInFlightFiles: whole(1, 100_000).default(1_024).describe("Files on their way to one server at a time."),
         maxInFlightBytes: bytes(1024)

@@ -10,8 +10,8 @@ import type { StorageLink } from "./storage-link.js";
 export interface AttemptResult {
   /** `void`: the bytes stopped coming before the end, or the intent could not be recorded, so nothing was asked of the server. */
   readonly outcome: SaveOutcome | { readonly kind: "void"; readonly pauseMs: number };
-  /** Whether the server may hold the file: the finish frame may have reached it. */
-  readonly finishSent: boolean;
+  /** When its finish frame was sent, Unix time, in milliseconds; from then on the server may hold the file. */
+  readonly finishSentMs?: number | undefined;
 }
 
 /**
@@ -25,7 +25,7 @@ export async function attemptDelivery(
   ledger: LedgerIdentity,
   clock: Clock,
 ): Promise<AttemptResult> {
-  let finishSent = false;
+  let finishSentMs: number | undefined;
   try {
     const whole = await delivery.whole(batchTargetBytes);
     const stream = whole ? link.shared : link.open();
@@ -33,14 +33,14 @@ export async function attemptDelivery(
     // The promise is only awaited where there is one: a small file costs no turn of the event loop here.
     const intent = delivery.intend();
     if (intent && !(await isRecorded(intent))) return unrecorded;
-    finishSent = true;
+    finishSentMs = clock.nowMs();
     const { data, crc32c } = whole;
     const outcome = stream.expect(delivery.requestNumber);
     stream.push({ header: header(delivery, data.length, attempt, ledger), offset: 0, data, crc32c, finish: {} });
-    stream.finished(delivery.requestNumber, clock.nowMs());
-    return { outcome: await outcome, finishSent };
+    stream.finished(delivery.requestNumber, finishSentMs);
+    return { outcome: await outcome, finishSentMs };
   } catch (error) {
-    return { outcome: { kind: "lost", message: error instanceof Error ? error.message : String(error) }, finishSent };
+    return { outcome: { kind: "lost", message: error instanceof Error ? error.message : String(error) }, finishSentMs };
   }
 }
 
@@ -51,7 +51,7 @@ async function sendLarge(
   clock: Clock,
 ): Promise<AttemptResult> {
   const reader = delivery.read();
-  let finishSent = false;
+  let finishSentMs: number | undefined;
   let outcome: SaveOutcome | undefined;
   const answered = stream.expect(delivery.requestNumber).then((settled) => {
     outcome = settled;
@@ -66,15 +66,15 @@ async function sendLarge(
       if (outcome) break;
       if (content.kind === "broken") {
         stream.cancel();
-        return { outcome: { kind: "void", pauseMs: 0 }, finishSent };
+        return { outcome: { kind: "void", pauseMs: 0 }, finishSentMs };
       }
       if (content.kind === "end") {
         const intent = delivery.intend();
         if (intent && !(await isRecorded(intent))) return unrecorded;
-        finishSent = true;
+        finishSentMs = clock.nowMs();
         const { sizeBytes, sha256 } = content;
         stream.push({ offset: sizeBytes, data: noBytes, finish: { sizeBytes: BigInt(sizeBytes), sha256 } });
-        stream.finished(delivery.requestNumber, clock.nowMs());
+        stream.finished(delivery.requestNumber, finishSentMs);
         stream.end();
         break;
       }
@@ -82,15 +82,15 @@ async function sendLarge(
       const room = chunk.raw ? stream.pushRaw(chunk.raw) : stream.push(chunk);
       if (!room) await Promise.race([stream.ready(), answered]);
     }
-    return { outcome: await answered, finishSent };
+    return { outcome: await answered, finishSentMs };
   } finally {
     reader.close();
-    if (!finishSent) stream.cancel();
+    if (finishSentMs === undefined) stream.cancel();
   }
 }
 
 /** The disk may be full: the upload waits, and no attempt is counted. */
-const unrecorded: AttemptResult = { outcome: { kind: "void", pauseMs: 1_000 }, finishSent: false };
+const unrecorded: AttemptResult = { outcome: { kind: "void", pauseMs: 1_000 } };
 
 /** Whether an intent has become durable. Why it has not is the queue's to report. */
 function isRecorded(intent: Promise<void>): Promise<boolean> {

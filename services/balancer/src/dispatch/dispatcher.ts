@@ -39,10 +39,9 @@ interface Choice {
   readonly reason: PickReason;
 }
 
-/** An attempt under way. `startedMs` is Unix time. */
+/** An attempt under way. */
 interface Attempt {
   readonly number: number;
-  readonly startedMs: number;
   /** Length of the file, where it was known when the server was chosen. */
   readonly sizeBytes: number | undefined;
 }
@@ -163,12 +162,11 @@ export class Dispatcher {
     const attempt = delivery.begin(server.backend.name);
     if (before) this.#takeDown(delivery, attempt, choice, before);
     const free = pool.occupy(server, sizeBytes);
-    const startedMs = clock.nowMs();
     this.#running += 1;
     attemptDelivery(delivery, attempt, server.link, ledger, clock)
       .then((result) => {
         this.#takeDownEnd(delivery, attempt, result);
-        this.#settle(delivery, server, { number: attempt, startedMs, sizeBytes }, result);
+        this.#settle(delivery, server, { number: attempt, sizeBytes }, result);
       })
       .catch((error: unknown) => {
         observer.note({ kind: "fault", where: "settling an attempt", error });
@@ -198,7 +196,7 @@ export class Dispatcher {
     picks.ended({ requestNumber, attempt, outcome: outcome.kind, sizeBytes, atMs: clock.nowMs() });
   }
 
-  #settle(delivery: Delivery, server: PooledServer, attempt: Attempt, { outcome, finishSent }: AttemptResult): void {
+  #settle(delivery: Delivery, server: PooledServer, attempt: Attempt, { outcome, finishSentMs }: AttemptResult): void {
     const { pool, clock } = this.#parts;
     const { name } = server.backend;
     switch (outcome.kind) {
@@ -215,7 +213,7 @@ export class Dispatcher {
           this.#failed(delivery, server, { kind: "refused", message });
           return;
         }
-        pool.stored(server, attempt.sizeBytes, sizeBytes, clock.nowMs() - attempt.startedMs);
+        pool.stored(server, attempt.sizeBytes, sizeBytes, finishSentMs && clock.nowMs() - finishSentMs);
         const { storedName, sha256, textStats } = saved;
         if (delivery.stored({ storedName, sizeBytes, sha256, textStats: toTextStats(textStats) })) return;
         const { requestNumber, description } = delivery;
@@ -234,7 +232,7 @@ export class Dispatcher {
         return;
       case "lost":
         pool.failed(server);
-        if (finishSent)
+        if (finishSentMs !== undefined)
           this.#extraCopies.suspect({
             server: name,
             requestNumber: delivery.requestNumber,

@@ -48,8 +48,8 @@ describe("three servers, one of them overloaded half of the time", function () {
   this.timeout(120_000);
 
   /** How many files each of them stored. */
-  async function stored(adaptive: boolean): Promise<number[]> {
-    const limits = { maxFiles: 1_024, maxBytes: 16 * 1024 * 1024, adaptive };
+  async function stored(): Promise<number[]> {
+    const limits = { maxFiles: 1_024, maxBytes: 16 * 1024 * 1024, adaptive: true };
     const fixture = await PoolFixture.start([1, 1, 1], { limits }, { filesPerSecond });
     let flapping: NodeJS.Timeout | undefined;
     try {
@@ -66,16 +66,12 @@ describe("three servers, one of them overloaded half of the time", function () {
     }
   }
 
-  for (const [what, adaptive, tolerance] of [
-    ["with the default limit", false, 0.15],
-    ["where it is learned how much each takes", true, 0.3],
-  ] as const)
-    it(`share the files by what each can do, so that they end together: ${what}`, async () => {
-      const files = await stored(adaptive);
-      const perSecond = [filesPerSecond, filesPerSecond, filesPerSecond / 2];
-      // Not measured, for the machine has other work: how long each takes for its files at its speed, and all for theirs.
-      const seconds = files.map((count, index) => count / (perSecond[index] ?? 1));
-      const best = filesCount / perSecond.reduce((sum, one) => sum + one);
-      assert.ok(Math.max(...seconds) < (1 + tolerance) * best, JSON.stringify({ files, seconds, best }));
-    });
+  it("share the files by what each can do, so that they end together", async () => {
+    const files = await stored();
+    const perSecond = [filesPerSecond, filesPerSecond, filesPerSecond / 2];
+    // Not measured, for the machine has other work: how long each takes for its files at its speed, and all for theirs.
+    const seconds = files.map((count, index) => count / (perSecond[index] ?? 1));
+    const best = filesCount / perSecond.reduce((sum, one) => sum + one);
+    assert.ok(Math.max(...seconds) < 1.15 * best, JSON.stringify({ files, seconds, best }));
+  });
 });

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { OverloadBackoff } from "../domain/overload-backoff.js";
 import { eventually } from "../test-support/eventually.js";
 import type { FakeStorage } from "../test-support/fake-storage.js";
 import {
@@ -192,15 +191,15 @@ describe("the pool of servers", function () {
     balancing.policy = "weighted_round_robin";
     balancing.weights = "auto";
     pool.settingsChanged();
-    assert.ok(fixture.server("a").backend.limit instanceof OverloadBackoff);
+    assert.equal(fixture.server("a").backend.limit, undefined);
     assert.equal(fixture.picks(8).split("a").length - 1, 6);
     balancing.weights = "configured";
     pool.settingsChanged();
     assert.equal(fixture.picks(8).split("a").length - 1, 6);
   });
 
-  it("halves what a server gets at a time when it is overloaded, and lets it grow with each answer, whatever the file's size", async () => {
-    fixture = await Fixture.start([1]);
+  it("halves what a server gets at a time when it is overloaded, and lets it grow with each large file, whose time says nothing", async () => {
+    fixture = await Fixture.start([1], { limits: { ...settings.limits, adaptive: true } });
     const server = fixture.server("a");
     const [storage] = fixture.storages;
     assert.ok(storage);
@@ -208,13 +207,14 @@ describe("the pool of servers", function () {
     storage.overloaded = true;
     await fixture.becomes("a", /^overloaded/);
     assert.equal(server.backend.limit.files, 50);
-    fixture.pool.stored(server, 10, 10, 1);
-    fixture.pool.stored(server, 10_000_000, 10_000_000, 1_000);
+    for (let answer = 0; answer < 2; answer++) fixture.pool.stored(server, 10_000_000, 10_000_000, 1_000);
     assert.equal(server.backend.limit.files, 52);
   });
 
   it("learns how many files a server takes", async () => {
-    fixture = await Fixture.start([1], { limits: { ...settings.limits, adaptive: true } });
+    let nowMs = 1_000;
+    const clock = { nowMs: () => nowMs, random: Math.random };
+    fixture = await Fixture.start([1], { clock, limits: { ...settings.limits, adaptive: true } });
     const { pool } = fixture;
     const a = fixture.server("a");
     let sent = 0;
@@ -222,11 +222,15 @@ describe("the pool of servers", function () {
       pool.occupy(a, 1);
       sent += 1;
     }
-    assert.equal(sent, 32);
-    for (let answer = 0; answer < 100; answer++) pool.stored(a, 1, 1, 5);
-    assert.ok((a.backend.limit?.files ?? 0) > 32);
-    for (let failure = 0; failure < 20; failure++) pool.pause(a, 1);
-    assert.ok((a.backend.limit?.files ?? 0) < 32);
+    assert.equal(sent, 100);
+    // A hundred a second, which is twenty in the time that an answer may take; the first ones say nothing of the others' wait.
+    for (let answer = 0; answer < 200; answer++) {
+      nowMs += 10;
+      pool.stored(a, 1, 1, 1_000);
+    }
+    assert.equal(a.backend.limit?.files, 20);
+    for (let failure = 0; failure < 3; failure++) pool.pause(a, 1);
+    assert.equal(a.backend.limit?.files, 14);
   });
 
   it("learns that one server is slower than the other, and gives it less", async () => {

@@ -13,7 +13,6 @@ import {
 } from "../domain/backend.js";
 import { type EjectionPolicy, mayEject } from "../domain/conduct.js";
 import type { Member } from "../domain/membership.js";
-import { OverloadBackoff } from "../domain/overload-backoff.js";
 import type { Clock } from "../ports/clock.js";
 import type { Observer } from "../ports/observer.js";
 import { PoolViews } from "./pool-views.js";
@@ -208,16 +207,17 @@ export class ServerPool {
    * A server has stored a file.
    *
    * @param expectedBytes its size, where that was known when the server was picked
-   * @param tookMs from the beginning of the attempt to the answer
+   * @param tookMs from when it had been sent until it was answered; `undefined` where that is not known
    */
-  stored(server: PooledServer, expectedBytes: number | undefined, sizeBytes: number, tookMs: number): void {
+  stored(server: PooledServer, expectedBytes: number | undefined, sizeBytes: number, tookMs?: number): void {
     server.storedFiles += 1;
     server.storedBytes += sizeBytes;
     server.meter.stored(loadOf({ inFlightFiles: 1, inFlightBytes: inFlightCharge(expectedBytes) }));
-    server.conduct.succeeded(this.#clock.nowMs());
+    const nowMs = this.#clock.nowMs();
+    server.conduct.succeeded(nowMs);
     const { limit, inFlightFiles } = server.backend;
     // How long a larger file takes says more about the file than about the server.
-    limit?.answered(sizeBytes <= comparableBytes ? tookMs : undefined, inFlightFiles);
+    limit?.answered(sizeBytes <= comparableBytes ? tookMs : undefined, inFlightFiles, nowMs);
     this.#choice.correct(server.backend.name, expectedBytes ?? streamedFileBytes, sizeBytes);
   }
 
@@ -282,8 +282,8 @@ export class ServerPool {
   /** What was learned within other bounds says nothing any more. */
   #limitAnew({ backend }: PooledServer): void {
     const { adaptive, maxFiles } = this.#limits;
-    const Limit = adaptive ? AdaptiveLimit : OverloadBackoff;
-    if (!(backend.limit instanceof Limit) || backend.limit.max !== maxFiles) backend.limit = new Limit(maxFiles);
+    if (!adaptive) backend.limit = undefined;
+    else if (backend.limit?.max !== maxFiles) backend.limit = new AdaptiveLimit(maxFiles);
   }
 
   /** Leaves a server alone for a while, unless too many are out already. */

@@ -1,39 +1,38 @@
-import type { InFlightLimit } from "./backend.js";
-
-const minLimit = 4;
-const firstLimit = 32;
-/** How many files may wait at a server beyond what it works on, so that it never runs dry. */
-const headroom = 4;
-/** How much longer than at its best an answer may take before the limit shrinks. */
-const tolerance = 1.5;
-/** How much of a new limit is taken on at a time. */
-const smoothing = 0.2;
-/** Answers over which times are averaged. */
-const averaged = 20;
-/** Answers after which the best time is measured anew, at half the limit. Half, so that what looks like the best under load is less each time. */
-const probeEvery = 1_000;
-const probeShare = 0.5;
+/** How long an answer may take before files only wait at the server, in milliseconds. */
+const targetMs = 200;
+/** How many times as long as at its best an answer may take, where that is more: the server is far away, or has a slow disk. */
+const tolerance = 2;
+/** The limit does not shrink below this, in files. */
+const least = 4;
+/** A server is watched for this long, and this many answers, before its limit changes. */
+const windowMs = 250;
+const windowAnswers = 8;
+/** By how much the limit changes at a time, at most. */
+const maxChange = 2;
 /** What is left of the limit when a file was turned away or lost. */
 const backoff = 0.9;
 
 /**
- * How many files may be on their way to one server, learned from how long its answers take: the limit grows while they take about as long as
- * at their best, and shrinks as they take longer, because then files only queue there. The gradient of Netflix's concurrency-limits
- * (https://github.com/Netflix/concurrency-limits, `GradientLimit`, with its probing for the best time); a file turned away or lost shrinks
- * it at once by a tenth, the multiplicative decrease of D. Chiu and R. Jain, "Analysis of the Increase and Decrease Algorithms for Congestion
- * Avoidance in Computer Networks", 1989.
+ * How many files may be on their way to one server: as many as it answers within a fifth of a second. All beyond that would only wait there,
+ * while other servers have nothing to do and other clients' files come behind. By Little's law (J. D. C. Little, "A Proof for the Queuing
+ * Formula: L = λW", 1961) that is its rate of answers times the time that they may take; so the limit follows the server's speed, however
+ * long the line before it is already.
+ *
+ * It begins with all that are allowed, shrinks when answers take longer than they may, and grows again while they do not and it is used up.
+ * What an answer takes at the least limit counts as what it takes at its best. An overload halves it, and a file turned away or lost takes a tenth of it:
+ * the multiplicative decrease of D. Chiu and R. Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance in Computer Networks", 1989.
  */
-export class AdaptiveLimit implements InFlightLimit {
+export class AdaptiveLimit {
   #limit: number;
-  #averageMs = 0;
-  /** `undefined` while it is measured. */
+  /** What an answer takes where nothing waits; `undefined` as long as it never mattered. */
   #bestMs: number | undefined;
-  /** Answers since the best time was last forgotten. */
-  #answers = 0;
+  #window: Window | undefined;
+  /** Since when nothing was on its way, or the last answer came with nothing else on its way. */
+  #idleSinceMs: number | undefined;
 
   /** @param max beyond which the limit never grows, in files */
   constructor(readonly max: number) {
-    this.#limit = Math.min(firstLimit, max);
+    this.#limit = max;
   }
 
   /** In whole files. */
@@ -44,25 +43,30 @@ export class AdaptiveLimit implements InFlightLimit {
   /**
    * A file was stored.
    *
-   * @param tookMs from when it was sent until it was answered
+   * @param tookMs from when it had been sent until it was answered; `undefined` for one that does not take about as long as others
    * @param inFlight files on their way to the server, this one included
    */
-  answered(tookMs: number | undefined, inFlight: number): void {
-    if (tookMs === undefined) return;
-    // What was sent before the limit was cut has waited in a longer queue.
-    if (this.#bestMs === undefined && inFlight > this.#limit) return;
-    this.#answers += 1;
-    this.#averageMs += (Math.max(tookMs, 0.1) - this.#averageMs) / Math.min(this.#answers, averaged);
-    if (this.#answers < averaged) return;
-    this.#bestMs = Math.min(this.#bestMs ?? this.#averageMs, this.#averageMs);
-    // A limit that is not made use of says nothing, and must not change.
-    if (inFlight < this.#limit / 2) return;
-    if (this.#answers >= probeEvery) {
-      this.#probe();
+  answered(tookMs: number | undefined, inFlight: number, nowMs: number): void {
+    if (tookMs === undefined) {
+      this.#become(this.#limit + 1);
       return;
     }
-    const gradient = Math.max(0.5, Math.min(1, (tolerance * this.#bestMs) / this.#averageMs));
-    this.#become(this.#limit * (1 - smoothing) + (this.#limit * gradient + headroom) * smoothing);
+    const idleMs = Math.max(0, nowMs - tookMs - (this.#idleSinceMs ?? nowMs));
+    this.#idleSinceMs = inFlight <= 1 ? nowMs : undefined;
+    const window = this.#window;
+    // The first answer begins a window, and so does the next one when the clock was set back.
+    if (!window || nowMs < window.sinceMs) {
+      this.#window = newWindow(nowMs);
+      return;
+    }
+    window.answers += 1;
+    window.tookMs += tookMs;
+    window.idleMs += idleMs;
+    window.inFlight = Math.max(window.inFlight, inFlight);
+    const busyMs = nowMs - window.sinceMs - window.idleMs;
+    if (busyMs < windowMs || window.answers < windowAnswers) return;
+    this.#window = newWindow(nowMs);
+    this.#learn(window.tookMs / window.answers, window.answers / busyMs, window.inFlight);
   }
 
   /** A file was turned away, or its answer was lost. */
@@ -70,18 +74,40 @@ export class AdaptiveLimit implements InFlightLimit {
     this.#become(this.#limit * backoff);
   }
 
+  /** The server says that it is overloaded, and did not before. */
   overloaded(): void {
-    // How long answers take says it earlier.
+    const used = this.#window?.inFlight ?? this.#limit;
+    this.#become(Math.min(this.#limit, used) / maxChange);
+    this.#window = undefined;
   }
 
-  #probe(): void {
-    this.#become(this.#limit * probeShare);
-    this.#bestMs = undefined;
-    this.#averageMs = 0;
-    this.#answers = 0;
+  #learn(tookMs: number, answersPerMs: number, inFlight: number): void {
+    // What was sent while the limit was higher has waited longer; the rate does not.
+    const waitedMs = Math.min(tookMs, inFlight / answersPerMs);
+    const atLeast = inFlight <= this.files && this.#limit <= Math.min(least, this.max);
+    if (atLeast || waitedMs < (this.#bestMs ?? 0)) this.#bestMs = waitedMs;
+    const allowedMs = Math.max(targetMs, tolerance * (this.#bestMs ?? 0));
+    const fits = answersPerMs * allowedMs;
+    // What is not made use of says nothing.
+    const used = Math.min(this.#limit, inFlight);
+    if (tookMs > allowedMs) this.#become(Math.max(Math.min(fits, this.#limit), used / maxChange));
+    else if (inFlight >= this.files) this.#become(Math.min(Math.max(fits, this.#limit), this.#limit * maxChange));
   }
 
   #become(limit: number): void {
-    this.#limit = Math.max(Math.min(minLimit, this.max), Math.min(this.max, limit));
+    this.#limit = Math.max(Math.min(least, this.max), Math.min(this.max, limit));
   }
+}
+
+/** What was seen of a server since `sinceMs`, Unix time: answers, how long they took in all, for how long it had nothing to do, and how many files were on their way at most. */
+interface Window {
+  readonly sinceMs: number;
+  answers: number;
+  tookMs: number;
+  idleMs: number;
+  inFlight: number;
+}
+
+function newWindow(sinceMs: number): Window {
+  return { sinceMs, answers: 0, tookMs: 0, idleMs: 0, inFlight: 0 };
 }

@@ -1,3 +1,4 @@
+import type { AdaptiveLimit } from "./adaptive-limit.js";
 import type { Ejection } from "./conduct.js";
 import { type Health, unknownHealth } from "./health.js";
 import type { ServerEntry } from "./server-entry.js";
@@ -8,19 +9,6 @@ export interface InFlightLimits {
   readonly maxFiles: number;
   /** Bytes of these; a file counts with at most `streamedFileBytes`, for no more of it is under way at once. */
   readonly maxBytes: number;
-}
-
-/** How many files may be on their way to one server at a time, as it changes with what the server does. */
-export interface InFlightLimit {
-  /** Now; never more than `max`. */
-  readonly files: number;
-  readonly max: number;
-  /** A file was stored, so long after its attempt began (`undefined` for one that does not take about as long as others), while so many were on their way. */
-  answered(tookMs: number | undefined, inFlightFiles: number): void;
-  /** A file was lost or turned away. */
-  failed(): void;
-  /** The server says that it is overloaded, and did not before. */
-  overloaded(): void;
 }
 
 /** What a file larger than one message counts for in `InFlightLimits.maxBytes`: about what a stream buffers. */
@@ -48,8 +36,8 @@ export interface Backend {
   ejection: Ejection | undefined;
   inFlightFiles: number;
   inFlightBytes: number;
-  /** How many files it takes at a time; `undefined` for as many as all may. */
-  limit: InFlightLimit | undefined;
+  /** How many files it takes at a time, where that is learned; `undefined` for as many as all may. */
+  limit: AdaptiveLimit | undefined;
   /** Nothing new before this Unix time: the server answered `busy`. */
   busyUntilMs: number;
   /** Since when its weight grows (`slow-start.ts`): when it joined or returned. */
