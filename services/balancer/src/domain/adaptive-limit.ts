@@ -4,6 +4,8 @@ const targetMs = 200;
 const tolerance = 2;
 /** The limit does not shrink below this, in files. */
 const least = 4;
+/** What it begins with, in files. */
+const first = 128;
 /** A server is watched for this long, and this many answers, before its limit changes. */
 const windowMs = 250;
 const windowAnswers = 8;
@@ -18,7 +20,7 @@ const backoff = 0.9;
  * Formula: L = λW", 1961) that is its rate of answers times the time that they may take; so the limit follows the server's speed, however
  * long the line before it is already.
  *
- * It begins with all that are allowed, shrinks when answers take longer than they may, and grows again while they do not and it is used up.
+ * It shrinks when answers take longer than they may, and grows while they do not and it is used up.
  * What an answer takes at the least limit counts as what it takes at its best. An overload halves it, and a file turned away or lost takes a tenth of it:
  * the multiplicative decrease of D. Chiu and R. Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance in Computer Networks", 1989.
  */
@@ -32,7 +34,7 @@ export class AdaptiveLimit {
 
   /** @param max beyond which the limit never grows, in files */
   constructor(readonly max: number) {
-    this.#limit = max;
+    this.#limit = Math.min(first, max);
   }
 
   /** In whole files. */
@@ -82,13 +84,13 @@ export class AdaptiveLimit {
   }
 
   #learn(tookMs: number, answersPerMs: number, inFlight: number): void {
-    // What was sent while the limit was higher has waited longer; the rate does not.
-    const waitedMs = Math.min(tookMs, inFlight / answersPerMs);
+    // What was sent while the limit was higher has waited longer; the rate does not know of it.
+    const leastMs = Math.min(tookMs, inFlight / answersPerMs);
     const atLeast = inFlight <= this.files && this.#limit <= Math.min(least, this.max);
-    if (atLeast || waitedMs < (this.#bestMs ?? 0)) this.#bestMs = waitedMs;
+    if (atLeast || leastMs < (this.#bestMs ?? 0)) this.#bestMs = leastMs;
     const allowedMs = Math.max(targetMs, tolerance * (this.#bestMs ?? 0));
     const fits = answersPerMs * allowedMs;
-    // What is not made use of says nothing.
+    // A limit that is not made use of says nothing.
     const used = Math.min(this.#limit, inFlight);
     if (tookMs > allowedMs) this.#become(Math.max(Math.min(fits, this.#limit), used / maxChange));
     else if (inFlight >= this.files) this.#become(Math.min(Math.max(fits, this.#limit), this.#limit * maxChange));
@@ -99,12 +101,15 @@ export class AdaptiveLimit {
   }
 }
 
-/** What was seen of a server since `sinceMs`, Unix time: answers, how long they took in all, for how long it had nothing to do, and how many files were on their way at most. */
+/** What was seen of a server since `sinceMs`, Unix time. */
 interface Window {
   readonly sinceMs: number;
   answers: number;
+  /** How long they took in all. */
   tookMs: number;
+  /** How long the server had nothing to do. */
   idleMs: number;
+  /** How many files were on their way at most. */
   inFlight: number;
 }
 
