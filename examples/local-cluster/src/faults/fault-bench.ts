@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { ServerHealth } from "@bilancia/proto/gen/admin";
 import { balancerStatus, serversByName } from "../admin.js";
 import { LocalCluster, type ServerOptions } from "../cluster.js";
@@ -33,6 +34,8 @@ export interface BenchOptions {
   readonly onCluster?: (cluster: LocalCluster) => void;
 }
 
+/** How long uploaders may wait for the answers to what they have sent, in milliseconds: longer than they try again after a lost connection. */
+const answersTimeoutMs = 120_000;
 /** How long a system that is left alone may take to come to rest, in milliseconds. */
 const restTimeoutMs = 30_000;
 
@@ -104,10 +107,17 @@ export class FaultBench {
 
   /** Lets the uploaders finish, waits until the queue is empty, and judges. */
   async settle(uploaders: Uploaders, cycle: number): Promise<void> {
+    const waiting = new AbortController();
+    const tooLong = delay(answersTimeoutMs * this.sharedBy, undefined, { signal: waiting.signal }).then(
+      () => Promise.reject(new Error(`an answer is missing after ${answersTimeoutMs * this.sharedBy} ms`)),
+      () => {},
+    );
     try {
-      await uploaders.finish();
+      await Promise.race([uploaders.finish(), tooLong]);
     } catch (error) {
       this.violations.push(`cycle ${cycle}: an uploader failed: ${error instanceof Error ? error.message : error}`);
+    } finally {
+      waiting.abort();
     }
     this.acknowledgedCount += uploaders.acknowledgedCount;
     for (const problem of uploaders.notStored) this.violations.push(`cycle ${cycle}: not stored: ${problem}`);

@@ -78,7 +78,8 @@ export class UploadSession implements UploadListener, Reader {
   uploadProgress(uploadId: string, requestNumber: bigint, progress: UploadProgress): void {
     if (this.#over) return;
     this.#events.push(toUploadEvent(uploadId, requestNumber, progress));
-    if (progress.kind === "rejected" && this.#current?.upload?.requestNumber === requestNumber) {
+    // What is left of the file is skipped: it was rejected, or a server turned out to hold all of it.
+    if (this.#current?.upload?.requestNumber === requestNumber) {
       this.#current.upload = undefined;
       this.#endTurn();
     }

@@ -128,6 +128,32 @@ describe("the queue after a crash", () => {
     assert.equal(queue.find({ requestNumber })?.state.kind, "receiving");
   });
 
+  it("takes it for the outcome when that server is tried first and has it, while the client is still sending", async () => {
+    const sizeBytes = 600_000;
+    const description = describeFile({ sizeBytes });
+    const { requestNumber } = sendFile(queue, description, new RecordingListener(), sizeBytes);
+    const delivery = queue.take();
+    delivery?.begin("storage-1");
+    await delivery?.intend();
+    await crash();
+    const listener = new RecordingListener();
+    const upload = openUpload(queue, description, listener);
+    const [from, to] = [upload.receivedBytes, sizeBytes - 1_000];
+    assert.ok(from < to, `${from} bytes are there`);
+    upload.append(chunkAt(from, to - from));
+    const again = queue.take();
+    assert.equal(again?.requestNumber, requestNumber);
+    again?.begin("storage-1");
+    assert.ok(again?.stored(saved));
+    upload.append(chunkAt(to, sizeBytes - to));
+    upload.complete({});
+    assert.deepEqual(listener.told, ["stored"]);
+    assert.equal(queue.find({ requestNumber })?.state.kind, "stored");
+    assert.deepEqual(waiting(), { receivingFiles: 0, queuedFiles: 0, dispatchingFiles: 0, queuedBytes: 0 });
+    await crash();
+    assert.equal(queue.find({ requestNumber })?.state.kind, "stored");
+  });
+
   it("suspects the servers of ended uploads that may hold an extra copy, until they are cleared", async () => {
     const requestNumber = await queued(5);
     const first = queue.take();

@@ -53,9 +53,7 @@ export class Recovery implements Pick<Outbox, "suspicions" | "found" | "cleared"
     const record = uploads.find({ requestNumber });
     // Its client may have come back and be sending it again.
     if (!record || record.final || record.complete || record.sender) return false;
-    record.complete = true;
     parts.observer.note({ kind: "found", upload: record.naming, server });
-    uploads.change(record, { kind: "completed", underway: true });
     settlement.saved(record, { ...record.receipt(saved, parts.clock.nowMs()), server });
     return true;
   }

@@ -25,6 +25,11 @@ export class Settlement {
   }
 
   saved(record: UploadRecord, receipt: Receipt): void {
+    // After a restart a server may turn out to hold the whole file while its client sends it again.
+    if (!record.complete) {
+      record.complete = true;
+      this.#uploads.change(record, { kind: "completed", underway: true });
+    }
     this.#uploads.change(record, { kind: "saved", receipt });
     const tookMs = receipt.storedAtMs - record.receivedAtMs;
     const attempt = record.attempts.findLast(({ server }) => server === receipt.server)?.number;

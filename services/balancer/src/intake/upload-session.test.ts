@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { Ack, type UploadEvent } from "@bilancia/proto/gen/balancer";
+import { Kind } from "@bilancia/proto/gen/storage";
+import { BalancerClient, balancerService } from "@bilancia/proto/services";
+import { credentials, Server, ServerCredentials } from "@grpc/grpc-js";
+import { eventually } from "../test-support/eventually.js";
+import { saved } from "../test-support/queue-bench.js";
+import { describeFile, patterned } from "../test-support/queue-fixtures.js";
+import { openTestQueue, type TestQueue } from "../test-support/test-queue.js";
+import { UploadService } from "./upload-service.js";
+
+const clock = { nowMs: Date.now, random: Math.random };
+
+describe("an upload stream", () => {
+  let folder: string;
+  let opened: TestQueue;
+  let server: Server;
+  let client: BalancerClient;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), "bilancia-session-"));
+    opened = await openTestQueue(folder);
+    const { queue } = opened;
+    const service = new UploadService(queue, queue, { note: () => {} }, clock);
+    server = new Server();
+    server.addService(balancerService, { ...service.handlers });
+    const port = await new Promise<number>((resolve, reject) =>
+      server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+        error ? reject(error) : resolve(bound),
+      ),
+    );
+    client = new BalancerClient(`127.0.0.1:${port}`, credentials.createInsecure());
+  });
+  afterEach(async () => {
+    client.close();
+    server.forceShutdown();
+    await opened.stop();
+    await rm(folder, { recursive: true, force: true, maxRetries: 10 });
+  });
+
+  it("skips the rest of a file that a server turns out to hold, and goes on with the next", async () => {
+    const call = client.uploadFile();
+    const events: UploadEvent[] = [];
+    call.on("data", (message: { events: UploadEvent[] }) => events.push(...message.events));
+    const failed = new Promise<never>((_, reject) => call.on("error", reject));
+    const kinds = () => events.map(({ event }) => event?.$case);
+    const told = (kind: string) =>
+      Promise.race([eventually(kind, () => kinds().includes(kind as never), 5_000), failed]);
+    const header = (sizeBytes: number) => {
+      const { uploadId, name, labels } = describeFile();
+      const rest = { sha256: undefined, contentType: "", kind: Kind.KIND_BINARY, ack: Ack.ACK_STORED, labels };
+      return { uploadId, name, sizeBytes: BigInt(sizeBytes), ...rest };
+    };
+    const partBytes = 200_000;
+    const part = (index: number) => ({ offset: index * partBytes, data: patterned(index * partBytes, partBytes) });
+    call.write({ parts: [{ header: header(4 * partBytes), ...part(0) }] });
+    call.write({ parts: [part(1)] });
+    await eventually("it is offered while it arrives", () => opened.queue.counts().queuedBytes === 2 * partBytes);
+    const delivery = opened.queue.take();
+    assert.ok(delivery && !delivery.complete);
+    delivery.begin("storage-1");
+    assert.ok(delivery.stored({ ...saved, sizeBytes: 4 * partBytes }));
+    await told("stored");
+    call.write({ parts: [part(2)] });
+    call.write({ parts: [{ ...part(3), finish: { sizeBytes: undefined, sha256: undefined } }] });
+    call.write({
+      parts: [{ header: header(partBytes), ...part(0), finish: { sizeBytes: undefined, sha256: undefined } }],
+    });
+    const nextIsThere = () => opened.queue.counts().queuedFiles === 1;
+    await Promise.race([eventually("the next file has come", nextIsThere), failed]);
+    assert.deepEqual(kinds(), ["accepted", "stored"]);
+    const { receivingFiles, queuedBytes, storedFiles } = opened.queue.counts();
+    assert.deepEqual(
+      { receivingFiles, queuedBytes, storedFiles },
+      { receivingFiles: 0, queuedBytes: partBytes, storedFiles: 1 },
+    );
+    call.cancel();
+    await failed.catch(() => {});
+  });
+});
