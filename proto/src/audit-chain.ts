@@ -13,6 +13,9 @@ export const auditKinds = [
   "stored",
   /** Given up. */
   "dead",
+  /** A server wants the file for itself. */
+  "claimed",
+  "claim-ended",
   /** A dead file is tried anew. */
   "revived",
   /** A server removed a copy that was one too many. */

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
+import { promisify } from "node:util";
+import type { AuditEntry } from "@bilancia/proto/audit-chain";
 import { type Server, ServerHealth } from "@bilancia/proto/gen/admin";
 import { Ack } from "@bilancia/proto/gen/balancer";
 import { Kind, type LoadResponse } from "@bilancia/proto/gen/storage";
@@ -9,6 +12,7 @@ import { callUnary } from "@bilancia/proto/unary";
 import { credentials, type ServiceError, status } from "@grpc/grpc-js";
 import { balancerStatus, serversByName } from "./admin.js";
 import { storedFiles } from "./folder-listing.js";
+import { lbCliScript } from "./lb-cli.js";
 import { eventually } from "./test-support/eventually.js";
 import { allClaimed, claimWords, Registry } from "./test-support/registry.js";
 import { sha256OfBytes, sha256OfFile } from "./test-support/sha256.js";
@@ -17,6 +21,7 @@ import { textDocument, UploadSession, uploadHeader } from "./test-support/upload
 
 /** The next ordinary probe comes long after the test: who is found earlier has announced itself. */
 const probeIntervalMs = 3_600_000;
+const run = promisify(execFile);
 const fileCount = 120;
 const claimCount = 10;
 /** A document takes a slow server 300 ms, and the balancer gives it two at a time. */
@@ -132,6 +137,21 @@ class Outage {
     return lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter(({ balancer }) => balancer);
   }
 
+  /** What the audit says of claims on an upload, each by the victim. */
+  async claims(number: bigint): Promise<string[]> {
+    const file = path.join(this.test.folder, "balancer", "audit.jsonl");
+    const { stdout } = await run(process.execPath, [lbCliScript, "trace", String(number), "--audit", file, "--json"]);
+    return stdout
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as Pick<AuditEntry, "kind" | "server" | "message">)
+      .filter(({ kind }) => kind === "claimed" || kind === "claim-ended")
+      .map(({ kind, server, message }) => {
+        assert.equal(server, victim);
+        return message === undefined ? kind : `${kind}: ${message}`;
+      });
+  }
+
   async end(passed: boolean): Promise<void> {
     this.registry.close();
     await this.test.finish(passed);
@@ -207,6 +227,10 @@ describe("a server that comes back to a balancer with uploads that failed on it,
     for (const number of wanted) assert.equal(homes.get(number), victim, `request ${number}`);
     const elsewhere = [...homes.values()].filter((server) => server !== victim).length;
     assert.ok(elsewhere > 0, "everything is on the server that claimed some");
+    for (const number of wanted)
+      await eventually(async () =>
+        assert.deepEqual(await outage.claims(number), ["claimed", "claim-ended: delivered"]),
+      );
   });
 
   it("says in its log what it heard", async () => {
@@ -247,6 +271,12 @@ describe("a server that dies after it has claimed uploads", function () {
     const homes = await outage.settled();
     const fellBack = wanted.filter((number) => homes.get(number) === "storage-2");
     assert.ok(fellBack.length > 0, "the server had stored all that it claimed before it died: the test tests nothing");
+    for (const number of fellBack) {
+      const [claimed, ended, ...more] = await outage.claims(number);
+      assert.equal(claimed, "claimed");
+      assert.match(ended ?? "", /^claim-ended: given back: /);
+      assert.deepEqual(more, []);
+    }
   });
 });
 

@@ -24,6 +24,19 @@ export type ClaimVerdict =
   | { readonly kind: "unsettled"; readonly server: string }
   | { readonly kind: "too-many" };
 
+/** How a claim ends: its server, or another one, has stored the upload; or the upload has ended otherwise; or it goes to whichever server is next. */
+export type ClaimEnd =
+  | "delivered"
+  | "stored-elsewhere"
+  | "given-up"
+  /** The server cannot be talked to, or its lease has expired. */
+  | "unreachable"
+  /** It was held for too long. */
+  | "expired"
+  /** How the attempt that followed it ended. */
+  | "refused"
+  | "lost";
+
 /**
  * Decides whether a server may have an upload for itself. An upload that another server may hold is not given away while that server can be asked;
  * when it cannot, the upload may be placed elsewhere, as without a claim, and the copy is looked for on its return.

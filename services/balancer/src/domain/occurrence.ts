@@ -1,3 +1,4 @@
+import type { ClaimEnd } from "./claim.js";
 import type { BilanciaError, Rejection } from "./errors.js";
 import type { AttemptOutcome, Receipt } from "./upload.js";
 
@@ -69,6 +70,9 @@ export type Occurrence =
       readonly serving: boolean;
     }
   | { readonly kind: "server-claimed"; readonly server: string; readonly asked: number; readonly claimed: number }
+  | { readonly kind: "claimed"; readonly upload: UploadName; readonly server: string }
+  /** `server`: whose claim it was. */
+  | { readonly kind: "claim-ended"; readonly upload: UploadName; readonly server: string; readonly end: ClaimEnd }
   /** Claimed uploads that their server has not taken may go to any other now. `server`: absent where the time was over, whosever they were. */
   | { readonly kind: "claims-ended"; readonly server: string | undefined; readonly files: number }
   /** The pool has changed. `detail` is for people, `by` an operator's peer address, or what else wanted it. */

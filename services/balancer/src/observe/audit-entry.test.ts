@@ -39,4 +39,13 @@ describe("an entry of the audit", () => {
     assert.equal(toAuditFacts({ ...copy, discarded: true, result: "discarded" }, 5)?.kind, "discarded");
     assert.equal(toAuditFacts({ ...copy, discarded: false, result: "none found" }, 5)?.kind, "checked");
   });
+
+  it("tells who claimed a file, and how that ended", () => {
+    const claim = { upload, server: "storage-1" };
+    const entry = { timeMs: 5, ...names, server: "storage-1" };
+    assert.deepEqual(toAuditFacts({ kind: "claimed", ...claim }, 5), { ...entry, kind: "claimed" });
+    assert.deepEqual(toAuditFacts({ kind: "claim-ended", ...claim, end: "lost" }, 5), {
+      ...{ ...entry, kind: "claim-ended", message: "given back: the server's answer was lost" },
+    });
+  });
 });

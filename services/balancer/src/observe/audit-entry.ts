@@ -1,4 +1,5 @@
 import type { AuditFacts } from "@bilancia/proto/audit-chain";
+import type { ClaimEnd } from "../domain/claim.js";
 import type { Occurrence, UploadName } from "../domain/occurrence.js";
 
 /** Longer messages are cut, so that an entry stays short whatever a server answers. */
@@ -65,6 +66,12 @@ export function toAuditFacts(occurrence: Occurrence, timeMs: number): AuditFacts
       const number = requestNumber === undefined ? undefined : String(requestNumber);
       return { timeMs, kind: "quarantined", requestNumber: number, message: cut(`${what}: ${detail}`) };
     }
+    case "claimed":
+      return { timeMs, kind: "claimed", ...names(occurrence.upload), server: occurrence.server };
+    case "claim-ended": {
+      const { upload, server, end } = occurrence;
+      return { timeMs, kind: "claim-ended", ...names(upload), server, message: claimEnds[end] };
+    }
     case "server-changed": {
       const { server, change, detail, by } = occurrence;
       return { timeMs, kind: "server", server, client: by, message: cut(`${change}: ${detail}`) };
@@ -93,6 +100,16 @@ export function toAuditFacts(occurrence: Occurrence, timeMs: number): AuditFacts
       return undefined;
   }
 }
+
+const claimEnds: Record<ClaimEnd, string> = {
+  delivered: "delivered",
+  "stored-elsewhere": "stored by another server",
+  "given-up": "the file was given up",
+  unreachable: "given back: the server cannot be talked to, or its lease has expired",
+  expired: "given back: held for too long",
+  refused: "given back: the server refused the file",
+  lost: "given back: the server's answer was lost",
+};
 
 function names({ requestNumber, uploadId, name }: UploadName): Pick<AuditFacts, "requestNumber" | "uploadId" | "name"> {
   return { requestNumber: String(requestNumber), uploadId, name };

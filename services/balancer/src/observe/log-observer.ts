@@ -90,6 +90,10 @@ export class LogObserver implements Observer {
         log.info({ server, asked, claimed }, "server claimed files");
         break;
       }
+      // The log has them by the call, the audit one by one.
+      case "claimed":
+      case "claim-ended":
+        break;
       case "claims-ended": {
         const { server, files } = occurrence;
         log.info({ server, files }, "claims ended");

@@ -1,6 +1,10 @@
+import type { ClaimEnd } from "../domain/claim.js";
+import type { UploadName } from "../domain/occurrence.js";
+import type { Observer } from "../ports/observer.js";
 import { NumberFifo } from "./number-fifo.js";
 
 interface Claim {
+  readonly upload: UploadName;
   readonly server: string;
   untilMs: number;
   /** Whether its number stands in the common line. */
@@ -22,12 +26,17 @@ const maxClaims = 10_000;
 
 /**
  * Who has claimed which upload: for each server a line of its own. A number that is claimed keeps its place in the common line until its turn comes
- * there; then it is passed over, and has to be put back when the claim ends.
+ * there; then it is passed over, and has to be put back when the claim ends. Each claim that is made, and how it ends, is told to the observer.
  */
 export class Claims {
   readonly #claims = new Map<bigint, Claim>();
   readonly #lines = new Map<string, NumberFifo>();
   readonly #counts = new Map<string, number>();
+  readonly #observer: Observer;
+
+  constructor(observer: Observer) {
+    this.#observer = observer;
+  }
 
   /** The server that has claimed an upload. */
   by(requestNumber: bigint): string | undefined {
@@ -39,14 +48,16 @@ export class Claims {
   }
 
   /** Claims an upload that stands in the common line, or renews a claim. Returns whether it is a new one. */
-  claim(requestNumber: bigint, server: string, untilMs: number): boolean {
+  claim(upload: UploadName, server: string, untilMs: number): boolean {
+    const { requestNumber } = upload;
     const known = this.#of(requestNumber);
     if (known) {
       known.untilMs = untilMs;
       return false;
     }
-    this.#claims.set(requestNumber, { server, untilMs, inLine: true, waiting: false });
+    this.#claims.set(requestNumber, { upload, server, untilMs, inLine: true, waiting: false });
     this.#counts.set(server, (this.#counts.get(server) ?? 0) + 1);
+    this.#observer.note({ kind: "claimed", upload, server });
     return this.wait(requestNumber);
   }
 
@@ -87,24 +98,25 @@ export class Claims {
   }
 
   /** Ends one claim whose upload needs no place in line, because it has ended or will be put there anyway. */
-  drop(requestNumber: bigint): void {
+  drop(requestNumber: bigint, end: ClaimEnd): void {
     const claim = this.#of(requestNumber);
     if (!claim) return;
     this.#claims.delete(requestNumber);
     const left = (this.#counts.get(claim.server) ?? 0) - 1;
     if (left > 0) this.#counts.set(claim.server, left);
     else this.#counts.delete(claim.server);
+    this.#observer.note({ kind: "claim-ended", upload: claim.upload, server: claim.server, end });
   }
 
-  /** Ends all claims of a server. */
+  /** Ends all claims of a server that cannot be talked to. */
   end(server: string): EndedClaims {
     this.#lines.delete(server);
-    return this.#end((claim) => claim.server === server);
+    return this.#end("unreachable", (claim) => claim.server === server);
   }
 
   /** Ends the claims that are over at a time. */
   expire(nowMs: number): EndedClaims {
-    return this.#end(({ untilMs }) => untilMs <= nowMs);
+    return this.#end("expired", ({ untilMs }) => untilMs <= nowMs);
   }
 
   #of(requestNumber: bigint): Claim | undefined {
@@ -112,12 +124,12 @@ export class Claims {
     return this.#claims.size === 0 ? undefined : this.#claims.get(requestNumber);
   }
 
-  #end(isOver: (claim: Claim) => boolean): EndedClaims {
+  #end(end: ClaimEnd, isOver: (claim: Claim) => boolean): EndedClaims {
     let files = 0;
     const back: bigint[] = [];
     for (const [requestNumber, claim] of this.#claims) {
       if (!isOver(claim)) continue;
-      this.drop(requestNumber);
+      this.drop(requestNumber, end);
       if (!claim.waiting) continue;
       files += 1;
       if (!claim.inLine) back.push(requestNumber);

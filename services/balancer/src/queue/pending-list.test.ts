@@ -3,6 +3,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import fc from "fast-check";
+import type { ClaimEnd } from "../domain/claim.js";
+import type { Occurrence } from "../domain/occurrence.js";
 import type { Delivery } from "../ports/outbox.js";
 import type { PendingQuery } from "../ports/pending-uploads.js";
 import { eventually } from "../test-support/eventually.js";
@@ -13,6 +15,17 @@ import type { UploadQueue } from "./upload-queue.js";
 
 const claimMs = 60_000;
 const all = () => true;
+
+/** What was told of claims, in order: which upload, what, and whose claim it is. */
+function claimsTold(noted: readonly Occurrence[]): [number: bigint, what: "claimed" | ClaimEnd, server: string][] {
+  const told: [bigint, "claimed" | ClaimEnd, string][] = [];
+  for (const occurrence of noted) {
+    if (occurrence.kind !== "claimed" && occurrence.kind !== "claim-ended") continue;
+    const what = occurrence.kind === "claimed" ? occurrence.kind : occurrence.end;
+    told.push([occurrence.upload.requestNumber, what, occurrence.server]);
+  }
+  return told;
+}
 
 describe("what waits, and who claims it", () => {
   for (const kind of ["memory", "embedded"] as const)
@@ -250,6 +263,41 @@ describe("what waits, and who claims it", () => {
         assert.equal(claim("b", tooMany), "claimed b");
       }).timeout(60_000);
 
+      const ends: [end: ClaimEnd, how: (number: bigint) => void][] = [
+        ["delivered", () => attemptBy("a").stored(saved)],
+        ["refused", () => attemptBy("a").requeue("refused", "test", 0)],
+        ["lost", () => attemptBy("a").requeue("lost", "test", 0)],
+        ["given-up", (requestNumber) => queue.cancel({ requestNumber })],
+        ["unreachable", () => queue.endClaims("a")],
+        [
+          "expired",
+          () => {
+            nowMs += claimMs;
+            queue.expireClaims();
+          },
+        ],
+        // A server that may hold the file comes before its claimant.
+        ["stored-elsewhere", () => attemptBy("a", "b").stored(saved)],
+      ];
+      const attemptBy = (claimant: string, server = claimant): Delivery => {
+        const delivery = queue.takeClaimed(claimant);
+        assert.ok(delivery);
+        delivery.begin(server);
+        return delivery;
+      };
+      for (const [end, how] of ends)
+        it(`is told to have been claimed, once, and how that ended: ${end}`, async () => {
+          const [number] = (await send(1)) as [bigint];
+          claim("a", number);
+          claim("a", number);
+          how(number);
+          queue.endClaims("a");
+          assert.deepEqual(claimsTold(opened.noted), [
+            [number, "claimed", "a"],
+            [number, end, "a"],
+          ]);
+        });
+
       if (kind === "embedded")
         it("is claimed no more after a restart, and lost by nobody", async () => {
           const numbers = await send(3);
@@ -323,6 +371,15 @@ describe("what waits, and who claims it", () => {
             }
             return stored.size === numbers.length;
           });
+          for (const number of numbers) {
+            const told = claimsTold(opened.noted).filter(([about]) => about === number);
+            // Each claim ends once, before the next one.
+            for (const [index, [, what, server]] of told.entries()) {
+              assert.equal(what === "claimed", index % 2 === 0);
+              assert.equal(server, told[index - (index % 2)]?.[2]);
+            }
+            assert.equal(told.length % 2, 0, "a claim that did not end");
+          }
           const { queuedFiles, dispatchingFiles } = queue.counts();
           assert.equal(queuedFiles + dispatchingFiles, 0);
         });

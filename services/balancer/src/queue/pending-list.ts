@@ -1,8 +1,9 @@
 import { type ClaimFacts, type ClaimVerdict, claimVerdict, lastFailureOn } from "../domain/claim.js";
+import type { UploadState } from "../domain/upload.js";
 import type { PendingQuery, PendingUpload, PendingUploads } from "../ports/pending-uploads.js";
 import { type LedgerEntry, viewOf } from "./ledger-entry.js";
 import type { QueueWorks } from "./queue-parts.js";
-import type { UploadRecord } from "./upload-record.js";
+import { UploadRecord } from "./upload-record.js";
 
 /** Ledger entries that one page looks at, at most. */
 const maxScanned = 10_000;
@@ -34,22 +35,21 @@ export class PendingList implements PendingUploads {
   }
 
   claim(server: string, requestNumber: bigint, isReachable: (server: string) => boolean): ClaimVerdict {
-    const { line, parts } = this.#works;
-    const verdict = claimVerdict(server, this.#facts(requestNumber), isReachable, line.claims.hasRoom(server));
-    if (verdict.kind === "claimed") line.claim(requestNumber, server, parts.clock.nowMs() + parts.claimMs);
+    const { uploads, line, parts } = this.#works;
+    const upload = uploads.records.byNumber(requestNumber) ?? parts.ledger.find({ requestNumber });
+    const facts = upload && this.#facts(upload);
+    const verdict = claimVerdict(server, facts, isReachable, line.claims.hasRoom(server));
+    if (upload && verdict.kind === "claimed") {
+      const { uploadId, name } = upload.description;
+      line.claim({ requestNumber, uploadId, name }, server, parts.clock.nowMs() + parts.claimMs);
+    }
     return verdict;
   }
 
-  #facts(requestNumber: bigint): ClaimFacts | undefined {
-    const { uploads, parts, line } = this.#works;
-    const claimedBy = line.claims.by(requestNumber);
-    const hot = uploads.records.byNumber(requestNumber);
-    if (hot) {
-      const state = hot.state.kind === "queued" && !isPending(hot) ? ({ kind: "receiving" } as const) : hot.state;
-      return { state, attempts: hot.attempts, suspects: suspectsOf(hot), claimedBy };
-    }
-    const entry = parts.ledger.find({ requestNumber });
-    return entry && { state: viewOf(entry).state, attempts: entry.attempts, suspects: suspectsOf(entry), claimedBy };
+  #facts(upload: UploadRecord | LedgerEntry): ClaimFacts {
+    const { requestNumber, attempts } = upload;
+    const claimedBy = this.#works.line.claims.by(requestNumber);
+    return { state: stateOf(upload), attempts, suspects: suspectsOf(upload), claimedBy };
   }
 
   /** The first ones in memory, in no order. */
@@ -99,6 +99,12 @@ export class PendingList implements PendingUploads {
 /** Whether an upload stands in line. It does not while all its bytes are there, but not yet safe. */
 function isPending({ state, safe, offered }: UploadRecord): boolean {
   return state.kind === "queued" && (safe || offered);
+}
+
+/** What it is to whoever wants to claim it. */
+function stateOf(upload: UploadRecord | LedgerEntry): UploadState {
+  if (!(upload instanceof UploadRecord)) return viewOf(upload).state;
+  return upload.state.kind === "queued" && !isPending(upload) ? { kind: "receiving" } : upload.state;
 }
 
 function suspectsOf({ intents }: UploadRecord | LedgerEntry): string[] {

@@ -1,3 +1,4 @@
+import type { ClaimEnd } from "../domain/claim.js";
 import type { Rejection } from "../domain/errors.js";
 import type { AttemptOutcome, AttemptRecord, Receipt, UploadDescription } from "../domain/upload.js";
 import type { Clock } from "../ports/clock.js";
@@ -17,7 +18,7 @@ export interface DeliveryHost {
   later(record: UploadRecord, delayMs: number): void;
   reject(record: UploadRecord, rejection: Rejection): void;
   /** Ends the claim of a server on the record, if there is one. */
-  unclaim(record: UploadRecord): void;
+  unclaim(record: UploadRecord, end: ClaimEnd): void;
 }
 
 /** An upload in dispatch's hands. */
@@ -109,7 +110,7 @@ export class QueuedDelivery implements Delivery {
     if (record.final) return;
     this.#noteFailure(ended, outcome, message, delayMs);
     // A server that was merely busy still gets what it has claimed.
-    if (outcome !== "busy") this.#host.unclaim(record);
+    if (outcome !== "busy") this.#host.unclaim(record, outcome);
     this.#host.later(record, delayMs);
   }
 

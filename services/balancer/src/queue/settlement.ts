@@ -87,7 +87,7 @@ export class Settlement {
     record.sender = undefined;
     record.taken = false;
     record.offered = false;
-    this.#line.claims.drop(record.requestNumber);
+    this.#endClaim(record, server);
     // A server that may hold a copy all the same stays suspected, over restarts too.
     record.intents = record.intents.filter((intent) => intent.server !== server);
     record.touchedAtMs = clock.nowMs();
@@ -109,6 +109,12 @@ export class Settlement {
       this.#background("letting go of an upload's bytes", content.drop());
     }
     this.onSettled(server === undefined ? { requestNumber } : { requestNumber, server });
+  }
+
+  #endClaim({ requestNumber }: UploadRecord, server: string | undefined): void {
+    const { claims } = this.#line;
+    const stored = claims.by(requestNumber) === server ? "delivered" : "stored-elsewhere";
+    claims.drop(requestNumber, server === undefined ? "given-up" : stored);
   }
 
   /** Until the ledger has the outcome, memory alone knows it, however many there are. */

@@ -40,7 +40,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
 
   constructor(parts: UploadQueueParts) {
     this.#parts = parts;
-    this.#line = new WaitingLine(() => parts.clock.nowMs());
+    this.#line = new WaitingLine(() => parts.clock.nowMs(), parts.observer);
     this.#uploads = new KnownUploads(parts, (record, where, error) =>
       this.#settlement.diskFailed(record, where, error),
     );
@@ -64,7 +64,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
         this.#line.comeBack(record, delayMs);
       },
       reject: (record, rejection) => this.#settlement.reject(record, rejection),
-      unclaim: ({ requestNumber }) => this.#line.claims.drop(requestNumber),
+      unclaim: ({ requestNumber }, end) => this.#line.claims.drop(requestNumber, end),
     };
   }
 

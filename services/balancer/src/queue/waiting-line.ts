@@ -1,4 +1,6 @@
 import { LineMeter } from "../domain/line-meter.js";
+import type { UploadName } from "../domain/occurrence.js";
+import type { Observer } from "../ports/observer.js";
 import type { QueuePlace } from "../ports/upload-directory.js";
 import { Claims, type EndedClaims } from "./claims.js";
 import { FairLine } from "./fair-line.js";
@@ -17,13 +19,14 @@ export class WaitingLine {
   readonly #fresh = new FairLine();
   /** Uploads whose pause before the next attempt is not over. */
   readonly #resting = new Map<bigint, NodeJS.Timeout>();
-  readonly claims = new Claims();
+  readonly claims: Claims;
   readonly #meter = new LineMeter();
   readonly #nowMs: () => number;
   /** Called when `next` may have something again. */
   onReady: () => void = () => {};
 
-  constructor(nowMs: () => number) {
+  constructor(nowMs: () => number, observer: Observer) {
+    this.claims = new Claims(observer);
     this.#nowMs = nowMs;
   }
 
@@ -62,8 +65,9 @@ export class WaitingLine {
   }
 
   /** A server claims an upload that waits: whatever pause there was is over. Claimed again, it stays where it is. */
-  claim(requestNumber: bigint, server: string, untilMs: number): void {
-    if (!this.claims.claim(requestNumber, server, untilMs)) return;
+  claim(upload: UploadName, server: string, untilMs: number): void {
+    if (!this.claims.claim(upload, server, untilMs)) return;
+    const { requestNumber } = upload;
     const timer = this.#resting.get(requestNumber);
     if (timer) {
       clearTimeout(timer);
