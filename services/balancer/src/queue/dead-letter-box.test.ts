@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { truncate } from "node:fs/promises";
+import { readdir, readlink, truncate } from "node:fs/promises";
 import path from "node:path";
 import type { BilanciaError } from "../domain/errors.js";
 import type { Delivery } from "../ports/outbox.js";
@@ -53,6 +53,12 @@ const fails = (work: Promise<unknown>, reason: string, words: RegExp) =>
     assert.match(error.message, words);
     return true;
   });
+
+/** The files below a folder that this process has open. */
+async function openFiles(folder: string): Promise<string[]> {
+  const links = (await readdir("/proc/self/fd")).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ""));
+  return (await Promise.all(links)).filter((file) => file.startsWith(folder));
+}
 
 async function withQueue(run: (opened: Opened, folder: string) => Promise<void>): Promise<void> {
   await withTempFolder(async (folder) => {
@@ -260,6 +266,27 @@ describe("dead letters", () => {
       }
       assert.deepEqual(await numbers(opened), []);
     }));
+
+  for (const [how, end] of [
+    ["stops", (opened: Opened) => opened.stop()],
+    ["dies", (opened: Opened) => opened.crash()],
+  ] as const)
+    it(`leave no file open when the balancer ${how} while one is laid down, and are not lost`, () =>
+      withTempFolder(async (folder) => {
+        const before = await openQueue(folder);
+        const requestNumber = await die(before, 3_000_000);
+        await end(before);
+        assert.deepEqual(await openFiles(folder), []);
+        const opened = await openQueue(folder);
+        try {
+          const isKept = (await numbers(opened)).includes(requestNumber);
+          // Whoever died before he could write that down tries it again.
+          assert.equal(isKept || opened.queue.take()?.requestNumber === requestNumber, true);
+          if (how === "stops") assert.ok(isKept);
+        } finally {
+          await opened.stop();
+        }
+      }));
 
   it("do not exist in a queue in memory", () =>
     withTempFolder(async (folder) => {

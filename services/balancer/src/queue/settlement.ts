@@ -129,18 +129,28 @@ export class Settlement {
 
   /** Keeps a dead letter. Whoever wants it again gets it from the ledger, with its bytes. */
   async #layDown(record: UploadRecord): Promise<void> {
-    const { content } = record;
     try {
-      // A file that was passed on while it arrived need not be on disk in full yet.
-      if (record.bytesAt === "file") await content.flush();
+      await this.#flush(record);
+      await this.#uploads.keep(record);
+    } catch (error) {
+      // Where the ledger could not have it, the next start takes the upload up as it was before.
+      record.bytesAt = "nowhere";
+      throw error;
+    } finally {
+      await record.content.release();
+    }
+    this.#uploads.evict(record);
+  }
+
+  /** A file that was passed on while it arrived need not be on disk in full yet. Where it cannot be, the ledger has it without its bytes. */
+  async #flush(record: UploadRecord): Promise<void> {
+    try {
+      if (record.bytesAt === "file") await record.content.flush();
     } catch (error) {
       record.bytesAt = "nowhere";
       await this.#uploads.keep(record);
       throw error;
     }
-    await this.#uploads.keep(record);
-    await content.release();
-    this.#uploads.evict(record);
   }
 
   #background(where: string, work: Promise<void> | undefined): void {

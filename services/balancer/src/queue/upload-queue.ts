@@ -97,10 +97,11 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     }
   }
 
-  /** Lets go of the files in the spool; what is in them stays there. */
+  /** Lets go of the files in the spool; what is in them stays there. Dead letters that are being laid down are waited for. */
   async stop(): Promise<void> {
     clearInterval(this.#sweeper);
     this.#line.stop();
+    await this.#settlement.settled();
     await Promise.all([...this.#uploads.records.unfinished].map((record) => record.content.release()));
   }
 
