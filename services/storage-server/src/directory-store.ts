@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { RefuseReason } from "@bilancia/proto/gen/storage";
+import { errorCode, isFull } from "@bilancia/proto/system-error";
 import type { Logger } from "pino";
 import type { Disk, DiskFile } from "./disk.js";
 import type { Fence } from "./fences.js";
@@ -11,7 +12,6 @@ import { type BacklogEntry, JournalBacklog } from "./journal-backlog.js";
 import { Refusal } from "./refusal.js";
 import { SharedSync } from "./shared-sync.js";
 import { storedNames } from "./stored-names.js";
-import { errorCode, isFull } from "./system-error.js";
 
 /** Files up to this size become durable through the journal. */
 export const maxJournalledFileBytes = 64 * 1024;

@@ -1,9 +1,9 @@
 import { constants } from "node:fs";
 import { type FileHandle, link, lstat, open, readFile, unlink } from "node:fs/promises";
 import { syncFolder } from "@bilancia/proto/folder";
+import { errorCode } from "@bilancia/proto/system-error";
 import { holdFolder, syncFiles } from "./file-sync.js";
 import { SmallFileThread } from "./small-file-thread.js";
-import { errorCode } from "./system-error.js";
 
 /** What tells one file on disk from another that later took its name. */
 export interface FileMark {

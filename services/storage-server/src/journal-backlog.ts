@@ -1,6 +1,6 @@
+import { isFull } from "@bilancia/proto/system-error";
 import type { FileId } from "./file-id.js";
 import type { FileJournal } from "./file-journal.js";
-import { isFull } from "./system-error.js";
 
 const maxFilesCount = 16_384;
 const maxBytes = 64 * 1024 * 1024;

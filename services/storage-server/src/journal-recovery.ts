@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { errorCode, isFull } from "@bilancia/proto/system-error";
 import type { Logger } from "pino";
 import type { Disk } from "./disk.js";
 import { type FileId, fileKey } from "./file-id.js";
 import type { FileIndex, StoredRecord } from "./file-index.js";
 import type { FileJournal, JournalledFile } from "./file-journal.js";
 import { storedNames } from "./stored-names.js";
-import { errorCode, isFull } from "./system-error.js";
 
 /** What `recoverJournal` works with. */
 export interface RecoveryOptions {

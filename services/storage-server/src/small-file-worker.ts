@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, fsyncSync, linkSync, openSync, unlinkSync, writeSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
-import { errorCode } from "./system-error.js";
+import { errorCode } from "@bilancia/proto/system-error";
 
 /**
  * Several jobs of one kind, done in their order. Plain lists, since each object in a message costs as much as a system call.

@@ -3,6 +3,7 @@ import { constants, existsSync } from "node:fs";
 import { access, mkdir, open as openFile, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { makeFolder } from "@bilancia/proto/folder";
+import { errorCode } from "@bilancia/proto/system-error";
 import { open, type RootDatabase } from "lmdb";
 import type { Logger } from "pino";
 import { lockDirectory } from "./directory-lock.js";
@@ -12,7 +13,6 @@ import { FileIndex } from "./file-index.js";
 import { FileJournal } from "./file-journal.js";
 import { recoverJournal } from "./journal-recovery.js";
 import { storedNamePattern } from "./stored-names.js";
-import { errorCode } from "./system-error.js";
 
 /** A directory cannot be used. The message is for people. */
 export class DirectoryError extends Error {}

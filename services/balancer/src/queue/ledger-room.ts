@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, fsyncSync, openSync, writeSync } from "node:fs";
 import path from "node:path";
+import { isFull } from "@bilancia/proto/system-error";
 import type { RootDatabase } from "lmdb";
 
 /** Thrown in place of a write that the disk has no room for. */
@@ -84,6 +85,6 @@ function grow(fd: number, bytes: number): void {
     for (let grown = 0; grown < bytes; ) grown += writeSync(fd, zeros, 0, zeros.length, beginBytes + grown);
     fsyncSync(fd);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+    if (!isFull(error)) throw error;
   }
 }

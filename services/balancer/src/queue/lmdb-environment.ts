@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { setImmediate as turn } from "node:timers/promises";
 import { type Database, open, type RootDatabase } from "lmdb";
 import { FlushFailed } from "./flush-failed.js";
-import { LedgerRoom } from "./ledger-room.js";
+import { DiskFull, LedgerRoom } from "./ledger-room.js";
 
 /** A table of bytes by bytes, in the order of its keys. */
 export type Table = Database<Buffer, Buffer>;
@@ -177,7 +177,7 @@ export class LmdbEnvironment<Name extends string> {
     try {
       return this.#room.take(bytes, outcome);
     } catch (error) {
-      throw isFull(error) ? error : this.#break(error);
+      throw error instanceof DiskFull ? error : this.#break(error);
     }
   }
 
@@ -209,10 +209,6 @@ export class LmdbEnvironment<Name extends string> {
     this.#remapping = undefined;
     for (const write of this.#held.splice(0)) write();
   }
-}
-
-function isFull(error: unknown): boolean {
-  return ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
 }
 
 function openRoot(dir: string, tables: number): RootDatabase<Buffer, Buffer> {

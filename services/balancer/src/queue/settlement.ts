@@ -1,3 +1,4 @@
+import { isFull } from "@bilancia/proto/system-error";
 import { type Rejection, rejectReasons } from "../domain/errors.js";
 import type { Receipt } from "../domain/upload.js";
 import type { SettledUpload } from "../ports/outbox.js";
@@ -60,8 +61,7 @@ export class Settlement {
       this.#damaged(record, error);
       return;
     }
-    const full = (error as NodeJS.ErrnoException).code === "ENOSPC";
-    const rejection: Rejection = full
+    const rejection: Rejection = isFull(error)
       ? { reason: "QUEUE_FULL", message: "the balancer's disk is full", retryAfterMs: 5_000 }
       : { reason: "INTERNAL", message: "the balancer could not keep the file" };
     record.bytesAt = "nowhere";
