@@ -26,11 +26,9 @@ import { UploadService } from "./intake/upload-service.js";
 import { LiveSettings } from "./live-settings.js";
 import { AuditLog } from "./observe/audit-log.js";
 import { LogObserver } from "./observe/log-observer.js";
-import { PickFile } from "./observe/pick-file.js";
-import { PickHistory } from "./observe/pick-history.js";
+import { openPicks } from "./observe/picks.js";
 import type { Clock } from "./ports/clock.js";
 import type { Observer } from "./ports/observer.js";
-import type { PickLog, PickMemory } from "./ports/pick-log.js";
 import type { QueueCounts } from "./ports/upload-directory.js";
 import { memoryLedger } from "./queue/ledger.js";
 import { Numbering } from "./queue/numbering.js";
@@ -112,9 +110,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     clock,
     observer,
   });
-  const { keep, file: traceFile, maxFileBytes } = config.picks;
-  const history = keep > 0 ? new PickHistory(keep) : undefined;
-  const trace = traceFile === "" ? undefined : await PickFile.open(traceFile, maxFileBytes, observer);
+  const picks = await openPicks(config.picks, observer);
   const dispatcher = new Dispatcher({
     outbox: queue,
     pool,
@@ -122,7 +118,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     retry: delivery,
     clock,
     observer,
-    picks: pickLog(history, trace),
+    picks: picks.log,
   });
   const uploads = new UploadService(queue, queue, observer, clock);
   const unsettled = (name: string) => dispatcher.unsettledOn(name);
@@ -152,7 +148,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     servers: keeper,
     uploads: queue,
     deadLetters: queue.deadLetters,
-    picks: history ?? noPicks,
+    picks: picks.memory,
     observer,
     ledger: numbering,
     queue: config.queue,
@@ -175,6 +171,17 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
   health.addToServer(adminServer);
   addReflection(adminServer, ["bilancia.v1.Admin"]);
 
+  /** Lets go of disk and servers; the attempts have ended. */
+  const close = async () => {
+    pool.stop();
+    await queue.stop();
+    spool.close();
+    await ledger?.close();
+    await picks.close();
+    await audit?.close();
+    await numbering.close();
+  };
+
   queue.start();
   await names.start();
   await pool.start();
@@ -192,13 +199,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     names.stop();
     leases.stop();
     await dispatcher.stop(0);
-    pool.stop();
-    await queue.stop();
-    spool.close();
-    await ledger?.close();
-    await trace?.close();
-    await audit?.close();
-    await numbering.close();
+    await close();
     throw error;
   }
 
@@ -222,13 +223,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
       // Answers that are due still go out; a client that stays on after that is cut off.
       await stopGracefully(server, address, health, Math.max(500, leftMs()));
       await stopGracefully(adminServer, adminAddress, undefined, 500);
-      pool.stop();
-      await queue.stop();
-      spool.close();
-      await ledger?.close();
-      await trace?.close();
-      await audit?.close();
-      await numbering.close();
+      await close();
       const { receivingFiles, queuedFiles, dispatchingFiles } = queue.counts();
       const left = { receivingFiles, queuedFiles, dispatchingFiles };
       log[queuedFiles + dispatchingFiles > 0 ? "warn" : "info"](left, "stopped");
@@ -275,20 +270,6 @@ async function openAudit(config: Config, clock: Clock, faults: Observer): Promis
   if (file === "off") return undefined;
   const written = file === "" ? path.join(config.stateDir, "audit.jsonl") : file;
   return AuditLog.open(written, clock, faults, { maxFileBytes, daily: rotate === "daily" });
-}
-
-const noPicks: PickMemory = { find: () => [], count: 0, sinceMs: undefined };
-
-/** Where choices are taken down: nowhere, in one place, or in both. */
-function pickLog(history: PickLog | undefined, trace: PickLog | undefined): PickLog | undefined {
-  if (!history || !trace) return history ?? trace;
-  return {
-    picked(pick) {
-      history.picked(pick);
-      trace.picked(pick);
-    },
-    ended: (end) => trace.ended(end),
-  };
 }
 
 function both(first: Observer, second: Observer): Observer {
