@@ -11,7 +11,7 @@ const deliveredCount = 10_000;
 export const restart: Workload = {
   name: "restart",
   about:
-    "The time from the start of a balancer that was killed (`kill -9`) until it serves, with 1,000,000 uploads of 64 bytes in its ledger (50,000 with `--quick`), all of them queued. No storage server is there. After the last start the servers come back, and the first 50,000 files must arrive.",
+    "The time from the start of a balancer that was killed (`kill -9`) until it serves, with 1,000,000 uploads of 64 bytes in its ledger (50,000 with `--quick`), all of them queued. No storage server is there. After the last start the servers come back, and the first 10,000 files must arrive.",
   async *run(bench) {
     const recordsCount = bench.quick ? 50_000 : 1_000_000;
     const bed = await TestBed.start({ parent: bench.dir, readyTimeoutMs: 300_000 });
