@@ -185,7 +185,7 @@ export class Dispatcher {
       ...{ requestNumber, attempt, client, sizeBytes, dueSinceMs, reason, pool },
       server: server.backend.name,
       refusedBy: attempt === 1 ? noServers : this.#refusedBy(delivery),
-      ...this.#parts.pool.views.standings(pool),
+      ...this.#parts.pool.views.standings(),
     });
   }
 

@@ -1,6 +1,7 @@
 import { type InFlightLimits, isFull } from "../domain/backend.js";
-import { type PickRecord, type PoolSnapshot, snapshotOf } from "../domain/pick.js";
+import { isStillAs, type PickRecord, type PoolSnapshot, type ServerSnapshot, snapshotOf } from "../domain/pick.js";
 import { serverState } from "../domain/server-state.js";
+import { SharedList } from "../domain/shared-list.js";
 import { weightUnit } from "../domain/slow-start.js";
 import type { Clock } from "../ports/clock.js";
 import type { ServerView } from "../ports/server-keeper.js";
@@ -16,6 +17,8 @@ export class PoolViews {
   readonly #choice: ServerChoice;
   readonly #limits: InFlightLimits;
   readonly #clock: Clock;
+  /** The servers as they were last taken down. Few change from one choice to the next: choices share those that have not. */
+  readonly #snapshots = new SharedList<ServerSnapshot>();
 
   constructor(servers: ReadonlyMap<string, PooledServer>, choice: ServerChoice, limits: InFlightLimits, clock: Clock) {
     this.#servers = servers;
@@ -27,17 +30,26 @@ export class PoolViews {
   /** The pool as it is now, for whoever explains a choice that is about to be made. */
   snapshot(): PoolSnapshot {
     const atMs = this.#clock.nowMs();
-    const servers = Array.from(this.#servers.values(), (server) => {
+    const { maxFiles, maxBytes } = this.#limits;
+    const limits = { maxFiles, maxBytes };
+    let index = 0;
+    for (const server of this.#servers.values()) {
       const { backend } = server;
       const effectiveWeight = this.#choice.weightInHundredths(server, atMs) / weightUnit;
-      return snapshotOf(backend, this.#limits, effectiveWeight, this.#choice.standing(backend.name));
-    });
-    return { atMs, policy: this.#choice.policyName, maxBytes: this.#limits.maxBytes, servers };
+      const last = this.#snapshots.get(index);
+      if (!last || !isStillAs(last, backend, limits, effectiveWeight))
+        this.#snapshots.set(index, snapshotOf(backend, limits, effectiveWeight));
+      index += 1;
+    }
+    this.#snapshots.truncate(index);
+    const servers = this.#snapshots.share();
+    const { policyName: policy } = this.#choice;
+    return { atMs, policy, maxBytes, servers, standings: this.#choice.standings() };
   }
 
-  /** How the servers of a snapshot stand in the policy now, and whom it compared last. */
-  standings({ servers }: PoolSnapshot): Pick<PickRecord, "after" | "compared"> {
-    return { after: servers.map(({ name }) => this.#choice.standing(name)), compared: this.#choice.compared };
+  /** How the servers stand in the policy now, and whom it compared last. */
+  standings(): Pick<PickRecord, "after" | "compared"> {
+    return { after: this.#choice.standings(), compared: this.#choice.compared };
   }
 
   all(): PoolView[] {

@@ -1,7 +1,7 @@
 import { loadOf } from "../domain/backend.js";
 import { learnedFactors } from "../domain/learned-weight.js";
 import { newPolicy } from "../domain/new-policy.js";
-import type { Policy, PolicyName } from "../domain/policy.js";
+import type { Policy, PolicyName, Standings } from "../domain/policy.js";
 import { isRamping, rampedWeight } from "../domain/slow-start.js";
 import type { Clock } from "../ports/clock.js";
 import type { PooledServer } from "./pooled-server.js";
@@ -123,9 +123,9 @@ export class ServerChoice {
     return this.#policyName;
   }
 
-  /** See `Policy.standing`. */
-  standing(name: string): number | undefined {
-    return this.#policy.standing(name);
+  /** See `Policy.standings`. */
+  standings(): Standings {
+    return this.#policy.standings();
   }
 
   /** See `Policy.compared`. */

@@ -1,4 +1,5 @@
-import type { Policy } from "./policy.js";
+import type { Policy, Standings } from "./policy.js";
+import { SharedList } from "./shared-list.js";
 import { WeightTree } from "./weight-tree.js";
 
 /**
@@ -13,6 +14,8 @@ export class LeastLoad implements Policy {
   readonly #names: string[] = [];
   readonly #indices = new Map<string, number>();
   readonly #free: number[] = [];
+  /** Names with their weights; `undefined` for those that are not in the choice. */
+  readonly #noted = new SharedList<{ readonly name: string; readonly weight: number } | undefined>();
   /** Those drawn last. */
   #first = 0;
   #second = 0;
@@ -34,17 +37,20 @@ export class LeastLoad implements Policy {
       this.#indices.set(name, index);
     }
     this.#tree.set(index, weight);
+    this.#noted.set(index, { name, weight });
   }
 
   withdraw(name: string): void {
     const index = this.#indices.get(name);
-    if (index !== undefined) this.#tree.set(index, 0);
+    if (index === undefined) return;
+    this.#tree.set(index, 0);
+    this.#noted.set(index, undefined);
   }
 
   forget(name: string): void {
     const index = this.#indices.get(name);
     if (index === undefined) return;
-    this.#tree.set(index, 0);
+    this.withdraw(name);
     this.#indices.delete(name);
     this.#free.push(index);
   }
@@ -66,12 +72,13 @@ export class LeastLoad implements Policy {
   /** What is on its way is asked for anew with each pick. */
   correct(): void {}
 
-  /** What is on its way to a server for its weight, in bytes. */
-  standing(name: string): number | undefined {
-    const index = this.#indices.get(name);
-    if (index === undefined) return undefined;
-    const weight = this.#tree.get(index);
-    return weight === 0 ? undefined : this.#loadOf(name) / weight;
+  /** What is on its way to each server for its weight, in bytes. */
+  standings(): Standings {
+    const noted = this.#noted.share();
+    return (loadOf) => {
+      const found = noted.flat().filter((server) => server !== undefined);
+      return new Map(found.map(({ name, weight }) => [name, loadOf(name) / weight]));
+    };
   }
 
   get compared(): readonly string[] {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { newBackend } from "./backend.js";
+import fc from "fast-check";
+import { type Backend, newBackend } from "./backend.js";
 import { byteWeighted } from "./byte-weighted.js";
 import { LeastLoad } from "./least-load.js";
-import { candidates, type PickRecord, type ServerSnapshot } from "./pick.js";
-import type { Policy } from "./policy.js";
+import { candidates, isStillAs, type PickRecord, type ServerSnapshot, snapshotOf } from "./pick.js";
+import type { Policy, Standings } from "./policy.js";
 import { SmoothWeightedRoundRobin } from "./smooth-wrr.js";
 
 function snapshot(name: string, facts: Partial<ServerSnapshot> = {}): ServerSnapshot {
@@ -14,8 +15,11 @@ function snapshot(name: string, facts: Partial<ServerSnapshot> = {}): ServerSnap
     ...backend
   } = newBackend({ name, address: `${name}:1`, weight: 5 }, 0);
   const health = { kind: "healthy", sinceMs: 100, reason: "answers SERVING", doubts: 0 } as const;
-  return { ...backend, health, maxFiles: 8, effectiveWeight: 5, before: 200, ...facts };
+  return { ...backend, health, maxFiles: 8, effectiveWeight: 5, ...facts };
 }
+
+const idle = () => 0;
+const sorted = (standings: ReadonlyMap<string, number>) => [...standings].sort(([a], [b]) => a.localeCompare(b));
 
 function record(servers: readonly ServerSnapshot[], facts: Partial<PickRecord> = {}): PickRecord {
   return {
@@ -27,12 +31,45 @@ function record(servers: readonly ServerSnapshot[], facts: Partial<PickRecord> =
     server: servers[0]?.name ?? "",
     reason: "policy",
     refusedBy: new Set(),
-    pool: { atMs: 1_000, policy: "weighted_round_robin", maxBytes: 1_000, servers },
-    after: servers.map(() => -300),
+    pool: {
+      ...{ atMs: 1_000, policy: "weighted_round_robin", maxBytes: 1_000, servers: [servers] },
+      standings: () => new Map(servers.map(({ name }) => [name, 200])),
+    },
+    after: () => new Map(servers.map(({ name }) => [name, -300])),
     compared: undefined,
     ...facts,
   };
 }
+
+describe("a server, taken down", () => {
+  const backend: Backend = { ...newBackend({ name: "a", address: "a:1", weight: 5 }, 0), ejection: undefined };
+  const spell = { sinceMs: 1, reason: "a reason" };
+  const limits = { maxFiles: 8, maxBytes: 1_000 };
+  const changes: { readonly [Fact in Exclude<keyof ServerSnapshot, "maxFiles" | "effectiveWeight">]: Backend[Fact] } = {
+    name: "b",
+    weight: 6,
+    health: { ...backend.health },
+    ...{ overload: spell, draining: spell, lapsed: spell, ejection: { ...spell, untilMs: 2 } },
+    ...{ inFlightFiles: 1, inFlightBytes: 1, busyUntilMs: 1 },
+  };
+
+  it("is still as it was, however what is not told of it changes", () => {
+    const same = { ...backend, address: "a:2", backSinceMs: 7 };
+    assert.equal(isStillAs(snapshotOf(backend, limits, 5), same, { maxFiles: 8, maxBytes: 7 }, 5), true);
+  });
+
+  for (const [fact, changed] of Object.entries(changes))
+    it(`is not as it was when this changes: ${fact}`, () => {
+      const taken = snapshotOf(backend, limits, 5);
+      assert.equal(isStillAs(taken, { ...backend, [fact]: changed }, limits, 5), false);
+    });
+
+  it("is not as it was when it takes another number of files, or counts for another weight", () => {
+    const taken = snapshotOf(backend, limits, 5);
+    assert.equal(isStillAs(taken, backend, { ...limits, maxFiles: 7 }, 5), false);
+    assert.equal(isStillAs(taken, backend, limits, 4.5), false);
+  });
+});
 
 describe("a choice, taken down", () => {
   const spell = { sinceMs: 400, reason: "memory" };
@@ -82,13 +119,15 @@ describe("a choice, taken down", () => {
     weights: Record<string, number>,
     sizeBytes: number,
     name: PickRecord["pool"]["policy"],
+    onTheWay: Record<string, number> = {},
   ) {
     for (const [server, weight] of Object.entries(weights)) policy.offer(server, weight * 100);
-    const before = Object.keys(weights).map((server) => snapshot(server, { before: policy.standing(server) }));
+    const servers = Object.keys(weights).map((server) => snapshot(server, { inFlightBytes: onTheWay[server] ?? 0 }));
+    const before = policy.standings();
     const picked = policy.pick(sizeBytes);
-    const after = Object.keys(weights).map((server) => policy.standing(server));
-    const pool = { ...record(before).pool, policy: name };
-    const told = candidates(record(before, { pool, after })).map((one) => `${one.server} ${one.before} ${one.after}`);
+    const pool = { ...record(servers).pool, policy: name, standings: before };
+    const facts = { pool, after: policy.standings() };
+    const told = candidates(record(servers, facts)).map((one) => `${one.server} ${one.before} ${one.after}`);
     return `${picked}: ${told.join(", ")}`;
   }
 
@@ -111,18 +150,65 @@ describe("a choice, taken down", () => {
     policy.offer("b", 2);
     policy.pick();
     policy.withdraw("a");
-    assert.equal(policy.standing("a"), -2);
+    const stood = policy.standings();
     policy.forget("a");
-    assert.equal(policy.standing("a"), undefined);
+    assert.deepEqual(policy.standings()(idle), new Map([["b", 2]]));
+    assert.deepEqual(
+      stood(idle),
+      new Map([
+        ["a", -2],
+        ["b", 2],
+      ]),
+    );
   });
+
+  type Change = {
+    readonly kind: "offer" | "withdraw" | "forget" | "pick";
+    readonly at: number;
+    readonly weight: number;
+  };
+  const change: fc.Arbitrary<Change> = fc.record({
+    kind: fc.constantFrom("offer", "offer", "withdraw", "forget", "pick", "pick", "pick"),
+    at: fc.nat(40),
+    weight: fc.integer({ min: 1, max: 500 }),
+  });
+  for (const make of [() => new SmoothWeightedRoundRobin(), byteWeighted])
+    it("keeps how all stood, whatever happens later, and as one that never told would have it (property)", () => {
+      const changes = fc.array(fc.tuple(change, fc.boolean()), { maxLength: 200 });
+      const run = fc.property(changes, (steps) => {
+        const policy = make();
+        const kept: [Standings, ReadonlyMap<string, number>][] = [];
+        const apply = (one: Policy, { kind, at, weight }: Change) => {
+          if (kind === "pick") return one.pick(weight);
+          if (kind === "offer") one.offer(`s${at}`, weight);
+          else one[kind](`s${at}`);
+          return undefined;
+        };
+        for (const [index, [step, tell]] of steps.entries()) {
+          apply(policy, step);
+          if (!tell) continue;
+          const silent = make();
+          for (const [earlier] of steps.slice(0, index + 1)) apply(silent, earlier);
+          const stands = policy.standings();
+          assert.deepEqual(sorted(stands(idle)), sorted(silent.standings()(idle)));
+          kept.push([stands, stands(idle)]);
+        }
+        for (const [stood, expected] of kept) assert.deepEqual(stood(idle), expected);
+      });
+      fc.assert(run, { numRuns: 60 });
+    });
 
   it("gives what is on the way for the weight where the least load counts, and the two that were drawn", () => {
     const draws = [0, 0.9];
+    const onTheWay = { a: 1_000, b: 600, c: 600 };
     const policy = new LeastLoad(
-      (name) => (name === "a" ? 1_000 : 600),
+      (name) => onTheWay[name as keyof typeof onTheWay],
       () => draws.shift() ?? 0,
     );
-    assert.equal(standings(policy, { a: 2, b: 1, c: 1 }, 0, "least_load"), "a: a 500 500, b 600 600, c 600 600");
+    assert.equal(
+      standings(policy, { a: 2, b: 1, c: 1 }, 0, "least_load", onTheWay),
+      "a: a 500 500, b 600 600, c 600 600",
+    );
     assert.deepEqual(policy.compared, ["a", "c"]);
   });
 });

@@ -1,6 +1,7 @@
-import { type Backend, fileLimit, type InFlightLimits } from "./backend.js";
-import type { PolicyName } from "./policy.js";
+import { type Backend, fileLimit, type InFlightLimits, loadOf } from "./backend.js";
+import type { PolicyName, Standings } from "./policy.js";
 import { type ServerState, serverState } from "./server-state.js";
+import type { Blocks } from "./shared-list.js";
 import { weightUnit } from "./slow-start.js";
 
 /** What put a file on its server. */
@@ -14,13 +15,12 @@ export type PickReason =
   /** Its answer to an earlier attempt was lost: it may hold the file. */
   | "may_hold";
 
-/** A server as it was when a file was placed: the facts as they were believed, and how it stood in the policy before. */
+/** A server as it was when a file was placed: the facts as they were believed. */
 export interface ServerSnapshot extends Readonly<Omit<Backend, "limit" | "address" | "backSinceMs">> {
   /** How many files it took at a time. */
   readonly maxFiles: number;
   /** Its weight as it counted: grown so far after a return, and as was learned. */
   readonly effectiveWeight: number;
-  readonly before: number | undefined;
 }
 
 /** Written out, because it is done for each server with each file: a copy by spreading takes twenty times as long. */
@@ -28,7 +28,6 @@ export function snapshotOf(
   backend: Readonly<Backend>,
   limits: InFlightLimits,
   effectiveWeight: number,
-  before: number | undefined,
 ): ServerSnapshot {
   return {
     name: backend.name,
@@ -43,8 +42,30 @@ export function snapshotOf(
     busyUntilMs: backend.busyUntilMs,
     maxFiles: fileLimit(backend, limits),
     effectiveWeight,
-    before,
   };
+}
+
+/** Whether a server still is as it was: then there is no need of another snapshot. */
+export function isStillAs(
+  snapshot: ServerSnapshot,
+  backend: Readonly<Backend>,
+  limits: InFlightLimits,
+  effectiveWeight: number,
+): boolean {
+  return (
+    snapshot.inFlightFiles === backend.inFlightFiles &&
+    snapshot.inFlightBytes === backend.inFlightBytes &&
+    snapshot.name === backend.name &&
+    snapshot.weight === backend.weight &&
+    snapshot.effectiveWeight === effectiveWeight &&
+    snapshot.health === backend.health &&
+    snapshot.overload === backend.overload &&
+    snapshot.draining === backend.draining &&
+    snapshot.lapsed === backend.lapsed &&
+    snapshot.ejection === backend.ejection &&
+    snapshot.busyUntilMs === backend.busyUntilMs &&
+    snapshot.maxFiles === fileLimit(backend, limits)
+  );
 }
 
 /** A pool as it was when a file was placed. */
@@ -52,7 +73,8 @@ export interface PoolSnapshot {
   readonly atMs: number;
   readonly policy: PolicyName;
   readonly maxBytes: number;
-  readonly servers: readonly ServerSnapshot[];
+  readonly servers: Blocks<ServerSnapshot>;
+  readonly standings: Standings;
 }
 
 /** How a file was placed, as it is taken down: facts only, so that taking it down is cheap. */
@@ -69,8 +91,8 @@ export interface PickRecord {
   /** Servers that had refused the file. */
   readonly refusedBy: ReadonlySet<string>;
   readonly pool: PoolSnapshot;
-  /** How each server stood in the policy afterwards, in the order of the snapshot. */
-  readonly after: readonly (number | undefined)[];
+  /** How the servers stood in the policy afterwards. */
+  readonly after: Standings;
   /** Whom the policy compared, where not all that were available. */
   readonly compared: readonly string[] | undefined;
 }
@@ -98,7 +120,7 @@ export interface Candidate {
   readonly refused: boolean;
   /** Whether the policy looked at it. */
   readonly compared: boolean;
-  /** How it stood in the policy before and after, in the policy's measure: see `Policy.standing`; for whole weights. */
+  /** How it stood in the policy before and after, in the policy's measure: see `Policy.standings`; for whole weights. */
   readonly before: number | undefined;
   readonly after: number | undefined;
 }
@@ -106,8 +128,13 @@ export interface Candidate {
 /** Who was considered, and what spoke against those that were not. */
 export function candidates({ pool, refusedBy, after, compared, reason }: PickRecord): Candidate[] {
   const { atMs, maxBytes, policy } = pool;
-  return pool.servers.map((snapshot, index) => {
-    const { name, weight, effectiveWeight, inFlightFiles, inFlightBytes, maxFiles, before } = snapshot;
+  const servers = pool.servers.flat();
+  const loads = new Map(servers.map((snapshot) => [snapshot.name, loadOf(snapshot)]));
+  const load = (server: string) => loads.get(server) ?? 0;
+  const stoodBefore = pool.standings(load);
+  const stoodAfter = after(load);
+  return servers.map((snapshot) => {
+    const { name, weight, effectiveWeight, inFlightFiles, inFlightBytes, maxFiles } = snapshot;
     const limits: InFlightLimits = { maxFiles, maxBytes };
     const state = serverState({ ...snapshot, address: "", limit: undefined, backSinceMs: 0 }, limits, atMs);
     const refused = refusedBy.has(name);
@@ -115,8 +142,8 @@ export function candidates({ pool, refusedBy, after, compared, reason }: PickRec
     return {
       ...{ server: name, state, weight, effectiveWeight, inFlightFiles, inFlightBytes, maxFiles, refused },
       compared: inChoice && (compared === undefined || compared.includes(name)),
-      before: standing(before, policy),
-      after: standing(after[index], policy),
+      before: standing(stoodBefore.get(name), policy),
+      after: standing(stoodAfter.get(name), policy),
     };
   });
 }

@@ -13,11 +13,18 @@ export interface Policy {
   pick(sizeBytes: number): string | undefined;
   /** A file that was picked for as one of `assumedBytes` turned out to have `actualBytes`. */
   correct(name: string, assumedBytes: number, actualBytes: number): void;
-  /** How a server stands in the policy's own measure, for people who want to know why; `undefined` for one that it does not know. */
-  standing(name: string): number | undefined;
+  /** How the servers stand now, for people who want to know why. Cheap, and stays as it is: it is put into figures when somebody asks. */
+  standings(): Standings;
   /** The servers that the last pick compared, where these were not all that are in the choice. */
   readonly compared?: readonly string[] | undefined;
 }
+
+/**
+ * Tells how servers stood, each in its policy's own measure; those are left out that the policy did not know.
+ *
+ * @param loadOf what was on its way to a server then, in bytes
+ */
+export type Standings = (loadOf: (server: string) => number) => ReadonlyMap<string, number>;
 
 /** The policies there are, as the configuration names them. */
 export const policyNames = ["weighted_round_robin", "byte_weighted", "least_load"] as const;

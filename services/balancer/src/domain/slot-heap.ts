@@ -6,6 +6,9 @@ export interface Slot {
   weight: number;
   /** What is compared; see `SmoothWeightedRoundRobin`. */
   base: number;
+  /** Where its standing is noted, and whether that has changed since. */
+  readonly index: number;
+  changed: boolean;
   /** Its place in the heap; kept by the heap. -1 while it is in none. */
   position: number;
 }

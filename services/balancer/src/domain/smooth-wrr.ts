@@ -1,4 +1,5 @@
-import type { Policy } from "./policy.js";
+import type { Policy, Standings } from "./policy.js";
+import { SharedList } from "./shared-list.js";
 import { type Slot, SlotHeap } from "./slot-heap.js";
 
 /** The members of one weight. */
@@ -12,6 +13,14 @@ const shrinkBeforeCut = 1 / 8;
 /** Beyond this, whole numbers are near the end of what a double holds exactly. */
 const maxExact = 2 ** 50;
 
+/** What a member's current value can be told from at any time: `rate * grown + base`. */
+interface Noted {
+  readonly name: string;
+  /** Its weight; 0 while it is not in the choice. */
+  readonly rate: number;
+  readonly base: number;
+}
+
 /**
  * Smooth weighted round robin, as nginx does it (https://github.com/nginx/nginx/commit/52327e0627f49dbda1e8db695e63a4b0af4448b1):
  * every available member's current value grows by its weight, the highest one is picked and pays the sum of the weights. Over any
@@ -22,7 +31,7 @@ const maxExact = 2 ** 50;
  *
  * The sequence is nginx's, without its scan over all members: current values of members with the same weight grow alike, so that
  * their order changes only when one of them is picked. Each weight has a heap of its members, and a pick compares the tops. It costs
- * O(weights + log members), and allocates nothing.
+ * O(weights + log members), and allocates nothing. So does noting how all stand, but for those that have changed since that was last done.
  */
 export class SmoothWeightedRoundRobin implements Policy {
   readonly #costOf: (sizeBytes: number) => number;
@@ -38,6 +47,9 @@ export class SmoothWeightedRoundRobin implements Policy {
   /** The largest cost of late: with it a round is as long as it can be. */
   #largestCost = 1;
   #nextOrder = 0;
+  readonly #noted = new SharedList<Noted | undefined>();
+  readonly #changed: Slot[] = [];
+  readonly #freeIndices: number[] = [];
 
   /** @param costOf what a file of so many bytes costs, a whole number from 1. Without it, every file costs the same. */
   constructor(costOf: (sizeBytes: number) => number = () => 1) {
@@ -50,9 +62,7 @@ export class SmoothWeightedRoundRobin implements Policy {
     }
     let slot = this.#slots.get(name);
     if (slot === undefined) {
-      slot = { name, order: this.#nextOrder, weight, base: 0, position: -1 };
-      this.#nextOrder += 1;
-      this.#slots.set(name, slot);
+      slot = this.#newSlot(name, weight);
     } else if (slot.position >= 0) {
       if (slot.weight === weight) return;
       this.#takeOut(slot);
@@ -62,6 +72,7 @@ export class SmoothWeightedRoundRobin implements Policy {
     slot.weight = weight;
     slot.base = clamp(slot.base, limit) - weight * this.#grown;
     this.#classFor(weight).heap.push(slot);
+    this.#note(slot);
     this.#totalChanged();
   }
 
@@ -74,7 +85,12 @@ export class SmoothWeightedRoundRobin implements Policy {
 
   forget(name: string): void {
     this.withdraw(name);
+    const slot = this.#slots.get(name);
+    if (slot === undefined) return;
     this.#slots.delete(name);
+    this.#noteChanged();
+    this.#noted.set(slot.index, undefined);
+    this.#freeIndices.push(slot.index);
   }
 
   pick(sizeBytes = 0): string | undefined {
@@ -102,17 +118,48 @@ export class SmoothWeightedRoundRobin implements Policy {
     if (more !== 0 && slot !== undefined && slot.position >= 0) this.#charge(slot, more);
   }
 
-  /** The current value of a member, which is its weight higher when it comes to the next pick. */
-  standing(name: string): number | undefined {
-    const slot = this.#slots.get(name);
-    if (slot === undefined) return undefined;
-    return slot.position < 0 ? slot.base : slot.weight * this.#grown + slot.base;
+  /** The current value of each member, which is its weight higher when it comes to the next pick. */
+  standings(): Standings {
+    this.#noteChanged();
+    const noted = this.#noted.share();
+    const grown = this.#grown;
+    return () => {
+      const found = noted.flat().filter((member) => member !== undefined);
+      return new Map(found.map(({ name, rate, base }) => [name, rate * grown + base]));
+    };
+  }
+
+  #newSlot(name: string, weight: number): Slot {
+    const index = this.#freeIndices.pop() ?? this.#slots.size;
+    const slot = { name, order: this.#nextOrder, weight, base: 0, index, changed: false, position: -1 };
+    this.#nextOrder += 1;
+    this.#slots.set(name, slot);
+    return slot;
+  }
+
+  /** How a member stands has changed, beside what all have grown by. */
+  #note(slot: Slot): void {
+    if (slot.changed) return;
+    slot.changed = true;
+    this.#changed.push(slot);
+  }
+
+  #noteChanged(): void {
+    // By index, so that the list has no holes.
+    if (this.#changed.length > 1) this.#changed.sort((a, b) => a.index - b.index);
+    for (const slot of this.#changed) {
+      const rate = slot.position < 0 ? 0 : slot.weight;
+      this.#noted.set(slot.index, { name: slot.name, rate, base: slot.base });
+      slot.changed = false;
+    }
+    this.#changed.length = 0;
   }
 
   /** All grow by their weights, and one pays for all. */
   #charge(slot: Slot, cost: number): void {
     this.#grown += cost;
     slot.base -= this.#total * cost;
+    this.#note(slot);
     this.#classFor(slot.weight).heap.moved(slot);
     if (this.#grown * this.#total > maxExact) this.#settle(Number.POSITIVE_INFINITY);
   }
@@ -126,6 +173,7 @@ export class SmoothWeightedRoundRobin implements Policy {
       this.#classes.splice(this.#classes.indexOf(found), 1);
     }
     slot.base += slot.weight * this.#grown;
+    this.#note(slot);
     this.#total -= slot.weight;
   }
 
@@ -145,6 +193,7 @@ export class SmoothWeightedRoundRobin implements Policy {
     const grown = this.#grown;
     for (const { heap } of this.#classes) heap.rebase(({ base, weight }) => clamp(base + weight * grown, limit));
     this.#grown = 0;
+    for (const slot of this.#slots.values()) if (slot.position >= 0) this.#note(slot);
   }
 
   #classFor(weight: number): WeightClass {

@@ -1,23 +1,17 @@
 import type { PickEnd, PickRecord } from "../domain/pick.js";
 import type { PickLog, PickMemory } from "../ports/pick-log.js";
 
-/** Servers in all choices that are kept, for each choice: more than this, and fewer choices are kept. */
-const serversPerPick = 8;
-
-/** The last choices, in memory: the oldest goes when there are too many, or when their servers are. */
+/** The last choices, in memory: the oldest goes when there are too many. */
 export class PickHistory implements PickLog, PickMemory {
   readonly #maxPicks: number;
-  readonly #maxServers: number;
   /** In the order of the choices; a ring that is full begins at `#head`. */
   readonly #ring: (PickRecord | undefined)[] = [];
   #head = 0;
   #count = 0;
-  #servers = 0;
 
   /** @param maxPicks how many choices are kept, from 1 */
   constructor(maxPicks: number) {
     this.#maxPicks = maxPicks;
-    this.#maxServers = maxPicks * serversPerPick;
   }
 
   get count(): number {
@@ -32,8 +26,6 @@ export class PickHistory implements PickLog, PickMemory {
     if (this.#count === this.#maxPicks) this.#drop();
     this.#ring[(this.#head + this.#count) % this.#maxPicks] = pick;
     this.#count += 1;
-    this.#servers += pick.pool.servers.length;
-    while (this.#servers > this.#maxServers && this.#count > 1) this.#drop();
   }
 
   /** How it came out is the upload's to know. */
@@ -49,7 +41,6 @@ export class PickHistory implements PickLog, PickMemory {
   }
 
   #drop(): void {
-    this.#servers -= this.#ring[this.#head]?.pool.servers.length ?? 0;
     this.#ring[this.#head] = undefined;
     this.#head = (this.#head + 1) % this.#maxPicks;
     this.#count -= 1;
