@@ -24,7 +24,8 @@ function watchedDisk(before: (operation: Operation, path: string) => void): Disk
   const watchFile = (path: string, file: DiskFile): DiskFile => ({
     write: (chunks) => watch("write", path, () => file.write(chunks)),
     sync: () => watch("sync", path, () => file.sync()),
-    close: () => watch("close", path, () => file.close()),
+    // A close that fails closes all the same.
+    close: () => watch("close", path, () => file.close()).finally(() => file.close()),
     mark: () => file.mark(),
   });
   return {
