@@ -1,10 +1,8 @@
 import { Argument, type Command, Option } from "commander";
-import { type ConformanceOptions, conformance } from "./commands/conformance.js";
+import type { ConformanceOptions } from "./commands/conformance.js";
 import { parseAddress, parseCount, parseFileBytes, parseSeconds, parseSeed } from "./commands/option-values.js";
-import { balancerKit } from "./conformance/balancer/catalogue.js";
 import type { Kit } from "./conformance/check.js";
 import type { Probe } from "./conformance/probe.js";
-import { storageKit } from "./conformance/storage/catalogue.js";
 import type { ActionMaker } from "./program.js";
 
 /** Adds `conformance` and its commands. */
@@ -17,15 +15,15 @@ export function addConformanceCommands(
 
   function addKit<P extends Probe>(
     name: string,
-    kit: Kit<P>,
+    load: () => Promise<Kit<P>>,
     description: string,
     needs: readonly Option[],
-    help: { readonly exampleArguments: readonly string[]; readonly words: string },
+    help: { readonly address: string; readonly exampleArguments: readonly string[]; readonly words: string },
   ): void {
     const command = group
       .command(name)
       .description(description)
-      .addArgument(new Argument("<address>", `${kit.subject}, host:port`).argParser(parseAddress))
+      .addArgument(new Argument("<address>", help.address).argParser(parseAddress))
       .option("--only <name...>", "these checks only; a subject, such as files, stands for all of its checks")
       .addOption(
         new Option("--level <level>", "what every server must do, or also what is optional")
@@ -49,7 +47,11 @@ ${help.words}
 Exit codes: 0 everything tried holds, 1 something does not, 2 the command was not given rightly, 3 nothing answers there.`,
       )
       .action(
-        action((context, address: string, options: ConformanceOptions) => conformance(kit, address, options, context)),
+        action(
+          async () => ({ ...(await import("./commands/conformance.js")), kit: await load() }),
+          ({ conformance, kit }, context, address: string, options: ConformanceOptions) =>
+            conformance(kit, address, options, context),
+        ),
       );
   }
 
@@ -58,13 +60,14 @@ Exit codes: 0 everything tried holds, 1 something does not, 2 the command was no
 
   addKit(
     "storage",
-    storageKit,
+    async () => (await import("./conformance/storage/catalogue.js")).storageKit,
     "drive a running storage server through the contract; the balancer is not asked",
     [
       number("--overload-files <number>", "from how many files in progress on the server is overloaded"),
       number("--busy-files <number>", "from how many files in progress on the server answers busy"),
     ],
     {
+      address: "the storage server, host:port",
       exampleArguments: [
         "127.0.0.1:50061",
         "127.0.0.1:50061 --only identity fencing.term",
@@ -77,13 +80,14 @@ Exit codes: 0 everything tried holds, 1 something does not, 2 the command was no
 
   addKit(
     "balancer",
-    balancerKit,
+    async () => (await import("./conformance/balancer/catalogue.js")).balancerKit,
     "drive a running balancer through the contract, as its clients see it",
     [
       number("--max-file-bytes <number>", "the largest file that the balancer takes, at least 64 MiB", parseFileBytes),
       number("--queue-files <number>", "how many files its queue takes that are not stored, at least 400"),
     ],
     {
+      address: "the balancer, host:port",
       exampleArguments: [
         "127.0.0.1:50051",
         "127.0.0.1:50051 --only resume identity.superseded",

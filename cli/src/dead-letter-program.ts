@@ -1,16 +1,14 @@
 import { Argument, type Command } from "commander";
 import { UsageError } from "./commands/command-context.js";
-import {
-  chooseLetters,
-  discardDeadLetters,
-  listDeadLetters,
-  retryDeadLetters,
-  showDeadLetter,
-} from "./commands/dead-letters.js";
-import { exportDeadLetter } from "./commands/export-dead-letter.js";
 import { parseCount, parseRequestNumber } from "./commands/option-values.js";
-import { createPrompter } from "./commands/prompter.js";
 import type { ActionMaker, ProgramHost } from "./program.js";
+
+const commands = () => import("./commands/dead-letters.js");
+
+interface DiscardOptions {
+  readonly all: boolean;
+  readonly yes: boolean;
+}
 
 /** Adds `dead-letters` and its commands. */
 export function addDeadLetterCommands(
@@ -38,13 +36,17 @@ export function addDeadLetterCommands(
       "after",
       examples("lb-cli dead-letters list", "lb-cli dead-letters list --json --limit 1000 | jq -r .reason"),
     )
-    .action(action((context, { limit }: { limit: number }) => listDeadLetters(limit, context)));
+    .action(
+      action(commands, ({ listDeadLetters }, context, { limit }: { limit: number }) => listDeadLetters(limit, context)),
+    );
   letters
     .command("show")
     .description("show one dead letter, with its attempts")
     .addArgument(numberArgument())
     .addHelpText("after", examples("lb-cli dead-letters show 42"))
-    .action(action((context, requestNumber: bigint) => showDeadLetter(requestNumber, context)));
+    .action(
+      action(commands, ({ showDeadLetter }, context, requestNumber: bigint) => showDeadLetter(requestNumber, context)),
+    );
   letters
     .command("retry")
     .description("put dead letters back in the queue, under their own numbers")
@@ -52,8 +54,14 @@ export function addDeadLetterCommands(
     .option("--all", "all dead letters", false)
     .addHelpText("after", examples("lb-cli dead-letters retry 42 43", "lb-cli dead-letters retry --all"))
     .action(
-      action(async (context, numbers: bigint[] | undefined, { all }: { all: boolean }) =>
-        retryDeadLetters(chooseLetters(numbers ?? [], all), context),
+      action(
+        commands,
+        async (
+          { retryDeadLetters, chooseLetters },
+          context,
+          numbers: bigint[] | undefined,
+          { all }: { all: boolean },
+        ) => retryDeadLetters(chooseLetters(numbers ?? [], all), context),
       ),
     );
   letters
@@ -64,11 +72,13 @@ export function addDeadLetterCommands(
     .option("-y, --yes", "do not ask; needed where there is no terminal", false)
     .addHelpText("after", examples("lb-cli dead-letters discard 42", "lb-cli dead-letters discard --all --yes"))
     .action(
-      action(async (context, numbers: bigint[] | undefined, { all, yes }: { all: boolean; yes: boolean }) => {
-        const choice = chooseLetters(numbers ?? [], all);
-        if (yes) return discardDeadLetters(choice, undefined, context);
+      action(commands, async (letters, context, numbers: bigint[] | undefined, options: DiscardOptions) => {
+        const { chooseLetters, discardDeadLetters } = letters;
+        const choice = chooseLetters(numbers ?? [], options.all);
+        if (options.yes) return discardDeadLetters(choice, undefined, context);
         if (!host.stdin.isTTY)
           throw new UsageError("--yes: expected it where no terminal can be asked whether to discard; got nothing");
+        const { createPrompter } = await import("./commands/prompter.js");
         const prompter = createPrompter(host.stdin, host.screen.print);
         try {
           return await discardDeadLetters(choice, prompter, context);
@@ -92,8 +102,10 @@ export function addDeadLetterCommands(
       ),
     )
     .action(
-      action((context, requestNumber: bigint, options: { output?: string; force: boolean }) =>
-        exportDeadLetter({ requestNumber, ...options }, process.stdout, context),
+      action(
+        () => import("./commands/export-dead-letter.js"),
+        ({ exportDeadLetter }, context, requestNumber: bigint, options: { output?: string; force: boolean }) =>
+          exportDeadLetter({ requestNumber, ...options }, process.stdout, context),
       ),
     );
 }

@@ -3,10 +3,7 @@ import type { ReadStream } from "node:tty";
 import { policyNames } from "@bilancia/balancer/dist/domain/policy.js";
 import { Argument, Command, Option } from "commander";
 import type { AckStage } from "./client/upload-types.js";
-import { auditVerify } from "./commands/audit-verify.js";
 import { type CommandContext, UsageError } from "./commands/command-context.js";
-import { explain } from "./commands/explain.js";
-import { ftp } from "./commands/ftp.js";
 import { interruptible } from "./commands/interrupt.js";
 import {
   parseAddress,
@@ -16,12 +13,9 @@ import {
   parseSeed,
   parseWeights,
 } from "./commands/option-values.js";
-import { createPrompter } from "./commands/prompter.js";
-import { shell } from "./commands/shell.js";
-import { type SimulateOptions, simulate } from "./commands/simulate.js";
-import { balancerStatus, parseUploadKey, uploadStatus } from "./commands/status.js";
-import { trace } from "./commands/trace.js";
-import { type UploadCommandOptions, upload } from "./commands/upload.js";
+import type { SimulateOptions } from "./commands/simulate.js";
+import type { UploadCommandOptions } from "./commands/upload.js";
+import { parseUploadKey } from "./commands/upload-key.js";
 import { addConformanceCommands } from "./conformance-program.js";
 import { addDeadLetterCommands } from "./dead-letter-program.js";
 import type { Screen } from "./output/screen.js";
@@ -34,9 +28,10 @@ export interface ProgramHost {
   readonly exit: (code: number) => void;
 }
 
-/** Makes an action of something that needs the context. */
-export type ActionMaker = <Arguments extends unknown[]>(
-  run: (context: CommandContext, ...args: Arguments) => Promise<number>,
+/** Makes an action of something that needs the context, and a module, which is loaded only now: nobody waits for what other commands need. */
+export type ActionMaker = <Module, Arguments extends unknown[]>(
+  load: () => Promise<Module>,
+  run: (module: Module, context: CommandContext, ...args: Arguments) => Promise<number>,
 ) => (...args: Arguments) => Promise<void>;
 
 interface GlobalOptions {
@@ -88,10 +83,10 @@ export function createProgram(host: ProgramHost): Command {
       )}\n${exitCodes}`,
     );
 
-  const action =
-    <Arguments extends unknown[]>(run: (context: CommandContext, ...args: Arguments) => Promise<number>) =>
-    async (...args: Arguments) =>
-      host.exit(await run(contextOf(program.opts<GlobalOptions>(), host.screen), ...args));
+  const action: ActionMaker =
+    (load, run) =>
+    async (...args) =>
+      host.exit(await run(await load(), contextOf(program.opts<GlobalOptions>(), host.screen), ...args));
 
   program
     .command("shell", { isDefault: true })
@@ -101,19 +96,23 @@ export function createProgram(host: ProgramHost): Command {
     .allowExcessArguments()
     .addHelpText("after", examples("lb-cli", "lb-cli shell --dir documents"))
     .action(
-      action(async (context, options: { dir: string; ack: AckStage }, command: Command) => {
-        const [unknown] = command.args;
-        if (unknown !== undefined)
-          throw new UsageError(
-            `unknown command '${unknown}'; expected ftp, upload, servers, status, dead-letters, explain, simulate, trace, audit, conformance or shell`,
-          );
-        const prompter = createPrompter(host.stdin, host.screen.print);
-        try {
-          return await shell(options, prompter, context);
-        } finally {
-          prompter.close();
-        }
-      }),
+      action(
+        () => import("./commands/shell.js"),
+        async ({ shell }, context, options: { dir: string; ack: AckStage }, command: Command) => {
+          const [unknown] = command.args;
+          if (unknown !== undefined)
+            throw new UsageError(
+              `unknown command '${unknown}'; expected ftp, upload, servers, status, dead-letters, explain, simulate, trace, audit, conformance or shell`,
+            );
+          const { createPrompter } = await import("./commands/prompter.js");
+          const prompter = createPrompter(host.stdin, host.screen.print);
+          try {
+            return await shell(options, prompter, context);
+          } finally {
+            prompter.close();
+          }
+        },
+      ),
     );
 
   program
@@ -130,8 +129,10 @@ export function createProgram(host: ProgramHost): Command {
 ${examples("lb-cli ftp --count 5", "lb-cli ftp --count 3 --dir documents --no-repeat --seed 1", "lb-cli ftp -c 100 --json | jq -r .server | sort | uniq -c")}`,
     )
     .action(
-      action((context, options: { count: number; dir: string; seed?: number; repeat: boolean; ack: AckStage }) =>
-        interruptible((signal) => ftp(options, context, signal)),
+      action(
+        () => import("./commands/ftp.js"),
+        ({ ftp }, context, options: { count: number; dir: string; seed?: number; repeat: boolean; ack: AckStage }) =>
+          interruptible((signal) => ftp(options, context, signal)),
       ),
     );
 
@@ -163,8 +164,10 @@ ${examples("lb-cli ftp --count 5", "lb-cli ftp --count 3 --dir documents --no-re
       ),
     )
     .action(
-      action((context, paths: string[], options: Omit<UploadCommandOptions, "paths">) =>
-        interruptible((signal) => upload({ ...options, paths }, host.stdin, context, signal)),
+      action(
+        () => import("./commands/upload.js"),
+        ({ upload }, context, paths: string[], options: Omit<UploadCommandOptions, "paths">) =>
+          interruptible((signal) => upload({ ...options, paths }, host.stdin, context, signal)),
       ),
     );
 
@@ -181,8 +184,10 @@ ${examples("lb-cli ftp --count 5", "lb-cli ftp --count 3 --dir documents --no-re
       examples("lb-cli status", "lb-cli status 42", "lb-cli status 0b8f1d9e-7a52-4c1e-9d5c-3f1f3f6a2b10"),
     )
     .action(
-      action((context, key: string | undefined) =>
-        key === undefined ? balancerStatus(context) : uploadStatus(parseUploadKey(key), context),
+      action(
+        () => import("./commands/status.js"),
+        ({ balancerStatus, uploadStatus }, context, key: string | undefined) =>
+          key === undefined ? balancerStatus(context) : uploadStatus(parseUploadKey(key), context),
       ),
     );
 
@@ -198,8 +203,10 @@ ${examples("lb-cli ftp --count 5", "lb-cli ftp --count 3 --dir documents --no-re
 The balancer remembers the last choices only (picks.keep). Of older ones the attempts are told, and what the audit file has.`,
     )
     .action(
-      action((context, requestNumber: bigint, options: { audit: string }) =>
-        explain(requestNumber, options.audit, context),
+      action(
+        () => import("./commands/explain.js"),
+        ({ explain }, context, requestNumber: bigint, options: { audit: string }) =>
+          explain(requestNumber, options.audit, context),
       ),
     );
 
@@ -219,7 +226,12 @@ The balancer remembers the last choices only (picks.keep). Of older ones the att
 
 What is simulated and what is not: docs/balancing.md.`,
     )
-    .action(action((context, options: SimulateOptions) => simulate(options, context)));
+    .action(
+      action(
+        () => import("./commands/simulate.js"),
+        ({ simulate }, context, options: SimulateOptions) => simulate(options, context),
+      ),
+    );
 
   program
     .command("trace")
@@ -228,7 +240,11 @@ What is simulated and what is not: docs/balancing.md.`,
     .addOption(auditOption())
     .addHelpText("after", examples("lb-cli trace 42", "lb-cli trace 42 --audit /var/lib/bilancia/audit.jsonl --json"))
     .action(
-      action((context, key: string, options: { audit: string }) => trace(parseUploadKey(key), options.audit, context)),
+      action(
+        () => import("./commands/trace.js"),
+        ({ trace }, context, key: string, options: { audit: string }) =>
+          trace(parseUploadKey(key), options.audit, context),
+      ),
     );
 
   program
@@ -246,8 +262,10 @@ Entries cut off at the end cannot be seen: compare the last entry that is told w
     )
     .option("--partial", "the oldest files are elsewhere: begin with the first entry that is there", false)
     .action(
-      action((context, options: { audit: string; partial: boolean }) =>
-        auditVerify(options.audit, options.partial, context),
+      action(
+        () => import("./commands/audit-verify.js"),
+        ({ auditVerify }, context, options: { audit: string; partial: boolean }) =>
+          auditVerify(options.audit, options.partial, context),
       ),
     );
 

@@ -1,9 +1,9 @@
 import { Argument, type Command } from "commander";
-import { addServer, drainServer, enableServer, removeServer, setServerWeight } from "./commands/change-servers.js";
 import { interruptible } from "./commands/interrupt.js";
 import { parseAddress, parseWeight } from "./commands/option-values.js";
-import { servers } from "./commands/servers.js";
 import type { ActionMaker } from "./program.js";
+
+const changes = () => import("./commands/change-servers.js");
 
 /** Adds `servers` and its commands. */
 export function addServerCommands(
@@ -25,7 +25,12 @@ export function addServerCommands(
 
 Changes are in force at once and survive a restart of the balancer, until the server's entry in the configuration is changed.`,
     )
-    .action(action((context) => servers(context)));
+    .action(
+      action(
+        () => import("./commands/servers.js"),
+        ({ servers }, context) => servers(context),
+      ),
+    );
   command
     .command("add")
     .description("add a storage server; it gets files as soon as it serves")
@@ -34,7 +39,7 @@ Changes are in force at once and survive a restart of the balancer, until the se
     .option("--weight <number>", "its share of the files, 1-256", parseWeight, 1)
     .addHelpText("after", examples("lb-cli servers add storage-4 10.0.0.4:50061 --weight 2"))
     .action(
-      action((context, name: string, address: string, { weight }: { weight: number }) =>
+      action(changes, ({ addServer }, context, name: string, address: string, { weight }: { weight: number }) =>
         addServer({ name, address, weight }, context),
       ),
     );
@@ -44,7 +49,11 @@ Changes are in force at once and survive a restart of the balancer, until the se
     .addArgument(nameArgument())
     .addArgument(new Argument("<weight>", "1-256").argParser(parseWeight))
     .addHelpText("after", examples("lb-cli servers set-weight storage-1 3"))
-    .action(action((context, name: string, weight: number) => setServerWeight(name, weight, context)));
+    .action(
+      action(changes, ({ setServerWeight }, context, name: string, weight: number) =>
+        setServerWeight(name, weight, context),
+      ),
+    );
   command
     .command("drain")
     .description("give a storage server nothing new, and wait until nothing is on its way to it")
@@ -52,7 +61,7 @@ Changes are in force at once and survive a restart of the balancer, until the se
     .option("--no-wait", "do not wait")
     .addHelpText("after", examples("lb-cli servers drain storage-1", "lb-cli servers drain storage-1 --no-wait"))
     .action(
-      action((context, name: string, { wait }: { wait: boolean }) =>
+      action(changes, ({ drainServer }, context, name: string, { wait }: { wait: boolean }) =>
         interruptible((signal) => drainServer(name, wait, context, signal)),
       ),
     );
@@ -61,7 +70,7 @@ Changes are in force at once and survive a restart of the balancer, until the se
     .description("give a storage server files again that was drained")
     .addArgument(nameArgument())
     .addHelpText("after", examples("lb-cli servers enable storage-1"))
-    .action(action((context, name: string) => enableServer(name, context)));
+    .action(action(changes, ({ enableServer }, context, name: string) => enableServer(name, context)));
   command
     .command("remove")
     .description("take a storage server out that is drained; its disk is not touched")
@@ -74,7 +83,11 @@ Changes are in force at once and survive a restart of the balancer, until the se
 A server that may hold files whose answers were lost is not removed without --force: copies that are one too many
 would stay there, until a server of its name is added again.`,
     )
-    .action(action((context, name: string, { force }: { force: boolean }) => removeServer(name, force, context)));
+    .action(
+      action(changes, ({ removeServer }, context, name: string, { force }: { force: boolean }) =>
+        removeServer(name, force, context),
+      ),
+    );
 }
 
 function nameArgument(): Argument {

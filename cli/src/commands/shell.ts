@@ -10,7 +10,8 @@ import { interruptible } from "./interrupt.js";
 import { parseCount } from "./option-values.js";
 import type { Prompter } from "./prompter.js";
 import { servers } from "./servers.js";
-import { balancerStatus, parseUploadKey, uploadStatus } from "./status.js";
+import { balancerStatus, uploadStatus } from "./status.js";
+import { parseUploadKey } from "./upload-key.js";
 
 /** What the shell works with. */
 export interface ShellOptions {

@@ -1,6 +1,5 @@
 import type { ConfigStatus, GetStatusResponse } from "@bilancia/proto/gen/admin";
 import { type QueryUploadResponse, uploadStateToJSON } from "@bilancia/proto/gen/balancer";
-import { isUuid } from "@bilancia/proto/header-rules";
 import { fromDuration, fromTimestamp } from "@bilancia/proto/time";
 import { callUnary } from "@bilancia/proto/unary";
 import { BilanciaClient, type UploadKey } from "../client/bilancia-client.js";
@@ -10,19 +9,7 @@ import { counted, humanBytes, humanCount, humanDuration } from "../output/human.
 import { hex, type Json, jsonNumber, jsonTime, reasonName } from "../output/json.js";
 import { placeWords } from "../output/progress.js";
 import { askAdmin } from "./admin-request.js";
-import { type CommandContext, exitCode, UsageError } from "./command-context.js";
-
-const largestRequestNumber = 2n ** 64n - 1n;
-
-/** Reads the name of an upload: its request number or its upload id. @throws UsageError */
-export function parseUploadKey(text: string): UploadKey {
-  if (isUuid(text)) return { uploadId: text };
-  if (/^[0-9]{1,20}$/.test(text)) {
-    const requestNumber = BigInt(text);
-    if (requestNumber > 0n && requestNumber <= largestRequestNumber) return { requestNumber };
-  }
-  throw new UsageError(`UPLOAD: expected a request number from 1, or an upload id (a UUID); got '${text}'`);
-}
+import { type CommandContext, exitCode } from "./command-context.js";
 
 /** Shows the balancer's own state. Returns the exit code. @throws UnreachableError, BalancerError */
 export async function balancerStatus(context: CommandContext): Promise<number> {
