@@ -62,6 +62,6 @@ describe("bad input on the command line", function () {
     await writeFile(sample, "hello");
     // Nothing listens on port 1, and nobody can without being root.
     const nobody = { address: "127.0.0.1:1", adminAddress: "127.0.0.1:1" };
-    assertClear(await runLbCli(nobody, ["upload", sample]), 3, /127\.0\.0\.1:1/);
+    assertClear(await runLbCli(nobody, ["upload", sample, "--connect-timeout", "0.5"]), 3, /127\.0\.0\.1:1/);
   });
 });
