@@ -23,7 +23,7 @@ describe("a first-in, first-out list of numbers", () => {
           const sum = (until: number) => costs.slice(0, until).reduce((total, cost) => total + cost, 0);
           assert.equal(fifo.cost, sum(costs.length));
           for (const at of [0, model.length >> 1, model.length - 1]) {
-            const expected = model[at] === undefined ? undefined : { files: at, costBytes: sum(at) };
+            const expected = model[at] === undefined ? undefined : { files: at, costBytes: sum(at), cost: costs[at] };
             assert.deepEqual(fifo.before(model[at] ?? next), expected);
           }
         }

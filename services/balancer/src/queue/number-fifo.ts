@@ -25,8 +25,8 @@ export class NumberFifo {
     return this.#cost;
   }
 
-  /** What stands before a number; `undefined` where it is not in the list. Takes about a millisecond for each million. */
-  before(number: bigint): { readonly files: number; readonly costBytes: number } | undefined {
+  /** What stands before a number, and its own cost; `undefined` where it is not in the list. Takes about a millisecond for each million. */
+  before(number: bigint): { readonly files: number; readonly costBytes: number; readonly cost: number } | undefined {
     let files = 0;
     let costBytes = 0;
     for (const [index, { numbers, costs }] of this.#blocks.entries()) {
@@ -34,7 +34,7 @@ export class NumberFifo {
       const until = index === this.#blocks.length - 1 ? this.#tail : numbers.length;
       const at = numbers.subarray(from, until).indexOf(number);
       for (const cost of costs.subarray(from, at < 0 ? until : from + at)) costBytes += cost;
-      if (at >= 0) return { files: files + at, costBytes };
+      if (at >= 0) return { files: files + at, costBytes, cost: costs[from + at] ?? 0 };
       files += until - from;
     }
     return undefined;
