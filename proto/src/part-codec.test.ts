@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Ack, UploadFileRequest, UploadHeader } from "./gen/bilancia/v1/balancer.js";
+import { Ack, Priority, UploadFileRequest, UploadHeader } from "./gen/bilancia/v1/balancer.js";
 import { type Finish, Kind, SaveHeader, SaveRequest } from "./gen/bilancia/v1/storage.js";
 import { type Part, partCodec } from "./part-codec.js";
 
@@ -24,6 +24,7 @@ const uploadHeader: fc.Arbitrary<UploadHeader> = fc.record({
   ...shared,
   uploadId: word,
   ack: fc.constantFrom(Ack.ACK_UNSPECIFIED, Ack.ACK_STORED, Ack.ACK_QUEUED),
+  priority: fc.constantFrom(Priority.PRIORITY_UNSPECIFIED, Priority.PRIORITY_LOW, Priority.PRIORITY_HIGH),
 });
 const saveHeader: fc.Arbitrary<SaveHeader> = fc.record({
   ...shared,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { credentials, Server, type ServerDuplexStream } from "@grpc/grpc-js";
-import { Ack, BalancerService, type UploadFileResponse } from "./gen/bilancia/v1/balancer.js";
+import { Ack, BalancerService, Priority, type UploadFileResponse } from "./gen/bilancia/v1/balancer.js";
 import { Kind, type SaveResponse, StorageService } from "./gen/bilancia/v1/storage.js";
 import { listen } from "./grpc-server.js";
 import {
@@ -62,6 +62,7 @@ describe("services", () => {
         kind: Kind.KIND_BINARY,
         ack: Ack.ACK_STORED,
         labels: {},
+        priority: Priority.PRIORITY_HIGH,
       };
       const upload = balancer.uploadFile();
       upload.write({ parts: [{ header, offset: 0, data: new Uint8Array(0) }] });

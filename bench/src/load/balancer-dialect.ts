@@ -39,7 +39,7 @@ export function balancerDialect(
     open: (index) => (clients[index % clients.length] as BalancerClient).uploadFile(),
     begin({ sizeBytes }) {
       const uploadId = randomUUID();
-      const common = { contentType: "application/octet-stream", kind: Kind.KIND_BINARY, labels: {} };
+      const common = { contentType: "application/octet-stream", kind: Kind.KIND_BINARY, labels: {}, priority: 0 };
       const header = { ...common, uploadId, name: "ours.bin", sizeBytes: BigInt(sizeBytes), sha256: undefined, ack };
       return { key: uploadId, header };
     },

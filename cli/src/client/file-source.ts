@@ -1,7 +1,7 @@
 import type { Stats } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { describeError, SourceError } from "./errors.js";
-import type { DocumentKind, UploadIdentity, UploadSource } from "./upload-source.js";
+import type { DocumentKind, UploadIdentity, UploadPriority, UploadSource } from "./upload-source.js";
 
 /** Most bytes read from a file at once. One such piece is read ahead. */
 const pieceBytes = 256 * 1024;
@@ -11,6 +11,8 @@ export interface FileDescription {
   readonly name: string;
   readonly kind: DocumentKind;
   readonly contentType: string;
+  /** Default: `normal`. */
+  readonly priority?: UploadPriority | undefined;
 }
 
 /** What a file was when it was looked at. */

@@ -1,6 +1,9 @@
 /** What a file is to the storage server: `text` is a JSON document with a title and a content, `binary` is any bytes. */
 export type DocumentKind = "text" | "binary";
 
+/** How urgent a file is among those of the same client that wait at the balancer. It changes nothing for other clients. */
+export type UploadPriority = "low" | "normal" | "high";
+
 /** The id that an upload is to have. */
 export interface UploadIdentity {
   /** A UUID. */
@@ -21,6 +24,8 @@ export interface UploadSource {
   readonly kind: DocumentKind;
   /** Media type, for example `application/json`; may be empty. */
   readonly contentType: string;
+  /** Default: `normal`. It counts among the files that go over the same `BilanciaClient`. */
+  readonly priority?: UploadPriority | undefined;
   /** Where it is given, the upload is kept by the balancer whatever comes, to be gone on with later. Default: an id of its own. */
   readonly identity?: UploadIdentity | undefined;
   /** Reads from a position, in bytes, to the end. Pieces may have any size; a piece given away must not be written to again. */

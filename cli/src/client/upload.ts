@@ -1,9 +1,9 @@
 import { createHash, type Hash, randomUUID } from "node:crypto";
-import { Ack, type UploadHeader } from "@bilancia/proto/gen/balancer";
+import { Ack, Priority, type UploadHeader } from "@bilancia/proto/gen/balancer";
 import { type Finish, Kind } from "@bilancia/proto/gen/storage";
 import type { Part } from "@bilancia/proto/part-codec";
 import { crc32c } from "@node-rs/crc32";
-import type { UploadSource } from "./upload-source.js";
+import type { UploadPriority, UploadSource } from "./upload-source.js";
 import type { AckStage } from "./upload-types.js";
 
 /** A piece of a file as it goes to the balancer. */
@@ -11,6 +11,12 @@ export type UploadPart = Part<UploadHeader>;
 
 /** A file known to be no longer than this goes as one part, several to a message. In bytes. */
 export const smallFileBytes = 64 * 1024;
+
+const priorityCodes: Readonly<Record<UploadPriority, Priority>> = {
+  low: Priority.PRIORITY_LOW,
+  normal: Priority.PRIORITY_UNSPECIFIED,
+  high: Priority.PRIORITY_HIGH,
+};
 
 const noBytes = new Uint8Array(0);
 
@@ -55,7 +61,7 @@ export class Upload {
   }
 
   get header(): UploadHeader {
-    const { name, sizeBytes, contentType, kind } = this.source;
+    const { name, sizeBytes, contentType, kind, priority = "normal" } = this.source;
     return {
       uploadId: this.uploadId,
       name,
@@ -64,6 +70,7 @@ export class Upload {
       kind: kind === "text" ? Kind.KIND_TEXT_DOCUMENT : Kind.KIND_BINARY,
       ack: this.ack === "queued" ? Ack.ACK_QUEUED : Ack.ACK_STORED,
       labels: {},
+      priority: priorityCodes[priority],
     };
   }
 

@@ -1,5 +1,5 @@
 import type { ConfigStatus, GetStatusResponse } from "@bilancia/proto/gen/admin";
-import { type QueryUploadResponse, uploadStateToJSON } from "@bilancia/proto/gen/balancer";
+import { Priority, priorityToJSON, type QueryUploadResponse, uploadStateToJSON } from "@bilancia/proto/gen/balancer";
 import { fromDuration, fromTimestamp } from "@bilancia/proto/time";
 import { callUnary } from "@bilancia/proto/unary";
 import { BilanciaClient, type UploadKey } from "../client/bilancia-client.js";
@@ -108,6 +108,12 @@ function statusJson(status: GetStatusResponse): Json {
 const stateName = (upload: QueryUploadResponse) =>
   uploadStateToJSON(upload.state).replace("UPLOAD_STATE_", "").toLowerCase();
 
+/** `undefined` where the balancer knows no priorities. */
+const priorityName = ({ priority }: QueryUploadResponse) =>
+  priority === Priority.PRIORITY_UNSPECIFIED
+    ? undefined
+    : priorityToJSON(priority).replace("PRIORITY_", "").toLowerCase();
+
 function uploadFacts(upload: QueryUploadResponse): Fact[] {
   const { receipt, rejection, sizeBytes } = upload;
   const lines: Fact[] = [
@@ -117,6 +123,7 @@ function uploadFacts(upload: QueryUploadResponse): Fact[] {
     ["state", stateName(upload)],
     ["size", sizeBytes === undefined ? "not known yet" : humanBytes(sizeBytes)],
     ["held", humanBytes(upload.persistedBytes)],
+    ["priority", priorityName(upload) ?? "-"],
     ["received", jsonTime(upload.receivedAt) ?? "-"],
   ];
   const place = placeOf(upload);
@@ -156,6 +163,7 @@ function queryJson(upload: QueryUploadResponse): Json {
     attempts: upload.attempts.map(attemptJson),
     state: stateName(upload),
     persistedBytes: jsonNumber(upload.persistedBytes),
+    priority: priorityName(upload) ?? null,
     receivedAt: jsonTime(upload.receivedAt),
     ...(place ? { place: { ...place, startsInMs: place.startsInMs ?? null } } : {}),
     storedAt: jsonTime(receipt?.storedAt),

@@ -40,6 +40,8 @@ export const balancerFaults = [
   "takes any upload id",
   "takes any header",
   "takes no labels",
+  "takes any priority",
+  "tells another priority",
   "counts characters in UTF-16",
   "takes any document",
   "rejects without a word",

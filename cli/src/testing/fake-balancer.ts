@@ -206,5 +206,6 @@ function queryAnswer(held: HeldUpload): QueryUploadResponse {
     rejection: undefined,
     receivedAt: { seconds: 1_800_000_000n, nanos: 0 },
     place: undefined,
+    priority: held.header.priority,
   };
 }

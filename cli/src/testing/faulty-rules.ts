@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { fileNameProblem } from "@bilancia/proto/file-name";
-import { Ack, RejectReason, type UploadHeader, type UploadRejected } from "@bilancia/proto/gen/balancer";
+import { Ack, Priority, RejectReason, type UploadHeader, type UploadRejected } from "@bilancia/proto/gen/balancer";
 import type { TextStats } from "@bilancia/proto/gen/storage";
 import { headerProblem, isUuid } from "@bilancia/proto/header-rules";
 import { toDuration } from "@bilancia/proto/time";
@@ -51,7 +51,7 @@ export class HeaderRules {
 
   /** @throws Rejected */
   check(header: UploadHeader): void {
-    const { uploadId, name, ack, labels } = header;
+    const { uploadId, name, ack, labels, priority } = header;
     if (uploadId !== "" && !isUuid(uploadId) && !this.#has("takes any upload id"))
       throw new Rejected("INVALID_UPLOAD_ID", "the upload id is not a UUID");
     const nameProblem = fileNameProblem(name);
@@ -61,6 +61,8 @@ export class HeaderRules {
       throw new Rejected("INVALID_NAME", "the name is not ASCII");
     const problem = headerProblem(header) ?? (ack > Ack.ACK_QUEUED ? "ack" : undefined);
     if (problem && !this.#has("takes any header")) throw new Rejected("INVALID_HEADER", problem);
+    if (priority > Priority.PRIORITY_HIGH && !this.#has("takes any priority"))
+      throw new Rejected("INVALID_HEADER", "priority");
     if (this.#has("takes no labels") && Object.keys(labels).length > 0)
       throw new Rejected("INVALID_HEADER", "there are labels");
   }

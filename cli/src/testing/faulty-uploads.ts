@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import {
   Ack,
+  Priority,
   type QueryUploadRequest,
   type QueryUploadResponse,
   type Receipt,
@@ -168,6 +169,9 @@ export class FaultyUploads {
       rejection: last?.$case === "rejected" ? last.value : undefined,
       receivedAt: toTimestamp(0),
       place: undefined,
+      priority: this.#has("tells another priority")
+        ? Priority.PRIORITY_LOW
+        : header.priority || Priority.PRIORITY_NORMAL,
     };
   }
 
@@ -213,7 +217,7 @@ export class FaultyUploads {
 
 const unknownHeader: UploadHeader = {
   ...{ uploadId: "", name: "", sizeBytes: undefined, sha256: undefined, contentType: "" },
-  ...{ kind: Kind.KIND_BINARY, ack: Ack.ACK_STORED, labels: {} },
+  ...{ kind: Kind.KIND_BINARY, ack: Ack.ACK_STORED, labels: {}, priority: 0 },
 };
 
 function digest(chunks: readonly Uint8Array[]): Buffer {

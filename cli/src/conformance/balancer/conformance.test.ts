@@ -54,6 +54,8 @@ const foundBy: Readonly<Record<BalancerFault, readonly string[]>> = {
   "takes any upload id": ["headers.upload-id"],
   "takes any header": ["headers.invalid"],
   "takes no labels": ["headers.descriptive"],
+  "takes any priority": ["headers.priority"],
+  "tells another priority": ["headers.priority"],
   "counts characters in UTF-16": ["documents.counted"],
   "takes any document": ["documents.refused"],
   "rejects without a word": ["rejections.explained", "names.hostile"],

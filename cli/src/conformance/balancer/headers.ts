@@ -1,9 +1,10 @@
-import { RejectReason, type UploadHeader } from "@bilancia/proto/gen/balancer";
+import { Priority, RejectReason, type UploadHeader } from "@bilancia/proto/gen/balancer";
 import { Kind } from "@bilancia/proto/gen/storage";
 import { maxContentTypeBytes, maxLabelKeyBytes, maxLabels, maxLabelValueBytes } from "@bilancia/proto/limits";
 import type { Check } from "../check.js";
 import { badDocuments, countedDocuments, expectCounts } from "../sample-documents.js";
 import { fullLabels, goodNames, hostileNames } from "../sample-names.js";
+import { expectEqual, NotImplemented } from "../violation.js";
 import type { BalancerProbe } from "./balancer-probe.js";
 
 /** What a header says: names, ids, kinds. */
@@ -72,6 +73,23 @@ export const headerChecks: readonly Check<BalancerProbe>[] = [
       const contentType = "t".repeat(maxContentTypeBytes);
       await probe.store(probe.file(20, { contentType, labels: fullLabels }));
       await probe.store(probe.file(20, { kind: Kind.KIND_UNSPECIFIED }));
+    },
+  },
+  {
+    name: "headers.priority",
+    level: "optional",
+    rule: "Files of every priority are taken, QueryUpload tells it (an unspecified one as PRIORITY_NORMAL), and one that the balancer does not know is rejected with INVALID_HEADER.",
+    async run(probe) {
+      const { PRIORITY_UNSPECIFIED, PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH } = Priority;
+      for (const priority of [PRIORITY_UNSPECIFIED, PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH]) {
+        const file = probe.file(20, { priority });
+        await probe.store(file);
+        const told = (await probe.queryFile(file)).priority;
+        if (told === PRIORITY_UNSPECIFIED) throw new NotImplemented("priorities");
+        expectEqual(Priority[told], Priority[priority || PRIORITY_NORMAL], "the priority that QueryUpload tells");
+      }
+      const unknown = probe.file(20, { priority: 99 as Priority });
+      await probe.expectRejection(unknown, RejectReason.REJECT_REASON_INVALID_HEADER);
     },
   },
   {

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { Ack, type UploadHeader } from "@bilancia/proto/gen/balancer";
+import { Ack, Priority, type UploadHeader } from "@bilancia/proto/gen/balancer";
 import { Kind } from "@bilancia/proto/gen/storage";
 import { SampleFile } from "../sample-file.js";
 
@@ -10,7 +10,7 @@ export class UploadSample extends SampleFile<UploadHeader> {
     super(
       {
         ...{ uploadId: randomUUID(), name: "sample.bin", sizeBytes: undefined, sha256: undefined, contentType: "" },
-        ...{ kind: Kind.KIND_BINARY, ack: Ack.ACK_STORED, labels: {} },
+        ...{ kind: Kind.KIND_BINARY, ack: Ack.ACK_STORED, labels: {}, priority: Priority.PRIORITY_UNSPECIFIED },
         ...fields,
       },
       data,

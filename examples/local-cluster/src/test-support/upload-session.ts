@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { channelOptions } from "@bilancia/proto/channel-options";
-import { Ack, type UploadEvent, type UploadHeader } from "@bilancia/proto/gen/balancer";
+import { Ack, Priority, type UploadEvent, type UploadHeader } from "@bilancia/proto/gen/balancer";
 import { Kind } from "@bilancia/proto/gen/storage";
 import type { Part } from "@bilancia/proto/part-codec";
 import { BalancerClient } from "@bilancia/proto/services";
@@ -97,6 +97,7 @@ export function uploadHeader(fields: Partial<UploadHeader> & { name: string }): 
     kind: Kind.KIND_BINARY,
     ack: Ack.ACK_STORED,
     labels: {},
+    priority: Priority.PRIORITY_UNSPECIFIED,
     ...fields,
   };
 }

@@ -180,9 +180,9 @@ export class Dispatcher {
 
   /** Takes down a choice with what it was made from, before anything else changes. */
   #takeDown(delivery: Delivery, attempt: number, { server, reason }: Choice, pool: PoolSnapshot): void {
-    const { requestNumber, client, sizeBytes, dueSinceMs } = delivery;
+    const { requestNumber, client, sizeBytes, dueSinceMs, description } = delivery;
     this.#parts.picks?.picked({
-      ...{ requestNumber, attempt, client, sizeBytes, dueSinceMs, reason, pool },
+      ...{ requestNumber, attempt, client, sizeBytes, dueSinceMs, reason, pool, priority: description.priority },
       server: server.backend.name,
       refusedBy: attempt === 1 ? noServers : this.#refusedBy(delivery),
       ...this.#parts.pool.views.standings(),

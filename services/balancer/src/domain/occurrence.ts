@@ -1,10 +1,17 @@
 import type { ClaimEnd } from "./claim.js";
 import type { BilanciaError, Rejection } from "./errors.js";
-import type { AttemptOutcome, Receipt } from "./upload.js";
+import type { AttemptOutcome, Receipt, UploadDescription } from "./upload.js";
 
 /** Something worth a line in the log, and where it concerns a file with a number, in the audit. */
 export type Occurrence =
-  | { readonly kind: "received"; readonly upload: UploadName; readonly client: string; readonly resumedAtBytes: number }
+  | {
+      readonly kind: "received";
+      readonly upload: UploadName;
+      readonly client: string;
+      readonly resumedAtBytes: number;
+      /** Absent where it is normal. */
+      readonly priority?: UploadDescription["priority"];
+    }
   | { readonly kind: "queued"; readonly upload: UploadName; readonly sizeBytes: number }
   | {
       readonly kind: "chosen";

@@ -6,6 +6,9 @@ describe("a line of the trace of choices", () => {
   it("is read as it was written", () => {
     const pick = tracedPick(pickOf(2n ** 63n, 3));
     assert.deepEqual(readTraceLine(JSON.stringify(pick)), JSON.parse(JSON.stringify(pick)));
+    const urgent = tracedPick({ ...pickOf(1n), priority: "high" });
+    assert.deepEqual(readTraceLine(JSON.stringify(urgent)), JSON.parse(JSON.stringify(urgent)));
+    assert.equal(urgent.priority, "high");
     const end = tracedEnd({ requestNumber: 7n, attempt: 1, outcome: "lost", sizeBytes: undefined, atMs: 5 });
     assert.deepEqual(readTraceLine(JSON.stringify(end)), JSON.parse(JSON.stringify(end)));
     assert.deepEqual(readTraceLine('{"kind":"gap","lines":3}'), { kind: "gap", lines: 3 });
@@ -23,6 +26,11 @@ describe("a line of the trace of choices", () => {
       "has a policy that nobody knows",
       changed({ policy: "random" }),
       'expected "policy" to be one of weighted_round_robin, byte_weighted, least_load',
+    ],
+    [
+      "has a priority that nobody knows",
+      changed({ priority: "urgent" }),
+      'expected "priority" to be one of high, normal, low',
     ],
     ["has no servers", changed({ servers: {} }), 'expected "servers" to be a list'],
     ["has a server that is none", changed({ servers: [3] }), "expected a server to be an object"],

@@ -2,6 +2,7 @@ import type { Backend } from "./backend.js";
 import type { PickEnd, PickReason, PickRecord } from "./pick.js";
 import { candidates } from "./pick.js";
 import { type PolicyName, policyNames } from "./policy.js";
+import { type Priority, priorities } from "./priority.js";
 import type { ServerState } from "./server-state.js";
 
 /** A server in a line of the trace. */
@@ -31,6 +32,8 @@ export interface TracedPick {
   readonly client: string;
   /** Absent where it was not known yet. */
   readonly sizeBytes?: number | undefined;
+  /** Absent where it was normal. */
+  readonly priority?: Priority | undefined;
   readonly arrivedMs: number;
   readonly atMs: number;
   readonly policy: PolicyName;
@@ -59,11 +62,12 @@ export interface TracedGap {
 
 /** A choice, as a trace has it. */
 export function tracedPick(record: PickRecord): TracedPick {
-  const { requestNumber, attempt, client, sizeBytes, dueSinceMs, reason, server, pool } = record;
+  const { requestNumber, attempt, client, sizeBytes, priority, dueSinceMs, reason, server, pool } = record;
   return {
     kind: "pick",
     requestNumber: String(requestNumber),
-    ...{ attempt, client, sizeBytes, arrivedMs: dueSinceMs, atMs: pool.atMs, policy: pool.policy, reason, server },
+    ...{ attempt, client, sizeBytes, priority, arrivedMs: dueSinceMs, atMs: pool.atMs, policy: pool.policy },
+    ...{ reason, server },
     maxBytes: pool.maxBytes,
     servers: candidates(record).map(({ state, ...candidate }) => ({
       ...candidate,
@@ -93,7 +97,7 @@ export function readTraceLine(text: string): TraceLine | { readonly kind: "unrea
   }
   const fields = isObject(line) ? lineFields.get(String(line.kind)) : undefined;
   if (!fields) return unreadable(`expected "kind" to be one of ${[...lineFields.keys()].join(", ")}`);
-  const problem = fieldProblem(line, fields) ?? (line.kind === "pick" ? serversProblem(line) : undefined);
+  const problem = fieldProblem(line, fields) ?? (line.kind === "pick" ? choiceProblem(line) : undefined);
   return problem === undefined ? (line as unknown as TraceLine) : unreadable(problem);
 }
 
@@ -111,8 +115,10 @@ const lineFields: ReadonlyMap<string, Fields> = new Map(
 );
 const serverFields: Fields = { server: "string", state: "string", effectiveWeight: "number", maxFiles: "number" };
 
-function serversProblem(line: Record<string, unknown>): string | undefined {
-  const { servers, policy } = line;
+function choiceProblem(line: Record<string, unknown>): string | undefined {
+  const { servers, policy, priority } = line;
+  if (priority !== undefined && !priorities.some((name) => name === priority))
+    return `expected "priority" to be one of ${priorities.join(", ")}`;
   if (!policyNames.some((name) => name === policy)) return `expected "policy" to be one of ${policyNames.join(", ")}`;
   if (!Array.isArray(servers)) return 'expected "servers" to be a list';
   for (const server of servers) {

@@ -3,6 +3,7 @@ import type { PolicyName, Standings } from "./policy.js";
 import { type ServerState, serverState } from "./server-state.js";
 import type { Blocks } from "./shared-list.js";
 import { weightUnit } from "./slow-start.js";
+import type { UploadDescription } from "./upload.js";
 
 /** What put a file on its server. */
 export type PickReason =
@@ -84,6 +85,8 @@ export interface PickRecord {
   readonly client: string;
   /** Length of the file, where it was known. */
   readonly sizeBytes: number | undefined;
+  /** How urgent it was for its client; absent where that was nothing special. */
+  readonly priority?: UploadDescription["priority"];
   /** From when on the file waited, in Unix milliseconds. */
   readonly dueSinceMs: number;
   readonly server: string;

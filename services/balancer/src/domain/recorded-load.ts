@@ -1,9 +1,11 @@
 import type { TracedServer, TraceLine } from "./pick-trace.js";
 import type { PolicyName } from "./policy.js";
+import type { Priority } from "./priority.js";
 
 /** A file as a trace has it, with the work that it was for its server. */
 export interface RecordedFile {
   readonly client: string;
+  readonly priority: Priority;
   /** Length that was known when it was placed; `undefined` where none was. */
   readonly expectedBytes: number | undefined;
   readonly sizeBytes: number;
@@ -63,12 +65,12 @@ export class LoadReader {
     }
     const key = `${line.requestNumber} ${line.attempt}`;
     if (line.kind === "pick") {
-      const { client, server, arrivedMs, atMs, sizeBytes: expectedBytes } = line;
+      const { client, priority = "normal", server, arrivedMs, atMs, sizeBytes: expectedBytes } = line;
       this.#policy = line.policy;
       this.#maxBytes = line.maxBytes;
       this.#look(atMs, line.servers);
       const times = { arrivedMs: Math.min(arrivedMs, atMs), placedMs: atMs };
-      this.#placed.set(key, { client, expectedBytes, server, ...times, order: this.#picks });
+      this.#placed.set(key, { client, priority, expectedBytes, server, ...times, order: this.#picks });
       this.#picks += 1;
       return;
     }

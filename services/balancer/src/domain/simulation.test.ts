@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { type PlacedFile, serversOf, summarize } from "./load-summary.js";
 import type { TracedServer, TraceLine } from "./pick-trace.js";
 import { type PolicyName, policyNames } from "./policy.js";
+import { type Priority, priorities } from "./priority.js";
 import { LoadReader, type RecordedLoad } from "./recorded-load.js";
 import { type SimulationSettings, simulate } from "./simulation.js";
 
@@ -11,6 +12,7 @@ interface Sent {
   readonly atMs: number;
   readonly sizeBytes: number;
   readonly client?: string;
+  readonly priority?: Priority;
 }
 
 /** What each server takes for a file, for each byte and the 4 KiB that a file costs beside. */
@@ -25,10 +27,10 @@ function serverOf(server: string, weight: number, changes: Partial<TracedServer>
 
 function pickLine(
   number: number,
-  file: Omit<PlacedFile, "workMs"> & { client?: string },
+  file: Omit<PlacedFile, "workMs"> & Pick<Sent, "client" | "priority">,
   servers: TracedServer[],
 ): TraceLine {
-  const { server, arrivedMs, placedMs: atMs, sizeBytes, client = "c" } = file;
+  const { server, arrivedMs, placedMs: atMs, sizeBytes, client = "c", priority } = file;
   const facts = { policy: "weighted_round_robin", reason: "policy", maxBytes: 1e12 } as const;
   return {
     kind: "pick",
@@ -36,6 +38,7 @@ function pickLine(
     attempt: 1,
     client,
     sizeBytes,
+    priority,
     arrivedMs,
     atMs,
     server,
@@ -213,6 +216,17 @@ describe("a simulated load", () => {
     const { files } = simulate(load, settings("weighted_round_robin"));
     const one = files.findIndex(({ sizeBytes }) => sizeBytes === 1_001);
     assert.ok(one < 100, String(one));
+  });
+
+  it("lets what was urgent go before the others of its client", () => {
+    const urgency = [...Array(1).fill("low"), ...Array(4).fill("normal"), ...Array(16).fill("high")] as Priority[];
+    const sizes: Record<Priority, number> = { low: 1_001, normal: 1_002, high: 1_003 };
+    const files = urgency.map((priority) => ({ atMs: 0, sizeBytes: sizes[priority], priority }));
+    const load = loadOf(files, { a: 0.001 }, [serverOf("a", 1, { maxFiles: 1 })]);
+    // The first one is that by which it is known how slow the server is.
+    const order = simulate(load, settings("weighted_round_robin")).files.slice(1);
+    const letters = order.map(({ sizeBytes }) => priorities.find((each) => sizes[each] === sizeBytes)?.slice(0, 1));
+    assert.equal(letters.join(""), "hhhhnhhhhnhhhhnhhhhnl");
   });
 
   it("is the load itself under the policy that it was recorded with, whichever that is (property)", () => {

@@ -1,8 +1,10 @@
 import { type Backend, inFlightCharge, isAvailable, loadOf, newBackend, streamedFileBytes } from "./backend.js";
-import { DeficitRoundRobin, fairCost } from "./deficit-round-robin.js";
+import { DeficitRoundRobin } from "./deficit-round-robin.js";
 import type { PlacedFile } from "./load-summary.js";
 import { newPolicy } from "./new-policy.js";
 import type { Policy, PolicyName } from "./policy.js";
+import { PriorityLines } from "./priority-lines.js";
+import { RecordedLine } from "./recorded-line.js";
 import type { RecordedFile, RecordedLoad, RecordedPool } from "./recorded-load.js";
 import { weightUnit } from "./slow-start.js";
 
@@ -57,7 +59,7 @@ class Simulation {
   readonly #settings: SimulationSettings;
   readonly #policy: Policy;
   readonly #servers = new Map<string, SimulatedServer>();
-  readonly #lanes = new Map<string, { readonly files: RecordedFile[]; head: number }>();
+  readonly #lanes = new Map<string, PriorityLines<RecordedLine>>();
   readonly #turns = new DeficitRoundRobin<string>();
   readonly #slowness: ReadonlyMap<string, number>;
   readonly #placed: PlacedFile[] = [];
@@ -126,9 +128,9 @@ class Simulation {
   }
 
   #join(file: RecordedFile): void {
-    const lane = this.#lanes.get(file.client) ?? { files: [], head: 0 };
+    const lane = this.#lanes.get(file.client) ?? new PriorityLines(() => new RecordedLine());
     this.#lanes.set(file.client, lane);
-    lane.files.push(file);
+    lane.joining(file.priority).push(file);
     this.#turns.join(file.client);
     this.#waiting += 1;
   }
@@ -144,17 +146,12 @@ class Simulation {
   }
 
   #take(): RecordedFile | undefined {
-    const first = (client: string) => {
-      const lane = this.#lanes.get(client);
-      return lane?.files[lane.head];
-    };
-    const client = this.#turns.next((candidate) => fairCost(first(candidate)?.sizeBytes ?? 0));
+    const client = this.#turns.next((candidate) => this.#lanes.get(candidate)?.firstCost ?? 0);
     const lane = client === undefined ? undefined : this.#lanes.get(client);
     if (client === undefined || !lane) return undefined;
-    const file = lane.files[lane.head];
-    lane.head += 1;
+    const file = lane.take()?.shift();
     this.#waiting -= 1;
-    if (lane.head === lane.files.length) {
+    if (lane.firstCost === 0) {
       this.#lanes.delete(client);
       this.#turns.leave(client);
     }

@@ -105,6 +105,7 @@ describe("descriptionConflict", () => {
     ["the digest left open", { sha256: undefined }],
     ["another content type", { contentType: "" }],
     ["other labels", { labels: {} }],
+    ["another priority", { priority: "high" }],
   ] as [string, Partial<UploadDescription>][]) {
     it(`has nothing against ${what}, either way round`, () => {
       assert.equal(descriptionConflict(first, { ...first, ...changed }), undefined);

@@ -1,4 +1,5 @@
 import type { Rejection } from "./errors.js";
+import type { Priority } from "./priority.js";
 
 /** When the client wants to hear back: once a server has the file, or once the queue has it. */
 export type AckStage = "stored" | "queued";
@@ -17,6 +18,8 @@ export interface UploadDescription {
   readonly kind: FileKind;
   readonly ack: AckStage;
   readonly labels: Readonly<Record<string, string>>;
+  /** Absent where it is normal. It is none of what makes the file the same one: sent again, an upload stays as it was. */
+  readonly priority?: Exclude<Priority, "normal"> | undefined;
 }
 
 /** What was found in a text document. */

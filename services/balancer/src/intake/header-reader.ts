@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { fileNameProblem } from "@bilancia/proto/file-name";
-import { Ack, type UploadHeader } from "@bilancia/proto/gen/balancer";
+import { Ack, Priority, type UploadHeader } from "@bilancia/proto/gen/balancer";
 import { Kind } from "@bilancia/proto/gen/storage";
 import { headerProblem, isUuid } from "@bilancia/proto/header-rules";
 import type { Rejection } from "../domain/errors.js";
@@ -13,7 +13,7 @@ export type ReadHeader =
 
 /** Checks everything that can be said of a header by itself. An empty `upload_id` becomes a random one. */
 export function readHeader(header: UploadHeader): ReadHeader {
-  const { uploadId: givenId, name, sizeBytes, sha256, contentType, kind, ack, labels } = header;
+  const { uploadId: givenId, name, sizeBytes, sha256, contentType, kind, ack, labels, priority } = header;
   const bad = (reason: Rejection["reason"], message: string): ReadHeader => ({
     kind: "bad",
     uploadId: givenId,
@@ -29,6 +29,11 @@ export function readHeader(header: UploadHeader): ReadHeader {
   if (problem) return bad("INVALID_HEADER", problem);
   if (ack < 0 || ack > Ack.ACK_QUEUED)
     return bad("INVALID_HEADER", `ack is ${ack}; expected ACK_STORED (1) or ACK_QUEUED (2)`);
+  if (priority < 0 || priority > Priority.PRIORITY_HIGH)
+    return bad(
+      "INVALID_HEADER",
+      `priority is ${priority}; expected PRIORITY_LOW (1), PRIORITY_NORMAL (2) or PRIORITY_HIGH (3)`,
+    );
   return {
     kind: "good",
     description: {
@@ -41,6 +46,12 @@ export function readHeader(header: UploadHeader): ReadHeader {
       kind: kind === Kind.KIND_TEXT_DOCUMENT ? "text_document" : "binary",
       ack: ack === Ack.ACK_QUEUED ? "queued" : "stored",
       labels,
+      priority: unusualPriority(priority),
     },
   };
+}
+
+function unusualPriority(priority: Priority): UploadDescription["priority"] {
+  if (priority === Priority.PRIORITY_HIGH) return "high";
+  return priority === Priority.PRIORITY_LOW ? "low" : undefined;
 }

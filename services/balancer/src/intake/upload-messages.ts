@@ -1,4 +1,9 @@
-import type { QueryUploadResponse, Receipt as ReceiptMessage, UploadEvent } from "@bilancia/proto/gen/balancer";
+import {
+  Priority,
+  type QueryUploadResponse,
+  type Receipt as ReceiptMessage,
+  type UploadEvent,
+} from "@bilancia/proto/gen/balancer";
 import { toDuration, toTimestamp } from "@bilancia/proto/time";
 import type { Receipt } from "../domain/upload.js";
 import type { UploadProgress } from "../ports/inbox.js";
@@ -6,6 +11,12 @@ import type { QueuePlace, UploadView } from "../ports/upload-directory.js";
 import { toAttempt } from "../wire/attempt-message.js";
 import { uploadStateCodes } from "../wire/upload-state.js";
 import { toUploadRejected } from "../wire/wire-errors.js";
+
+const priorityCodes = {
+  high: Priority.PRIORITY_HIGH,
+  normal: Priority.PRIORITY_NORMAL,
+  low: Priority.PRIORITY_LOW,
+} as const;
 
 /** News of an upload as the event that a client gets. */
 export function toUploadEvent(uploadId: string, requestNumber: bigint, progress: UploadProgress): UploadEvent {
@@ -39,6 +50,7 @@ export function toQueryResponse(view: UploadView, place: QueuePlace | undefined)
       bytesAhead: BigInt(place.bytesAhead),
       startsIn: place.startsInMs === undefined ? undefined : toDuration(place.startsInMs),
     },
+    priority: priorityCodes[description.priority ?? "normal"],
   };
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { Ack, type UploadEvent } from "@bilancia/proto/gen/balancer";
+import { Ack, Priority, type UploadEvent } from "@bilancia/proto/gen/balancer";
 import { Kind } from "@bilancia/proto/gen/storage";
 import { BalancerClient, balancerService } from "@bilancia/proto/services";
 import { credentials, Server, ServerCredentials } from "@grpc/grpc-js";
@@ -52,7 +52,8 @@ describe("an upload stream", () => {
     const header = (sizeBytes: number) => {
       const { uploadId, name, labels } = describeFile();
       const rest = { sha256: undefined, contentType: "", kind: Kind.KIND_BINARY, ack: Ack.ACK_STORED, labels };
-      return { uploadId, name, sizeBytes: BigInt(sizeBytes), ...rest };
+      const priority = Priority.PRIORITY_UNSPECIFIED;
+      return { uploadId, name, sizeBytes: BigInt(sizeBytes), priority, ...rest };
     };
     const partBytes = 200_000;
     const part = (index: number) => ({ offset: index * partBytes, data: patterned(index * partBytes, partBytes) });

@@ -25,6 +25,16 @@ describe("an entry of the audit", () => {
     assert.equal(toAuditFacts({ ...failed, message: "no room", retryInMs: undefined }, 5)?.message, "busy: no room");
   });
 
+  it("tells of a file that comes whether it is urgent, and where it is gone on with", () => {
+    const received = { kind: "received", upload, client: "c" } as const;
+    const message = (resumedAtBytes: number, priority?: "high") =>
+      toAuditFacts({ ...received, resumedAtBytes, priority }, 5)?.message;
+    assert.deepEqual(
+      [message(0), message(7), message(0, "high"), message(7, "high")],
+      [undefined, "resumed at byte 7", "high priority", "high priority; resumed at byte 7"],
+    );
+  });
+
   it("leaves out what is not about a file with a number", () => {
     assert.equal(toAuditFacts({ kind: "fault", where: "here", error: new Error("x") }, 5), undefined);
     const rejection = { reason: "QUEUE_FULL", message: "full" } as const;

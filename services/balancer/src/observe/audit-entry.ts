@@ -9,8 +9,9 @@ const maxMessageLength = 1_000;
 export function toAuditFacts(occurrence: Occurrence, timeMs: number): AuditFacts | undefined {
   switch (occurrence.kind) {
     case "received": {
-      const { upload, client, resumedAtBytes } = occurrence;
-      const message = resumedAtBytes > 0 ? `resumed at byte ${resumedAtBytes}` : undefined;
+      const { upload, client, resumedAtBytes, priority } = occurrence;
+      const resumed = resumedAtBytes > 0 ? `resumed at byte ${resumedAtBytes}` : undefined;
+      const message = priority ? `${priority} priority${resumed ? `; ${resumed}` : ""}` : resumed;
       return { timeMs, kind: "received", ...names(upload), client, message };
     }
     case "queued":

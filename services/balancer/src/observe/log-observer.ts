@@ -14,10 +14,11 @@ export class LogObserver implements Observer {
     const log = this.#log;
     switch (occurrence.kind) {
       case "received": {
-        const { upload, client, resumedAtBytes } = occurrence;
+        const { upload, client, resumedAtBytes, priority } = occurrence;
         const facts = names(upload);
         facts.client = client;
         if (resumedAtBytes > 0) facts.resumedAtBytes = resumedAtBytes;
+        if (priority) facts.priority = priority;
         log.info(facts, "file received");
         break;
       }

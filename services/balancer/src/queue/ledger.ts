@@ -1,3 +1,4 @@
+import type { Priority } from "../domain/priority.js";
 import type { UploadKey } from "../ports/upload-directory.js";
 import type { LedgerEntry } from "./ledger-entry.js";
 
@@ -11,6 +12,8 @@ export interface OpenUpload {
   readonly bytes: number;
   /** Tells the uploads of one client from those of others, well enough to share out turns. */
   readonly clientMark: number;
+  /** Absent where nothing was said: normal. */
+  readonly priority?: Priority | undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { crc32c } from "@node-rs/crc32";
+import type { Priority } from "../domain/priority.js";
 import type { UploadKey } from "../ports/upload-directory.js";
 import { checkedBytes, withChecksum } from "./checked-bytes.js";
 import type { FlushFailed } from "./flush-failed.js";
@@ -10,6 +11,7 @@ import { LmdbEnvironment } from "./lmdb-environment.js";
 export type OnDamage = (requestNumber: bigint, problem: string) => void;
 
 const stateCodes: readonly OpenUpload["state"][] = ["receiving", "queued", "intended", "suspected"];
+const priorityCodes: readonly Priority[] = ["normal", "low", "high"];
 /** The names of its tables. */
 export const ledgerTables = ["entries", "ids", "bytes", "open", "dead", "quarantine"] as const;
 /** Uploads in one page of `open`. */
@@ -19,7 +21,7 @@ const pruneBatch = 5_000;
 /** The largest number that a key can hold. */
 const lastNumber = 2n ** 64n - 1n;
 const firstKey = numberKey(0n);
-/** State, bytes, and the mark of the client. */
+/** State, bytes, and the mark of the client. Another byte follows where the priority is not the usual one. */
 const openValueBytes = 1 + 8 + 4;
 /** The value of a table whose keys say all. */
 const present = Buffer.from([1]);
@@ -225,17 +227,20 @@ function openState(entry: LedgerEntry): OpenUpload["state"] {
 
 function openUpload({ key, value }: { readonly key: Buffer; readonly value: Buffer }): OpenUpload | undefined {
   const state = stateCodes[value.readUInt8(0)];
-  // The mark came later than the rest.
+  // The mark came later than the rest, and the priority later still.
   const clientMark = value.length >= openValueBytes ? value.readUInt32BE(9) : 0;
-  return state && { requestNumber: key.readBigUInt64BE(0), state, bytes: value.readDoubleBE(1), clientMark };
+  const priority = value.length > openValueBytes ? priorityCodes[value.readUInt8(openValueBytes)] : undefined;
+  return state && { requestNumber: key.readBigUInt64BE(0), state, bytes: value.readDoubleBE(1), clientMark, priority };
 }
 
 function openValue(entry: LedgerEntry): Buffer {
   const state = openState(entry);
-  const value = Buffer.allocUnsafe(openValueBytes);
+  const { priority } = entry.description;
+  const value = Buffer.allocUnsafe(openValueBytes + (priority ? 1 : 0));
   value.writeUInt8(stateCodes.indexOf(state), 0);
   value.writeDoubleBE(entry.receivedBytes, 1);
   value.writeUInt32BE(crc32c(entry.client), 9);
+  if (priority) value.writeUInt8(priorityCodes.indexOf(priority), openValueBytes);
   return value;
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import type { Occurrence } from "../domain/occurrence.js";
 import { describeFile } from "../test-support/queue-fixtures.js";
-import type { LedgerEntry } from "./ledger-entry.js";
+import { encodeEntry, type LedgerEntry } from "./ledger-entry.js";
 import { openLedger } from "./open-ledger.js";
 
 describe("opening the ledger", () => {
@@ -32,6 +32,28 @@ describe("opening the ledger", () => {
     assert.equal(String(ledger.bytes(7n)), "abc");
     assert.deepEqual(noted, []);
     await ledger.close();
+  });
+
+  it("gives back how urgent an upload is, and takes one for normal that does not say, as older ones do not", async () => {
+    const ledger = await openLedger(folder, observer);
+    const urgency = ["low", "high", undefined] as const;
+    for (const [at, priority] of urgency.entries())
+      await ledger.put({ ...entry, requestNumber: BigInt(at + 8), description: describeFile({ priority }) });
+    await ledger.close();
+    const again = await openLedger(folder, observer);
+    const open = [...again.openAfter(0n)];
+    assert.deepEqual(
+      open.map(({ requestNumber, priority, bytes }) => `${requestNumber} ${priority} ${bytes}`),
+      ["7 undefined 3", "8 low 3", "9 high 3", "10 undefined 3"],
+    );
+    for (const { requestNumber, priority } of open)
+      assert.equal(again.find({ requestNumber })?.description.priority, priority);
+    await again.close();
+  });
+
+  it("is, for what is of normal priority, what it was before there were priorities", () => {
+    const said = { ...entry, description: { ...description, priority: undefined } };
+    assert.deepEqual(encodeEntry(said), encodeEntry(entry));
   });
 
   it("moves one that cannot be read aside as a whole, and begins a new one", async () => {

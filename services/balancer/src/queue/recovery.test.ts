@@ -69,6 +69,22 @@ describe("the queue after a crash", () => {
     assert.deepEqual(waiting(), { receivingFiles: 0, queuedFiles: 0, dispatchingFiles: 0, queuedBytes: 0 });
   });
 
+  it("delivers what was urgent for its client first, as before", async () => {
+    for (const priority of ["low", undefined, "high", "high"] as const)
+      await queued(5, describeFile({ ack: "queued", priority }));
+    const order = () => {
+      const numbers: bigint[] = [];
+      for (let delivery = queue.take(); delivery; delivery = queue.take()) numbers.push(delivery.requestNumber);
+      return numbers;
+    };
+    await crash();
+    assert.equal(queue.find({ requestNumber: 4n })?.description.priority, "high");
+    assert.deepEqual(order(), [3n, 4n, 2n, 1n]);
+    // Nothing was begun: a second restart finds them where they were.
+    await crash();
+    assert.deepEqual(order(), [3n, 4n, 2n, 1n]);
+  });
+
   it("suspects the server of an attempt whose answer it has not seen, also where its own bytes are gone", async () => {
     const kept = await queued(5);
     const gone = sendFile(queue, describeFile(), new RecordingListener()).requestNumber;

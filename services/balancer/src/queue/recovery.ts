@@ -31,12 +31,12 @@ export class Recovery implements Pick<Outbox, "suspicions" | "found" | "cleared"
     const { ledger, observer } = parts;
     let queued = 0;
     for await (const page of ledger.open()) {
-      for (const { requestNumber, state, bytes, clientMark } of page) {
+      for (const { requestNumber, state, bytes, clientMark, priority } of page) {
         if (state === "queued") {
           queued += 1;
           uploads.counters.enter("queued");
           uploads.counters.addBytes(bytes);
-          line.joinUnread(`client ${clientMark} of an earlier run`, requestNumber, bytes);
+          line.joinUnread(`client ${clientMark} of an earlier run`, requestNumber, bytes, priority);
         } else this.#resume(requestNumber, state);
       }
     }

@@ -256,7 +256,9 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   #receive(record: UploadRecord, sender: UploadListener): Opened {
     record.sender = sender;
     const resumedAtBytes = record.content.receivedBytes;
-    this.#parts.observer.note({ kind: "received", upload: record.naming, client: sender.client, resumedAtBytes });
+    const { client } = sender;
+    const { priority } = record.description;
+    this.#parts.observer.note({ kind: "received", upload: record.naming, client, resumedAtBytes, priority });
     const upload = new ArrivingUpload(record, sender, this.#works);
     upload.offerEarly();
     return { kind: "receiving", upload };

@@ -1,5 +1,6 @@
 import { LineMeter } from "../domain/line-meter.js";
 import type { UploadName } from "../domain/occurrence.js";
+import type { Priority } from "../domain/priority.js";
 import type { Observer } from "../ports/observer.js";
 import type { QueuePlace } from "../ports/upload-directory.js";
 import { Claims, type EndedClaims } from "./claims.js";
@@ -11,7 +12,7 @@ import type { UploadRecord } from "./upload-record.js";
 const maxWaitingInMemory = 2_000;
 
 /**
- * The order in which uploads go out: those that have been tried before, then fairly among clients, and first in, first out for each of them. What a server has claimed stands in a line of its
+ * The order in which uploads go out: those that have been tried before, then fairly among clients, and first in, first out for each priority of each of them. What a server has claimed stands in a line of its
  * own for that server. It holds their numbers only, and a number may come out once more than it should, which does no harm: see `isResting`.
  */
 export class WaitingLine {
@@ -90,15 +91,16 @@ export class WaitingLine {
     return requestNumber;
   }
 
-  #joinFresh(client: string, requestNumber: bigint, sizeBytes: number): void {
+  #joinFresh(client: string, requestNumber: bigint, sizeBytes: number, priority: Priority | undefined): void {
     if (this.#fresh.length === 0) this.#meter.waits(this.#nowMs());
-    this.#fresh.push(client, requestNumber, sizeBytes);
+    this.#fresh.push(client, requestNumber, sizeBytes, priority);
   }
 
   /** Adds an upload at the end, unless it stands in line or is under way. */
   join(record: UploadRecord): void {
     const { client, requestNumber, description, persistedBytes } = record;
-    this.#add(record, () => this.#joinFresh(client, requestNumber, description.sizeBytes ?? persistedBytes));
+    const { sizeBytes = persistedBytes, priority } = description;
+    this.#add(record, () => this.#joinFresh(client, requestNumber, sizeBytes, priority));
   }
 
   /** Adds an upload ahead of those never tried. */
@@ -107,8 +109,8 @@ export class WaitingLine {
   }
 
   /** Adds an upload at the end that only the ledger knows. */
-  joinUnread(client: string, requestNumber: bigint, sizeBytes: number): void {
-    this.#joinFresh(client, requestNumber, sizeBytes);
+  joinUnread(client: string, requestNumber: bigint, sizeBytes: number, priority: Priority | undefined): void {
+    this.#joinFresh(client, requestNumber, sizeBytes, priority);
   }
 
   /** Takes an upload back that was under way, ahead of those never tried. */

@@ -78,6 +78,14 @@ export function inboxContract(bench: QueueBench): void {
       assert.deepEqual(listener.told, []);
     });
 
+    it("leaves an upload the priority that it had, when it is sent again with another", () => {
+      const description = describeFile({ priority: "low" });
+      sendFile(queue, description, new RecordingListener());
+      const opened = queue.open({ ...description, priority: "high" }, new RecordingListener());
+      assert.equal(opened.kind, "known");
+      assert.equal(take().description.priority, "low");
+    });
+
     it("refuses another file under the same id, and leaves the first one in peace", () => {
       const listener = new RecordingListener();
       const description = describeFile({ sizeBytes: 5 });

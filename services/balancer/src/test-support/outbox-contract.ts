@@ -103,6 +103,22 @@ export function outboxContract(bench: QueueBench): void {
       assert.equal(queue.take(), undefined);
     });
 
+    it("lets a client's urgent files go before its others by 16 : 4 : 1, and first of all what has failed", async () => {
+      const priorities = [...Array(4).fill("low"), ...Array(8).fill(undefined), ...Array(32).fill("high")];
+      for (const priority of priorities) sendFile(queue, describeFile({ priority }), new RecordingListener());
+      const next = () => (take().description.priority ?? "normal").slice(0, 1);
+      const round = "hhhhnhhhhnhhhhnhhhhnl";
+      assert.equal(Array.from({ length: 42 }, next).join(""), round.repeat(2));
+      const last = take();
+      last.begin("storage-1");
+      sendFile(queue, describeFile({ priority: "high" }), new RecordingListener());
+      last.requeue("busy", "no room", 0);
+      const again = await taken();
+      assert.equal(again.requestNumber, last.requestNumber);
+      assert.equal(again.description.priority, "low");
+      assert.equal(next(), "h");
+    });
+
     it("calls back when there is something to take", () => {
       let calls = 0;
       queue.onReady(() => calls++);

@@ -73,6 +73,59 @@ export function ackToJSON(object: Ack): string {
   }
 }
 
+/**
+ * How urgent a file is among those of the same client that wait. Clients share what there is among them whatever their files' priorities: what is
+ * marked as high passes nobody else's files.
+ */
+export enum Priority {
+  /** PRIORITY_UNSPECIFIED - Not said; treated as `PRIORITY_NORMAL`. */
+  PRIORITY_UNSPECIFIED = 0,
+  /** PRIORITY_LOW - Goes out beside the others, one byte for 4 of normal and 16 of high priority, and so is never held up for good. */
+  PRIORITY_LOW = 1,
+  /** PRIORITY_NORMAL - Goes out four bytes for each of low priority. */
+  PRIORITY_NORMAL = 2,
+  /** PRIORITY_HIGH - Goes out four bytes for each of normal priority. */
+  PRIORITY_HIGH = 3,
+  UNRECOGNIZED = -1,
+}
+
+export function priorityFromJSON(object: any): Priority {
+  switch (object) {
+    case 0:
+    case "PRIORITY_UNSPECIFIED":
+      return Priority.PRIORITY_UNSPECIFIED;
+    case 1:
+    case "PRIORITY_LOW":
+      return Priority.PRIORITY_LOW;
+    case 2:
+    case "PRIORITY_NORMAL":
+      return Priority.PRIORITY_NORMAL;
+    case 3:
+    case "PRIORITY_HIGH":
+      return Priority.PRIORITY_HIGH;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return Priority.UNRECOGNIZED;
+  }
+}
+
+export function priorityToJSON(object: Priority): string {
+  switch (object) {
+    case Priority.PRIORITY_UNSPECIFIED:
+      return "PRIORITY_UNSPECIFIED";
+    case Priority.PRIORITY_LOW:
+      return "PRIORITY_LOW";
+    case Priority.PRIORITY_NORMAL:
+      return "PRIORITY_NORMAL";
+    case Priority.PRIORITY_HIGH:
+      return "PRIORITY_HIGH";
+    case Priority.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** Why the balancer does not take a file, or ends a stream. The list, with status codes, is in `docs/errors.md`. */
 export enum RejectReason {
   /** REJECT_REASON_UNSPECIFIED - Not said. */
@@ -467,6 +520,11 @@ export interface UploadHeader {
   ack: Ack;
   /** Free words, passed on to the storage server: at most 16, keys up to 64 bytes, values up to 256 bytes. */
   labels: { [key: string]: string };
+  /**
+   * How urgent it is while it waits, among the files of its client: those that came over the same connection. It stays what it was when the
+   * upload was first sent. A balancer that does not know this field takes all files alike.
+   */
+  priority: Priority;
 }
 
 export interface UploadHeader_LabelsEntry {
@@ -607,10 +665,14 @@ export interface QueryUploadResponse {
     | Timestamp
     | undefined;
   /** Where it stands in line; only with `UPLOAD_STATE_QUEUED`, and not while it pauses before another attempt, or is claimed by a server. */
-  place: QueuePlace | undefined;
+  place:
+    | QueuePlace
+    | undefined;
+  /** Its priority, as it counts while it waits; `PRIORITY_UNSPECIFIED` from a balancer that does not know priorities. */
+  priority: Priority;
 }
 
-/** Where an upload stands in line. All of it is an estimate: clients take turns, more may come, and files are given up. */
+/** Where an upload stands in line. All of it is an estimate: clients and priorities take turns, more may come, and files are given up. */
 export interface QueuePlace {
   /** Its position, 1 for the next one. */
   position: bigint;
@@ -870,6 +932,7 @@ function createBaseUploadHeader(): UploadHeader {
     kind: 0,
     ack: 0,
     labels: {},
+    priority: 0,
   };
 }
 
@@ -902,6 +965,9 @@ export const UploadHeader: MessageFns<UploadHeader> = {
     globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
       UploadHeader_LabelsEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
     });
+    if (message.priority !== 0) {
+      writer.uint32(72).int32(message.priority);
+    }
     return writer;
   },
 
@@ -985,6 +1051,14 @@ export const UploadHeader: MessageFns<UploadHeader> = {
             }
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.priority = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1032,6 +1106,7 @@ export const UploadHeader: MessageFns<UploadHeader> = {
           {},
         )
         : {},
+      priority: isSet(object.priority) ? priorityFromJSON(object.priority) : 0,
     };
   },
 
@@ -1067,6 +1142,9 @@ export const UploadHeader: MessageFns<UploadHeader> = {
         });
       }
     }
+    if (message.priority !== 0) {
+      obj.priority = priorityToJSON(message.priority);
+    }
     return obj;
   },
 
@@ -1093,6 +1171,7 @@ export const UploadHeader: MessageFns<UploadHeader> = {
       },
       {},
     );
+    message.priority = object.priority ?? 0;
     return message;
   },
 };
@@ -2142,6 +2221,7 @@ function createBaseQueryUploadResponse(): QueryUploadResponse {
     rejection: undefined,
     receivedAt: undefined,
     place: undefined,
+    priority: 0,
   };
 }
 
@@ -2188,6 +2268,9 @@ export const QueryUploadResponse: MessageFns<QueryUploadResponse> = {
     }
     if (message.place !== undefined) {
       QueuePlace.encode(message.place, writer.uint32(90).fork()).join();
+    }
+    if (message.priority !== 0) {
+      writer.uint32(96).int32(message.priority);
     }
     return writer;
   },
@@ -2293,6 +2376,14 @@ export const QueryUploadResponse: MessageFns<QueryUploadResponse> = {
             message.place = QueuePlace.decode(reader, reader.uint32());
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.priority = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2340,6 +2431,7 @@ export const QueryUploadResponse: MessageFns<QueryUploadResponse> = {
         ? fromJsonTimestamp(object.received_at)
         : undefined,
       place: isSet(object.place) ? QueuePlace.fromJSON(object.place) : undefined,
+      priority: isSet(object.priority) ? priorityFromJSON(object.priority) : 0,
     };
   },
 
@@ -2378,6 +2470,9 @@ export const QueryUploadResponse: MessageFns<QueryUploadResponse> = {
     if (message.place !== undefined) {
       obj.place = QueuePlace.toJSON(message.place);
     }
+    if (message.priority !== 0) {
+      obj.priority = priorityToJSON(message.priority);
+    }
     return obj;
   },
 
@@ -2411,6 +2506,7 @@ export const QueryUploadResponse: MessageFns<QueryUploadResponse> = {
     message.place = (object.place !== undefined && object.place !== null)
       ? QueuePlace.fromPartial(object.place)
       : undefined;
+    message.priority = object.priority ?? 0;
     return message;
   },
 };
