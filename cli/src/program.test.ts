@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type GetStatusResponse, ServerHealth, ServerState } from "@bilancia/proto/gen/admin";
-import { RejectReason } from "@bilancia/proto/gen/balancer";
+import { Priority, RejectReason } from "@bilancia/proto/gen/balancer";
 import { closedAddress } from "./testing/closed-address.js";
 import { startFakeAdmin } from "./testing/fake-admin.js";
 import { FakeBalancer } from "./testing/fake-balancer.js";
@@ -223,6 +223,25 @@ describe("lb-cli", () => {
     assert.deepEqual(jsonLines(result)[0]?.state, "queued");
   });
 
+  it("--priority tells the balancer how urgent each file is, by its name", async () => {
+    const priorities = async (...args: string[]) => {
+      balancer.uploads.clear();
+      const { code, stderr } = await run(args);
+      assert.equal(code, 0, stderr);
+      return Object.fromEntries([...balancer.uploads.values()].map(({ header }) => [header.name, header.priority]));
+    };
+    const { PRIORITY_UNSPECIFIED: unspecified, PRIORITY_LOW: low, PRIORITY_HIGH: high } = Priority;
+    const files = ["a.json", "b.json", "c.bin"];
+    assert.deepEqual(await priorities("upload", ...files), {
+      ...{ "a.json": unspecified, "b.json": unspecified, "c.bin": unspecified },
+    });
+    const chosen = ["low", "?.json=high", "b.*=normal"].flatMap((level) => ["--priority", level]);
+    const expected = { "a.json": high, "b.json": unspecified, "c.bin": low };
+    assert.deepEqual(await priorities("upload", ...files, ...chosen), expected);
+    assert.deepEqual(await priorities("ftp", "-c", "3", "--no-repeat", "--dir", ".", ...chosen), expected);
+    assert.match((await run(["status", "1"])).stdout, /\npriority +(high|low|-)\n/);
+  });
+
   it("servers and status show what the balancer says, as text and as JSON", async () => {
     const table = await run(["servers"]);
     assert.equal(table.code, 0, table.stderr);
@@ -296,6 +315,16 @@ describe("lb-cli", () => {
     ["no count", ["ftp"], /--count <number>' not specified/],
     ["more than there is", ["ftp", "-c", "9", "--dir", ".", "--no-repeat"], /--count: .* at most 3, .*; got 9/],
     ["an unknown stage", ["ftp", "-c", "1", "--ack", "never"], /--ack.*'never'.*stored, queued/],
+    [
+      "an unknown priority",
+      ["ftp", "-c", "1", "--priority", "urgent"],
+      /--priority.* expected low, normal or high, or PATTERN=LEVEL, .*; got 'urgent'/,
+    ],
+    [
+      "a priority for no name",
+      ["upload", "a.json", "--priority", "=low"],
+      /--priority.* expected low, normal or high, or PATTERN=LEVEL, .*; got '=low'/,
+    ],
     ["an unknown command", ["fpt"], /unknown command 'fpt'; expected ftp, upload/],
     ["an unknown option", ["ftp", "-c", "1", "--cuont", "1"], /unknown option '--cuont'/],
     ["a bad address", ["servers", "--admin", "localhost"], /--admin.*expected host:port.*got 'localhost'/],

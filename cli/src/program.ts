@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs";
 import type { ReadStream } from "node:tty";
 import { policyNames } from "@bilancia/balancer/dist/domain/policy.js";
 import { Argument, Command, Option } from "commander";
-import type { AckStage } from "./client/upload-types.js";
 import { type CommandContext, UsageError } from "./commands/command-context.js";
+import { FilePriorities } from "./commands/file-priorities.js";
+import type { FtpOptions } from "./commands/ftp.js";
 import { interruptible } from "./commands/interrupt.js";
 import {
   parseAddress,
@@ -13,6 +14,7 @@ import {
   parseSeed,
   parseWeights,
 } from "./commands/option-values.js";
+import type { ShellOptions } from "./commands/shell.js";
 import type { SimulateOptions } from "./commands/simulate.js";
 import type { UploadCommandOptions } from "./commands/upload.js";
 import { parseUploadKey } from "./commands/upload-key.js";
@@ -93,12 +95,13 @@ export function createProgram(host: ProgramHost): Command {
     .description("take commands interactively; this is what happens without a command")
     .option("--dir <folder>", "the folder with the documents", "file")
     .addOption(ackOption())
+    .addOption(priorityOption())
     .allowExcessArguments()
     .addHelpText("after", examples("lb-cli", "lb-cli shell --dir documents"))
     .action(
       action(
         () => import("./commands/shell.js"),
-        async ({ shell }, context, options: { dir: string; ack: AckStage }, command: Command) => {
+        async ({ shell }, context, options: ShellOptions, command: Command) => {
           const [unknown] = command.args;
           if (unknown !== undefined)
             throw new UsageError(
@@ -123,6 +126,7 @@ export function createProgram(host: ProgramHost): Command {
     .option("--seed <number>", "draw the same files again", parseSeed)
     .option("--no-repeat", "draw each file at most once")
     .addOption(ackOption())
+    .addOption(priorityOption())
     .addHelpText(
       "after",
       `\n*.json files are sent as text documents, all others as binary. Hidden files are left out.
@@ -131,8 +135,7 @@ ${examples("lb-cli ftp --count 5", "lb-cli ftp --count 3 --dir documents --no-re
     .action(
       action(
         () => import("./commands/ftp.js"),
-        ({ ftp }, context, options: { count: number; dir: string; seed?: number; repeat: boolean; ack: AckStage }) =>
-          interruptible((signal) => ftp(options, context, signal)),
+        ({ ftp }, context, options: FtpOptions) => interruptible((signal) => ftp(options, context, signal)),
       ),
     );
 
@@ -148,6 +151,7 @@ ${examples("lb-cli ftp --count 5", "lb-cli ftp --count 3 --dir documents --no-re
         .default("auto"),
     )
     .addOption(ackOption())
+    .addOption(priorityOption())
     .option(
       "--resume",
       "remember what was begun, and go on with what an earlier run with --resume has not finished",
@@ -159,6 +163,7 @@ ${examples("lb-cli ftp --count 5", "lb-cli ftp --count 3 --dir documents --no-re
       examples(
         "lb-cli upload report.pdf notes.json",
         "lb-cli upload -r scans/",
+        "lb-cli upload -r site/ --priority '*.map=low' --priority 'index.*=high'",
         "lb-cli upload --resume disk.img   # the same again after it was cut off",
         "tar c project | lb-cli upload - --name project.tar",
       ),
@@ -280,6 +285,15 @@ function ackOption(): Option {
   return new Option("--ack <stage>", "when a file counts as done: stored by a server, or queued by the balancer")
     .choices(["stored", "queued"])
     .default("stored");
+}
+
+function priorityOption(): Option {
+  return new Option(
+    "--priority <level>",
+    "how urgent files are among those of this run: low, normal or high; 'pattern=level' for those whose names fit; may be repeated, the last that fits counts",
+  )
+    .default(new FilePriorities(), "normal")
+    .argParser<FilePriorities>((text, before) => before.with(text));
 }
 
 function secondsOption(flags: string, description: string, seconds: number): Option {

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { extname } from "node:path";
 import type { FileDescription } from "../client/file-source.js";
-import type { DocumentKind } from "../client/upload-source.js";
+import type { DocumentKind, UploadPriority } from "../client/upload-source.js";
 
 /** Files over this are not looked into: they are taken for binary. In bytes. */
 const readableLimitBytes = 1024 * 1024;
@@ -24,9 +24,9 @@ const contentTypes: Readonly<Record<string, string>> = {
 };
 
 /** What a file is called and taken for. Names go out in Unicode's composed form (NFC), whatever the file system uses. */
-export function describeFile(name: string, kind: DocumentKind): FileDescription {
+export function describeFile(name: string, kind: DocumentKind, priority: UploadPriority): FileDescription {
   const contentType = contentTypes[extname(name).toLowerCase()] ?? "application/octet-stream";
-  return { name: name.normalize("NFC"), kind, contentType };
+  return { name: name.normalize("NFC"), kind, contentType, priority };
 }
 
 /** The kind a file's name promises: `*.json` is a text document. */

@@ -4,6 +4,7 @@ import { renderTable } from "../output/table.js";
 import { type CommandContext, exitCode, UsageError } from "./command-context.js";
 import { reportError } from "./command-error.js";
 import { kindByName } from "./document-kind.js";
+import type { FilePriorities } from "./file-priorities.js";
 import { listFolder } from "./folder.js";
 import { ftp } from "./ftp.js";
 import { interruptible } from "./interrupt.js";
@@ -18,6 +19,7 @@ export interface ShellOptions {
   /** The folder whose documents are listed and sent. */
   readonly dir: string;
   readonly ack: AckStage;
+  readonly priority: FilePriorities;
 }
 
 const help = `FTP [COUNT]        send documents drawn at random from the folder

@@ -10,6 +10,7 @@ import type { AckStage, UploadResult } from "../client/upload-types.js";
 import { printable } from "../output/human.js";
 import { type CommandContext, exitCode, UsageError } from "./command-context.js";
 import { describeFile, kindByContent } from "./document-kind.js";
+import type { FilePriorities } from "./file-priorities.js";
 import { type FolderFile, walkFolder } from "./folder.js";
 import { defaultStateFile, ResumeState } from "./resume-state.js";
 import { sendFiles } from "./send-files.js";
@@ -24,6 +25,7 @@ export interface UploadCommandOptions {
   /** `auto` looks into each file. */
   readonly kind: DocumentKind | "auto";
   readonly ack: AckStage;
+  readonly priority: FilePriorities;
   /** Whether to go on with what an earlier run began. */
   readonly resume: boolean;
   /** Where that is remembered; given, it asks for `resume`. Default: in the user's state folder. */
@@ -125,14 +127,15 @@ async function assertSomeFile(folders: readonly string[]): Promise<void> {
 }
 
 async function spoolInput(
-  { name, kind }: UploadCommandOptions,
+  { name, kind, priority }: UploadCommandOptions,
   stdin: Readable,
   signal: AbortSignal,
 ): Promise<SpooledSource> {
   const problem = fileNameProblem(name);
   if (problem) throw new UsageError(`--name: ${problem}`);
   // Nothing is known of the input but its name, and it is not looked into: it is text only where that is said.
-  return spoolStream(addAbortSignal(signal, stdin), describeFile(name, kind === "text" ? "text" : "binary"));
+  const description = describeFile(name, kind === "text" ? "text" : "binary", priority.of(name));
+  return spoolStream(addAbortSignal(signal, stdin), description);
 }
 
 function expectedOf(targets: readonly Target[], spooled: SpooledSource | undefined) {
@@ -160,7 +163,7 @@ async function* sourcesOf(
 
 async function sourceOf(
   file: FolderFile,
-  { kind, ack }: UploadCommandOptions,
+  { kind, ack, priority }: UploadCommandOptions,
   balancer: string,
   state: ResumeState | undefined,
 ): Promise<UploadSource> {
@@ -168,5 +171,5 @@ async function sourceOf(
   const path = resolve(file.path);
   const identify =
     state && ((noted: NotedFile) => state.identify({ balancer, path, ...noted, kind: real, ack }, Date.now()));
-  return fileSource(file.path, describeFile(file.name, real), identify);
+  return fileSource(file.path, describeFile(file.name, real, priority.of(file.name)), identify);
 }
