@@ -3,6 +3,7 @@ import { RefuseReason } from "@bilancia/proto/gen/storage";
 import { errorCode, isFull } from "@bilancia/proto/system-error";
 import type { Logger } from "pino";
 import type { Disk, DiskFile } from "./disk.js";
+import { EarlyFlush, EarlyFlushTurn } from "./early-flush.js";
 import type { Fence } from "./fences.js";
 import type { AttemptedFile, FileId } from "./file-id.js";
 import type { FileIndex, FileRecord, StoredRecord } from "./file-index.js";
@@ -48,6 +49,7 @@ export class DirectoryStore implements FileStore {
   readonly #options: DirectoryStoreOptions;
   readonly #entries: SharedSync;
   readonly #backlog: JournalBacklog;
+  readonly #earlyFlushTurn = new EarlyFlushTurn();
   #draftsCount = 0;
   #storedFilesCount: number;
   #broken: StoreBroken | undefined;
@@ -102,17 +104,22 @@ export class DirectoryStore implements FileStore {
     const { disk } = this.#options;
     const path = this.#newTempPath();
     const target = await this.#io(disk.create(path));
+    const early = new EarlyFlush(this.#earlyFlushTurn, () => this.#flushed(target.syncContent()));
     const drop = async () => {
       // It is closed already where this follows a failed save.
       await target.close().catch(() => {});
       await this.#removeTemp(path);
     };
     return {
-      write: (chunks) => this.#io(target.write(chunks)),
+      write: async (chunks) => {
+        await this.#io(target.write(chunks));
+        early.wrote(chunks.reduce((sum, { length }) => sum + length, 0));
+      },
       read: () => this.#io(disk.read(path)),
       drop,
       save: async (file) => {
         try {
+          await early.end();
           return await this.#publish(path, target, file);
         } catch (error) {
           await drop();

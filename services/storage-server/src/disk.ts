@@ -38,7 +38,9 @@ export interface Disk {
 export interface DiskFile {
   /** Appends all of the bytes. */
   write(chunks: readonly Uint8Array[]): Promise<void>;
-  /** Flushes content and length. */
+  /** Flushes content and length, while more may be written. */
+  syncContent(): Promise<void>;
+  /** Flushes everything. */
   sync(): Promise<void>;
   mark(): Promise<FileMark>;
   close(): Promise<void>;
@@ -80,6 +82,7 @@ function diskFile(handle: FileHandle): DiskFile {
         rest = unwritten(rest, bytesWritten);
       }
     },
+    syncContent: () => handle.datasync(),
     sync: () => handle.sync(),
     async mark() {
       const stats = await handle.stat({ bigint: true });
