@@ -4,8 +4,6 @@ const targetMs = 200;
 const tolerance = 2;
 /** The limit does not shrink below this, in files. */
 const least = 4;
-/** What it begins with, in files. */
-const first = 128;
 /** A server is watched for this long, and this many answers, before its limit changes. */
 const windowMs = 250;
 const windowAnswers = 8;
@@ -20,7 +18,8 @@ const backoff = 0.9;
  * Formula: L = λW", 1961) that is its rate of answers times the time that they may take; so the limit follows the server's speed, however
  * long the line before it is already.
  *
- * It shrinks when answers take longer than they may, and grows while they do not and it is used up.
+ * It begins with all that are allowed, so that weights alone decide while servers keep up, shrinks when answers take longer than they may, and
+ * grows again while they do not and it is used up.
  * What an answer takes at the least limit counts as what it takes at its best. An overload halves it, and a file turned away or lost takes a tenth of it:
  * the multiplicative decrease of D. Chiu and R. Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance in Computer Networks", 1989.
  */
@@ -34,7 +33,7 @@ export class AdaptiveLimit {
 
   /** @param max beyond which the limit never grows, in files */
   constructor(readonly max: number) {
-    this.#limit = Math.min(first, max);
+    this.#limit = max;
   }
 
   /** In whole files. */
