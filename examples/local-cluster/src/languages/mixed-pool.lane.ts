@@ -53,7 +53,7 @@ describe(`a pool of servers in ${languages.join(", ")}`, function () {
         "probe: { timeoutMs: 20000 }",
         "balancing: { slowStartMs: 0 }",
         "ejection: { consecutiveFailures: 0, errorPercent: 0, falls: 0 }",
-        "limits: { maxInFlightBytes: 1073741824 }",
+        "limits: { maxInFlightBytes: 1073741824, inFlight: fixed }",
       ].join("\n"),
     });
     client = new BilanciaClient({ address: test.cluster.balancer.address, unansweredLimitCount: 64 });
