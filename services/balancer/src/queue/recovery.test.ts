@@ -147,15 +147,18 @@ describe("the queue after a crash", () => {
   it("takes it for the outcome when that server is tried first and has it, while the client is still sending", async () => {
     const sizeBytes = 600_000;
     const description = describeFile({ sizeBytes });
-    const { requestNumber } = sendFile(queue, description, new RecordingListener(), sizeBytes);
+    const first = openUpload(queue, description, new RecordingListener());
+    const { requestNumber } = first;
+    first.append(chunkAt(0, 300_000));
     const delivery = queue.take();
     delivery?.begin("storage-1");
+    // As when it is complete, but for bytes that were not durable yet.
     await delivery?.intend();
     await crash();
     const listener = new RecordingListener();
     const upload = openUpload(queue, description, listener);
     const [from, to] = [upload.receivedBytes, sizeBytes - 1_000];
-    assert.ok(from < to, `${from} bytes are there`);
+    assert.ok(from <= 300_000, `${from} bytes are there`);
     upload.append(chunkAt(from, to - from));
     const again = queue.take();
     assert.equal(again?.requestNumber, requestNumber);
