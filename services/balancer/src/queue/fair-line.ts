@@ -51,9 +51,8 @@ export class FairLine {
     const client = this.#rounds.next((candidate) => this.#lanes.get(candidate)?.firstCost ?? 0);
     const lane = client === undefined ? undefined : this.#lanes.get(client);
     if (client === undefined || !lane) return undefined;
-    const before = lane.cost;
+    this.#cost -= lane.firstCost;
     const requestNumber = lane.shift();
-    this.#cost -= before - lane.cost;
     this.#length -= 1;
     if (lane.length === 0) {
       this.#lanes.delete(client);
