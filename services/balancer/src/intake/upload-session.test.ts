@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { Ack, Priority, type UploadEvent } from "@bilancia/proto/gen/balancer";
 import { Kind } from "@bilancia/proto/gen/storage";
+import { listen } from "@bilancia/proto/grpc-server";
 import { BalancerClient, balancerService } from "@bilancia/proto/services";
-import { credentials, Server, ServerCredentials } from "@grpc/grpc-js";
+import { credentials, Server } from "@grpc/grpc-js";
 import { eventually } from "../test-support/eventually.js";
 import { saved } from "../test-support/queue-bench.js";
 import { describeFile, patterned } from "../test-support/queue-fixtures.js";
@@ -27,12 +28,7 @@ describe("an upload stream", () => {
     const service = new UploadService(queue, queue, { note: () => {} }, clock);
     server = new Server();
     server.addService(balancerService, { ...service.handlers });
-    const port = await new Promise<number>((resolve, reject) =>
-      server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
-        error ? reject(error) : resolve(bound),
-      ),
-    );
-    client = new BalancerClient(`127.0.0.1:${port}`, credentials.createInsecure());
+    client = new BalancerClient(await listen(server, "127.0.0.1:0"), credentials.createInsecure());
   });
   afterEach(async () => {
     client.close();
