@@ -15,6 +15,7 @@ export const auditKinds = [
   "dead",
   /** A server wants the file for itself. */
   "claimed",
+  /** It has it, or does not get it by that claim any more. */
   "claim-ended",
   /** A dead file is tried anew. */
   "revived",
