@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { type QueryUploadRequest, UploadState } from "@bilancia/proto/gen/balancer";
+import { UploadState } from "@bilancia/proto/gen/balancer";
 import { Kind } from "@bilancia/proto/gen/storage";
-import { callUnary } from "@bilancia/proto/unary";
 import { serversByName } from "./admin.js";
 import { eventually } from "./test-support/eventually.js";
+import { queryUpload } from "./test-support/query-upload.js";
 import { allPassed, TestCluster } from "./test-support/test-cluster.js";
 import { receiptOf, textDocument, UploadSession, uploadHeader } from "./test-support/upload-session.js";
 
@@ -73,9 +73,8 @@ describe("servers that are all overloaded", function () {
 
     const header = uploadHeader({ name: "waiting.bin" });
     const waiting = session.upload(header, Buffer.from("I can wait."));
-    const query: QueryUploadRequest = { key: { $case: "uploadId", value: header.uploadId } };
     await eventually(async () => {
-      const { state } = await callUnary(session.client.queryUpload.bind(session.client), query, 5_000);
+      const { state } = await queryUpload(test.cluster.balancer.address, header.uploadId);
       assert.equal(state, UploadState.UPLOAD_STATE_QUEUED);
     });
     assert.equal(await overloadedCount(test), 2, "a server recovered too early for this test to say anything");

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
-import type { QueuePlace } from "@bilancia/proto/gen/balancer";
-import { callUnary } from "@bilancia/proto/unary";
 import { lbCliEnvironment, lbCliScript } from "./lb-cli.js";
 import { eventually } from "./test-support/eventually.js";
+import { queryUpload } from "./test-support/query-upload.js";
+import { lbCliOutput } from "./test-support/run-script.js";
 import { allPassed, TestCluster } from "./test-support/test-cluster.js";
 import { receiptOf, UploadSession, uploadHeader } from "./test-support/upload-session.js";
 
@@ -22,19 +22,8 @@ describe("a place in line", function () {
     await test?.finish(allPassed(this.test?.parent));
   });
 
-  function lbCli(...args: string[]): Promise<string> {
-    const env = lbCliEnvironment(test.cluster.balancer);
-    return new Promise((resolve, reject) => {
-      execFile(process.execPath, [lbCliScript, ...args], { env }, (error, stdout) =>
-        error ? reject(error) : resolve(stdout),
-      );
-    });
-  }
-
-  async function placeOf(uploadId: string): Promise<QueuePlace | undefined> {
-    const query = { key: { $case: "uploadId" as const, value: uploadId } };
-    return (await callUnary(session.client.queryUpload.bind(session.client), query, 5_000)).place;
-  }
+  const lbCli = (...args: string[]) => lbCliOutput(test.cluster.balancer, args);
+  const placeOf = async (uploadId: string) => (await queryUpload(test.cluster.balancer.address, uploadId)).place;
 
   it("is shown while a file waits, moves on, and is gone when its turn has come", async () => {
     await lbCli("servers", "drain", "storage-1");

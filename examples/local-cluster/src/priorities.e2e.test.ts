@@ -1,14 +1,10 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { promisify } from "node:util";
-import { Ack, Priority, type QueryUploadResponse, RejectReason } from "@bilancia/proto/gen/balancer";
-import { BalancerClient } from "@bilancia/proto/services";
-import { callUnary } from "@bilancia/proto/unary";
-import { credentials } from "@grpc/grpc-js";
-import { lbCliEnvironment, lbCliScript } from "./lb-cli.js";
+import { Ack, Priority, RejectReason } from "@bilancia/proto/gen/balancer";
 import { eventually } from "./test-support/eventually.js";
+import { queryUpload } from "./test-support/query-upload.js";
+import { lbCliOutput } from "./test-support/run-script.js";
 import { allPassed, TestCluster } from "./test-support/test-cluster.js";
 import { UploadSession, uploadHeader } from "./test-support/upload-session.js";
 
@@ -24,19 +20,8 @@ describe("files of all priorities that wait, and the balancer killed with -9", f
     await test?.finish(allPassed(this.test?.parent));
   });
 
-  async function lbCli(...args: string[]): Promise<string> {
-    const env = lbCliEnvironment(test.cluster.balancer);
-    return (await promisify(execFile)(process.execPath, [lbCliScript, ...args], { env })).stdout;
-  }
-
-  async function query(uploadId: string): Promise<QueryUploadResponse> {
-    const client = new BalancerClient(test.cluster.balancer.address, credentials.createInsecure());
-    try {
-      return await callUnary(client.queryUpload.bind(client), { key: { $case: "uploadId", value: uploadId } }, 5_000);
-    } finally {
-      client.close();
-    }
-  }
+  const lbCli = (...args: string[]) => lbCliOutput(test.cluster.balancer, args);
+  const query = (uploadId: string) => queryUpload(test.cluster.balancer.address, uploadId);
 
   /** The first letters of the files' names, in the order in which they went to the server. */
   async function order(): Promise<string> {

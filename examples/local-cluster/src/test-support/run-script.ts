@@ -53,6 +53,13 @@ export function runLbCli(
   return runScript(lbCliScript, args, { ...options, env: lbCliEnvironment(balancer) });
 }
 
+/** What `lb-cli` prints, where it ends well. @throws Error with what it says where it does not */
+export async function lbCliOutput(...[balancer, args]: Parameters<typeof runLbCli>): Promise<string> {
+  const { code, stdout, stderr } = await runLbCli(balancer, args);
+  if (code !== 0) throw new Error(`lb-cli ${args.join(" ")} ended with code ${code}: ${stderr}`);
+  return stdout;
+}
+
 /** One line of `lb-cli --json`, as far as the tests look at it. */
 export interface UploadLine {
   readonly requestNumber: number;
