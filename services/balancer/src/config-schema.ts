@@ -232,7 +232,7 @@ export const configSchema = z
           .enum(["fixed", "adaptive"], "expected fixed or adaptive")
           .default("adaptive")
           .describe(
-            "Whether as many files as below may be on their way to a server, or as many of them as it answers within 200 ms.",
+            "Whether as many files as below may be on their way to a server, or as many of them as it answers within 100 ms.",
           ),
         maxInFlightFiles: whole(1, 100_000).default(1_024).describe("Files on their way to one server at a time."),
         maxInFlightBytes: bytes(1024)

@@ -1,5 +1,5 @@
 /** How long an answer may take before files only wait at the server, in milliseconds. */
-const targetMs = 200;
+const targetMs = 100;
 /** How many times as long as at its best an answer may take, where that is more: the server is far away, or has a slow disk. */
 const tolerance = 2;
 /** The limit does not shrink below this, in files. */
@@ -13,7 +13,7 @@ const maxChange = 2;
 const backoff = 0.9;
 
 /**
- * How many files may be on their way to one server: as many as it answers within a fifth of a second. All beyond that would only wait there,
+ * How many files may be on their way to one server: as many as it answers within a tenth of a second. All beyond that would only wait there,
  * while other servers have nothing to do and other clients' files come behind. By Little's law (J. D. C. Little, "A Proof for the Queuing
  * Formula: L = λW", 1961) that is its rate of answers times the time that they may take; so the limit follows the server's speed, however
  * long the line before it is already.

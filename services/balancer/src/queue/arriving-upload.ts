@@ -5,12 +5,11 @@ import type { Chunk } from "../ports/content.js";
 import type { IncomingUpload, UploadListener } from "../ports/inbox.js";
 import { memoryLedger } from "./ledger.js";
 import { inBackground, type QueueWorks } from "./queue-parts.js";
+import { smallBytes } from "./upload-content.js";
 import type { UploadRecord } from "./upload-record.js";
 
 /** A file of more than this is passed on while it still arrives, in bytes: larger than one message. */
 const cutThroughBytes = 256 * 1024;
-/** Complete files up to this go into the ledger with their record, larger ones into the spool's file, in bytes. */
-const ledgerBytes = 64 * 1024;
 
 /** An upload whose bytes arrive, in the hands of one sender. What a sender says after another one took over counts for nothing. */
 export class ArrivingUpload implements IncomingUpload {
@@ -88,14 +87,12 @@ export class ArrivingUpload implements IncomingUpload {
     const { observer } = this.#works.parts;
     observer.note({ kind: "queued", upload: record.naming, sizeBytes: content.receivedBytes });
     const kept = description.ack === "queued" ? this.#keep() : undefined;
-    if (!kept) {
-      this.#safe();
+    if (kept) {
+      this.#after(kept, () => this.#safe());
       return;
     }
-    kept.then(
-      () => this.#safe(),
-      (error: unknown) => this.#works.settlement.diskFailed(record, "keeping an upload", error),
-    );
+    this.#safe();
+    this.#makeRoom();
   }
 
   reject(rejection: Rejection): void {
@@ -117,12 +114,21 @@ export class ArrivingUpload implements IncomingUpload {
     this.#works.settlement.reject(this.#record, rejection);
   }
 
-  /** Makes the upload durable, bytes and record. `undefined` where the ledger keeps nothing. */
+  /** Memory that is tight holds the bytes of a small file no longer, although its client does not wait for them to be on disk. Those of a larger one are there already. */
+  #makeRoom(): void {
+    const { content, taken, final } = this.#record;
+    if (content.spilled || taken || final || !this.#works.parts.spool.tight) return;
+    const kept = this.#keep();
+    if (kept) this.#after(kept, () => this.#leaveToLedger());
+    else content.spill();
+  }
+
+  /** Makes the upload durable, bytes and record: a small one in the ledger, a larger one in the spool's file. `undefined` where the ledger keeps nothing. */
   #keep(): Promise<void> | undefined {
     const record = this.#record;
     const { ledger } = this.#works.parts;
     if (ledger === memoryLedger) return undefined;
-    const small = record.content.whole(ledgerBytes);
+    const small = record.content.whole(smallBytes);
     if (small && !(small instanceof Promise)) {
       record.bytesAt = "ledger";
       return this.#works.uploads.keep(record, small.data);
@@ -131,17 +137,28 @@ export class ArrivingUpload implements IncomingUpload {
     return record.content.flush().then(() => this.#works.uploads.keep(record));
   }
 
+  #after(kept: Promise<void>, next: () => void): void {
+    kept.then(next, (error: unknown) => {
+      this.#works.settlement.diskFailed(this.#record, "keeping an upload", error);
+    });
+  }
+
   /** The queue has the upload as safe as was asked for: its client is told, and it may go out. */
   #safe(): void {
     const record = this.#record;
     if (record.final) return;
-    const { parts, line, uploads } = this.#works;
     record.safe = true;
     record.tell();
-    line.join(record);
-    // Where nothing but the bytes is kept, as for `stored` until a server has them, the ledger does not know that they are complete.
-    const isKept = record.description.ack === "queued" && record.bytesAt !== "nowhere";
-    if (!isKept || record.taken || !line.long) return;
+    this.#works.line.join(record);
+    if (record.description.ack === "queued") this.#leaveToLedger();
+  }
+
+  /** Lets go of an upload that the ledger knows in full, bytes too, and that will not go out soon. */
+  #leaveToLedger(): void {
+    const record = this.#record;
+    const { parts, line, uploads } = this.#works;
+    if (record.bytesAt === "nowhere" || record.taken || record.final) return;
+    if (!line.long && !parts.spool.tight) return;
     uploads.evict(record);
     inBackground(parts.observer, "letting go of an upload", record.content.release());
   }

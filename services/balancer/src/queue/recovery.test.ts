@@ -53,6 +53,21 @@ describe("the queue after a crash", () => {
     return requestNumber;
   }
 
+  it("delivers what it had put on disk for want of memory, although its clients wait for stored", async () => {
+    for (let sent = 0; sent < 1_200; sent++) sendFile(queue, describeFile(), new RecordingListener(), 8_000);
+    await eventually("bytes to leave the memory", () => opened.spool.memoryBytes < 7 * 1024 * 1024);
+    await crash();
+    const { queuedFiles } = queue.counts();
+    assert.ok(queuedFiles > 300, `${queuedFiles}`);
+    for (let left = queuedFiles; left > 0; left--) {
+      const delivery = queue.take();
+      assert.equal((await delivery?.whole(8_000))?.data.length, 8_000);
+      delivery?.begin("storage-1");
+      delivery?.stored(saved);
+    }
+    assert.deepEqual(waiting(), { receivingFiles: 0, queuedFiles: 0, dispatchingFiles: 0, queuedBytes: 0 });
+  });
+
   it("delivers what it had acknowledged, of every size, in order", async () => {
     const sizes = [0, 5, 100_000, 3_000_000];
     const numbers: bigint[] = [];

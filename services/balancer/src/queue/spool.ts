@@ -92,9 +92,14 @@ export class Spool {
     return this.#memoryBytes;
   }
 
-  /** Whether new bytes should go to disk rather than stay in memory. */
+  /** Whether new bytes should go to disk rather than stay in memory, where there are many of them. */
   get crowded(): boolean {
     return this.#memoryBytes > this.#limits.maxMemoryBytes / 2;
+  }
+
+  /** Whether those of small files should too. */
+  get tight(): boolean {
+    return this.#memoryBytes > (this.#limits.maxMemoryBytes * 3) / 4;
   }
 
   /** Whether nothing more may come before something has gone. */

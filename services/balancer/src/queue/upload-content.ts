@@ -5,8 +5,10 @@ import { type Piece, PieceList, toChunk } from "./piece.js";
 import type { Spool } from "./spool.js";
 import { SpoolFile } from "./spool-file.js";
 
-/** Content beyond this is written to disk as it comes, in bytes. Below, only when memory is crowded. */
+/** Content beyond this is written to disk as it comes, in bytes. */
 const memoryShareBytes = 512 * 1024;
+/** Content beyond this is written to disk as it comes while memory is crowded, in bytes. A file of its own for each smaller one would cost more than what it holds. */
+export const smallBytes = 64 * 1024;
 /** Bytes of one upload that may wait for the disk before its client has to wait. */
 const maxUnwrittenBytes = 4 * 1024 * 1024;
 /** Bytes that stay in memory for a reader close behind, although they are on disk; unless memory is crowded. */
@@ -66,7 +68,7 @@ export class UploadContent {
     this.#unwrittenBytes += length;
     this.#account(length);
     this.#pieces.append(chunk);
-    if (this.#receivedBytes > memoryShareBytes || this.#spool.crowded) this.#spill();
+    if (this.#receivedBytes > (this.#spool.crowded ? smallBytes : memoryShareBytes)) this.#spill();
     this.#reader?.wake();
   }
 
@@ -85,8 +87,7 @@ export class UploadContent {
   /** Resolves when more may come; `undefined` when that is now. */
   ready(): Promise<void> | undefined {
     if (!this.#mustWait()) return undefined;
-    this.#pieces.settle();
-    if (this.#unwrittenBytes > 0) this.#spill();
+    if (this.#unwrittenBytes > 0) this.spill();
     this.#stopWaiting ??= this.#spool.onRoom(() => this.#letGo());
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
@@ -111,6 +112,12 @@ export class UploadContent {
     return this.#join();
   }
 
+  /** Has it written to the spool's file, and lets go of it in memory. */
+  spill(): void {
+    this.#pieces.settle();
+    this.#spill();
+  }
+
   /** Whether any of it is, or is about to be, in the spool's file. */
   get spilled(): boolean {
     return this.#spilling;
@@ -118,8 +125,7 @@ export class UploadContent {
 
   /** Makes everything that has come durable in the spool's file; small content that is kept elsewhere need not be. */
   async flush(): Promise<void> {
-    this.#pieces.settle();
-    this.#spill();
+    this.spill();
     while (this.#writing) await this.#writing;
     await this.#spool.flush(this.#file);
   }

@@ -54,7 +54,7 @@ describe("the queue that survives restarts", () => {
 
   for (const ack of ["stored", "queued"] as const)
     it(`gives out every file of a line that is too long for the memory, and tells its client, who waits for ${ack}`, async () => {
-      const { queue, stop } = await makeQueue({});
+      const { queue, spool, spooled, stop } = await makeQueue({});
       try {
         // More than stay in memory, and more bytes than the spool keeps there.
         const listener = new RecordingListener();
@@ -62,6 +62,8 @@ describe("the queue that survives restarts", () => {
         await eventually("the files to be safe", () => sent.every((key) => queue.find(key)?.state.kind === "queued"));
         const news = (kind: string) => listener.news.filter((one) => one.kind === kind).length;
         if (ack === "queued") await eventually("all of them to be acknowledged", () => news("queued") === sent.length);
+        await eventually("most of the bytes to leave the memory", () => spool.memoryBytes < 7 * 1024 * 1024);
+        assert.deepEqual(await spooled(), [], "small files have no files of their own");
         for (let delivery = queue.take(); delivery; delivery = queue.take()) {
           delivery.begin("storage-1");
           const { sizeBytes } = delivery;
@@ -94,6 +96,25 @@ describe("the queue that survives restarts", () => {
 
 describe("the queue in memory", () => {
   queueContract(memoryQueue);
+
+  it("puts small files on disk where memory is tight, and gives all of them out", async () => {
+    const { queue, spool, spooled, stop } = await memoryQueue();
+    try {
+      for (let sent = 0; sent < 1_200; sent++) sendFile(queue, describeFile(), new RecordingListener(), 8_000);
+      await eventually("bytes to leave the memory", () => spool.memoryBytes < 7 * 1024 * 1024);
+      assert.ok((await spooled()).length > 0);
+      let takenCount = 0;
+      for (let delivery = queue.take(); delivery; delivery = queue.take()) {
+        assert.equal((await delivery.whole(8_000))?.data.length, 8_000);
+        delivery.begin("storage-1");
+        delivery.stored(saved);
+        takenCount += 1;
+      }
+      assert.equal(takenCount, 1_200);
+    } finally {
+      await stop();
+    }
+  });
 
   it("holds nothing any more of uploads that have ended: no memory, no file", async () => {
     const { queue, spool, spooled, stop } = await memoryQueue();
