@@ -174,12 +174,12 @@ export class TestBed {
     return status;
   }
 
-  /** Ends everything and removes all files. @throws Error when a process had ended before */
+  /** Ends everything. Its files go at the end of this process at the latest. @throws Error when a process had ended before */
   async stop(): Promise<void> {
     await Promise.all(this.#contenders.map((contender) => contender.close()));
     await Promise.all([...this.#proxies.values()].map((proxy) => proxy.stop()));
     await this.cluster.stop();
-    this.#folder.remove();
+    this.#folder.done();
     await settleDisk(this.#parent);
     if (this.#problem !== undefined) throw new Error(this.#problem);
   }

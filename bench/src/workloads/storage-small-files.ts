@@ -55,7 +55,7 @@ export const storageSmallFiles: Workload = {
       };
     } finally {
       await bed.stop();
-      folder.remove();
+      folder.done();
     }
   },
 };

@@ -65,7 +65,7 @@ export const tinyQueued: Workload = {
       yield { name: "tiny-queued", unit: "files/s", better: "higher", samples };
     } finally {
       await nats?.stop();
-      folder.remove();
+      folder.done();
       await bed.stop();
     }
   },
