@@ -1,4 +1,5 @@
 import { ListenError } from "@bilancia/proto/grpc-server";
+import { giveHeapRoom } from "@bilancia/proto/heap-room";
 import { CommanderError } from "commander";
 import { startBalancer } from "./app.js";
 import { ConfigError, readConfig, readSources } from "./config.js";
@@ -6,6 +7,7 @@ import { createLogger } from "./observe/logger.js";
 
 /** Exit codes: 0 stopped as asked, 1 could not start or failed, 2 the configuration cannot be used, 130 a second signal. */
 async function main(): Promise<void> {
+  giveHeapRoom();
   const { config, file } = configOrExit();
   const log = createLogger(config.log);
   const read = () => readConfig(process.argv.slice(2), process.env);

@@ -1,4 +1,5 @@
 import { ListenError } from "@bilancia/proto/grpc-server";
+import { giveHeapRoom } from "@bilancia/proto/heap-room";
 import { Command, CommanderError, Option } from "commander";
 import { startStorageServer } from "./app.js";
 import { ConfigError, defaultOptions, resolveConfig } from "./config.js";
@@ -94,6 +95,7 @@ function configFromCommandLine() {
   }
 }
 
+giveHeapRoom();
 const config = configFromCommandLine();
 const log = createLog(config.logLevel);
 
