@@ -1,5 +1,6 @@
 import { BinaryReader, type BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { Finish } from "./gen/bilancia/v1/storage.js";
+import { newMessage } from "./message-prefix.js";
 
 /**
  * A piece of a file as `UploadPart` and `SavePart` carry it. `data` is a view into the message it came in, never a copy:
@@ -67,7 +68,7 @@ export function partCodec<Header>(headerCodec: MessageCodec<Header>): PartCodec<
       return { part, header, finish, length };
     });
     const total = pieces.reduce((sum, { length }) => sum + 1 + varintLength(length) + length, 0);
-    const out = Buffer.allocUnsafe(total);
+    const out = newMessage(total);
     let at = 0;
     const bytes = (fieldTag: number, value: Uint8Array) => {
       out[at++] = fieldTag;

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { channelOptions } from "@bilancia/proto/channel-options";
 import { Ack, type UploadFileResponse, type UploadHeader } from "@bilancia/proto/gen/balancer";
 import { Kind } from "@bilancia/proto/gen/storage";
+import { sendInPlace } from "@bilancia/proto/message-sending";
 import { BalancerClient } from "@bilancia/proto/services";
 import { type ChannelOptions, credentials } from "@grpc/grpc-js";
 import type { Answer, Dialect } from "./dialect.js";
@@ -24,6 +25,7 @@ export function connect<Client>(
   address: string,
   options: ConnectOptions,
 ): Client[] {
+  sendInPlace();
   const own = { ...(options.channelOptions ?? channelOptions), "grpc.use_local_subchannel_pool": 1 };
   return Array.from({ length: options.connections ?? 1 }, () => new make(address, credentials.createInsecure(), own));
 }

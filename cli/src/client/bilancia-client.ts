@@ -1,5 +1,6 @@
 import { channelOptions } from "@bilancia/proto/channel-options";
 import type { QueryUploadRequest, QueryUploadResponse } from "@bilancia/proto/gen/balancer";
+import { sendInPlace } from "@bilancia/proto/message-sending";
 import { BalancerClient } from "@bilancia/proto/services";
 import { callUnary } from "@bilancia/proto/unary";
 import { credentials, status as grpcStatus, type ServiceError } from "@grpc/grpc-js";
@@ -42,6 +43,7 @@ export class BilanciaClient {
       rejectionRetryCount: options.rejectionRetryCount ?? 5,
       unansweredLimitCount: options.unansweredLimitCount ?? 4_096,
     };
+    sendInPlace();
     this.#client = new BalancerClient(options.address, credentials.createInsecure(), channelOptions);
   }
 

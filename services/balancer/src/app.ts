@@ -4,6 +4,7 @@ import { widenReceiveWindows } from "@bilancia/proto/flow-control";
 import { AdminService as AdminDefinition } from "@bilancia/proto/gen/admin";
 import { RegistryService as RegistryDefinition } from "@bilancia/proto/gen/registry";
 import { listen, stopGracefully } from "@bilancia/proto/grpc-server";
+import { sendInPlace } from "@bilancia/proto/message-sending";
 import { addReflection } from "@bilancia/proto/reflection";
 import { balancerService } from "@bilancia/proto/services";
 import { Server } from "@grpc/grpc-js";
@@ -161,6 +162,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
   const health = new HealthImplementation({ "": "SERVING", "bilancia.v1.Balancer": "SERVING" });
   const server = new Server(serverOptions);
   widenReceiveWindows(server, receiveWindows);
+  sendInPlace();
   server.addService(balancerService, uploads.handlers);
   server.addService(RegistryDefinition, registry.handlers);
   health.addToServer(server);
