@@ -12,7 +12,7 @@ import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { credentials, Server } from "@grpc/grpc-js";
 import { serverOptions } from "./channel-options.js";
-import { letGoOfLastMessage, readNothingAhead, widenReceiveWindows } from "./flow-control.js";
+import { readNothingAhead, widenReceiveWindows } from "./flow-control.js";
 import { listen } from "./grpc-server.js";
 import { StorageClient, storageService } from "./services.js";
 
@@ -164,42 +164,6 @@ describe("widenReceiveWindows", () => {
       assert.equal(session.remoteSettings.initialWindowSize, 65_535);
       assert.equal(await windowOf(session), 65_535);
     }));
-});
-
-describe("letGoOfLastMessage", () => {
-  it("frees what grpc-js keeps of a message until the next one begins", async () => {
-    const kept: number[] = [];
-    const keptBy = (call: Duplex) => {
-      const { decoder } = (call as unknown as { call: { decoder: { readPartialMessage: Buffer[] } } }).call;
-      return decoder.readPartialMessage.reduce((sum, { length }) => sum + length, 0);
-    };
-    const server = new Server(serverOptions);
-    server.addService(storageService, {
-      save: (call: Duplex) => {
-        call.on("data", () => {
-          kept.push(keptBy(call));
-          letGoOfLastMessage(call);
-          kept.push(keptBy(call));
-        });
-        call.on("end", () => call.end());
-      },
-    } as never);
-    const client = new StorageClient(await listen(server, "127.0.0.1:0"), credentials.createInsecure());
-    try {
-      const stream = client.save();
-      const ended = new Promise((resolve) => stream.resume().once("end", resolve));
-      for (let sent = 0; sent < 3; sent++) stream.write({ parts: [{ offset: 0, data: Buffer.alloc(100_000) }] });
-      stream.end();
-      await ended;
-      assert.equal(kept.length, 6);
-      // Where the next message has begun already there is less to let go of, but never more left than of one.
-      assert.ok(kept.some((bytes) => bytes > 100_000));
-      assert.equal(kept.at(-1), 0);
-    } finally {
-      client.close();
-      server.forceShutdown();
-    }
-  });
 });
 
 describe("readNothingAhead", () => {

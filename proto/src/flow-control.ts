@@ -86,20 +86,3 @@ export function readNothingAhead(call: Readable): void {
   const { _readableState } = call as unknown as ReadableInternals;
   _readableState.highWaterMark = 0;
 }
-
-/** The part of a grpc-js call on the server's side that has no public door; `flow-control.test.ts` fails when an upgrade moves it. */
-interface ServerCallInternals {
-  call?: { decoder?: { readState: number; readPartialMessage: Buffer[] } };
-}
-
-/** `ReadState.NO_DATA` of grpc-js. */
-const betweenMessages = 0;
-
-/**
- * Lets go of the message that a call has received last. grpc-js keeps the bytes it was put together from until the next one begins, which may
- * be never: of each client that has sent a large file and stays connected, a quarter of a MiB. For the server's side.
- */
-export function letGoOfLastMessage(call: Readable): void {
-  const decoder = (call as unknown as ServerCallInternals).call?.decoder;
-  if (decoder?.readState === betweenMessages) decoder.readPartialMessage = [];
-}

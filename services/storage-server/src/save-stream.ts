@@ -3,6 +3,7 @@ import { BatchWriter } from "@bilancia/proto/batch-writer";
 import { readNothingAhead } from "@bilancia/proto/flow-control";
 import type { SaveHeader, SaveResponse, SaveResult } from "@bilancia/proto/gen/storage";
 import { maxPartDataBytes, maxPartsPerMessage } from "@bilancia/proto/limits";
+import { assembleInPlace } from "@bilancia/proto/message-assembly";
 import type { Part } from "@bilancia/proto/part-codec";
 import type { SaveBatch } from "@bilancia/proto/services";
 import { toDuration } from "@bilancia/proto/time";
@@ -58,6 +59,7 @@ export class SaveStream {
   serve(onEnded: () => void): void {
     this.#onEnded = onEnded;
     readNothingAhead(this.#call);
+    assembleInPlace(this.#call);
     this.#call.on("data", (batch: SaveBatch) => this.#receive(batch));
     this.#call.once("end", () => void this.#finish());
     for (const event of ["cancelled", "close"])

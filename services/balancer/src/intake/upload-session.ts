@@ -1,7 +1,8 @@
 import { BatchWriter } from "@bilancia/proto/batch-writer";
-import { letGoOfLastMessage, readNothingAhead } from "@bilancia/proto/flow-control";
+import { readNothingAhead } from "@bilancia/proto/flow-control";
 import type { UploadEvent, UploadFileResponse, UploadHeader } from "@bilancia/proto/gen/balancer";
 import { maxPartDataBytes, maxPartsPerMessage } from "@bilancia/proto/limits";
+import { assembleInPlace } from "@bilancia/proto/message-assembly";
 import type { Part } from "@bilancia/proto/part-codec";
 import type { UploadBatch } from "@bilancia/proto/services";
 import type { ServerDuplexStream } from "@grpc/grpc-js";
@@ -61,6 +62,7 @@ export class UploadSession implements UploadListener, Reader {
       onOver(this);
     };
     readNothingAhead(call);
+    assembleInPlace(call);
     call.on("data", (batch: UploadBatch) => this.#guard(() => this.#take(batch)));
     call.on("end", () => this.#guard(() => this.#ended()));
     call.on("cancelled", over);
@@ -99,7 +101,6 @@ export class UploadSession implements UploadListener, Reader {
 
   #take(batch: UploadBatch): void {
     if (batch.malformed !== undefined) throw violation(`the message is not an UploadFileRequest: ${batch.malformed}`);
-    letGoOfLastMessage(this.#call);
     const { parts } = batch;
     if (parts.length === 0) throw violation("the message has no parts; expected 1 to 64");
     if (parts.length > maxPartsPerMessage) {
