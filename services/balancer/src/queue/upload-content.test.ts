@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { open, readdir } from "node:fs/promises";
+import { open, readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { crc32c } from "@node-rs/crc32";
 import fc from "fast-check";
@@ -8,6 +8,7 @@ import { chunkAt, patterned, readOut } from "../test-support/queue-fixtures.js";
 import { withTempFolder } from "../test-support/temp-folder.js";
 import { PieceList } from "./piece.js";
 import { Spool } from "./spool.js";
+import { SpoolFile } from "./spool-file.js";
 import { UploadContent } from "./upload-content.js";
 
 const mib = 1024 * 1024;
@@ -37,6 +38,20 @@ async function appendAll(content: UploadContent, total: number, chunkBytes: numb
     content.append(chunkAt(at, Math.min(chunkBytes, total - at)));
     await content.ready();
   }
+}
+
+/** Takes down how many pieces each write of a spool file has, until it is asked. */
+function countedWrites(): () => number[] {
+  const counts: number[] = [];
+  const { append } = SpoolFile.prototype;
+  SpoolFile.prototype.append = function (pieces) {
+    counts.push(pieces.length);
+    return append.call(this, pieces);
+  };
+  return () => {
+    SpoolFile.prototype.append = append;
+    return counts;
+  };
 }
 
 describe("UploadContent", () => {
@@ -183,6 +198,42 @@ describe("UploadContent", () => {
       const again = content.read();
       assert.equal(content.ready(), undefined);
       again.close();
+    }));
+
+  it("writes a MiB at a time while more comes, and not what the disk is ready for", () =>
+    withContent(64 * mib, async (content, _spool, _failures, folder) => {
+      const writesOf = countedWrites();
+      const { data, crc32c: crc } = chunkAt(0, 256 * 1024);
+      const reader = content.read();
+      for (let offset = 0; offset < 16 * mib; offset += data.length) {
+        content.append({ offset, data, crc32c: crc });
+        await reader.next();
+        // Longer than a write takes, were there one.
+        for (let looks = 0; looks < 3; looks++) await stat(folder);
+      }
+      await content.flush();
+      const piecesCounts = writesOf();
+      assert.ok(piecesCounts.length <= 32, `${piecesCounts}`);
+    }));
+
+  it("writes what has come, however little, when nothing more comes", () =>
+    withContent(64 * mib, async (content, _spool, _failures, folder) => {
+      await appendAll(content, 600_000, 100_000);
+      await eventually("the bytes to be on disk", async () => {
+        const { size } = await stat(path.join(folder, "1.part")).catch(() => ({ size: 0 }));
+        return size === 600_000;
+      });
+    }));
+
+  it("flushes what comes while it writes", () =>
+    withContent(64 * mib, async (content, _spool, _failures, folder) => {
+      await appendAll(content, 2 * mib, 256 * 1024);
+      for (let round = 0; round < 20; round++) {
+        content.append(chunkAt(content.receivedBytes, 100_000));
+        for (let turns = 0; turns < round % 5; turns++) await new Promise((resolve) => setImmediate(resolve));
+        await content.flush();
+        assert.equal((await stat(path.join(folder, "1.part"))).size, content.receivedBytes);
+      }
     }));
 
   it("lets everybody go who waits when it is dropped", () =>

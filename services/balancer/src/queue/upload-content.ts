@@ -18,8 +18,10 @@ const maxKeptBytes = 8 * 1024 * 1024;
  * read back from disk, checked, and put into messages anew.
  */
 const maxLeadBytes = 4 * 1024 * 1024;
-/** Most bytes of one write to disk. */
+/** Bytes of one write to disk: as many as this are waited for, and a write ends with the piece that fills it. */
 const writeBytes = 1024 * 1024;
+/** How long bytes wait for more, to be written together, in milliseconds. */
+const gatherMs = 20;
 
 /**
  * The bytes of one upload: taken in order, read in order by one reader at a time, from memory where they still are and else from the
@@ -35,6 +37,9 @@ export class UploadContent {
   #memoryBytes = 0;
   #nextToWrite = 0;
   #spilling = false;
+  /** Whether everything is to be written now, however little it is. */
+  #hurried = false;
+  #gathering: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
   #end: { readonly sha256: Uint8Array | undefined } | undefined;
   #dropped = false;
@@ -68,7 +73,8 @@ export class UploadContent {
     this.#unwrittenBytes += length;
     this.#account(length);
     this.#pieces.append(chunk);
-    if (this.#receivedBytes > (this.#spool.crowded ? smallBytes : memoryShareBytes)) this.#spill();
+    if (this.#spool.crowded && this.#receivedBytes > smallBytes) this.#spill();
+    else if (this.#receivedBytes > memoryShareBytes) this.#gather();
     this.#reader?.wake();
   }
 
@@ -87,7 +93,7 @@ export class UploadContent {
   /** Resolves when more may come; `undefined` when that is now. */
   ready(): Promise<void> | undefined {
     if (!this.#mustWait()) return undefined;
-    if (this.#unwrittenBytes > 0) this.spill();
+    if (this.#waitsForDisk() && this.#unwrittenBytes > 0) this.spill();
     this.#stopWaiting ??= this.#spool.onRoom(() => this.#letGo());
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
@@ -148,13 +154,18 @@ export class UploadContent {
 
   #letGoOfMemory(): void {
     this.#dropped = true;
+    this.#endGathering();
     this.#account(-this.#memoryBytes);
     this.#reader?.interrupt("the upload has ended");
     this.#letGo();
   }
 
   #mustWait(): boolean {
-    return !this.#dropped && (this.#unwrittenBytes > maxUnwrittenBytes || this.#spool.full || this.#isFarAhead());
+    return !this.#dropped && (this.#waitsForDisk() || this.#isFarAhead());
+  }
+
+  #waitsForDisk(): boolean {
+    return this.#unwrittenBytes > maxUnwrittenBytes || this.#spool.full;
   }
 
   /** A reader that begins anew, behind what is on disk already, is not waited for. */
@@ -238,13 +249,32 @@ export class UploadContent {
     this.#spool.account(bytes);
   }
 
+  /** Writes once it is worth a write. */
+  #gather(): void {
+    this.#spilling = true;
+    if (this.#unwrittenBytes >= writeBytes) this.#write();
+    else this.#gathering ??= setTimeout(() => this.#spill(), gatherMs);
+  }
+
+  #endGathering(): void {
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
+  }
+
+  /** Writes everything that has come. */
   #spill(): void {
     this.#spilling = true;
+    this.#hurried = true;
+    this.#write();
+  }
+
+  #write(): void {
+    this.#endGathering();
     this.#writing ??= this.#writeOut().then(
       () => {
         this.#writing = undefined;
         // What came after the last look, and before it was known that the writing had ended.
-        if (!this.#dropped && this.#nextToWrite < this.#pieces.length) this.#spill();
+        if (!this.#dropped && this.#nextToWrite < this.#pieces.length) this.#goOn();
         this.#letGo();
       },
       (error: unknown) => {
@@ -255,8 +285,13 @@ export class UploadContent {
     );
   }
 
+  #goOn(): void {
+    if (this.#hurried) this.#write();
+    else this.#gather();
+  }
+
   async #writeOut(): Promise<void> {
-    while (!this.#dropped && this.#spilling) {
+    while (!this.#dropped && (this.#hurried || this.#unwrittenBytes >= writeBytes)) {
       const first = this.#nextToWrite;
       const batch: Piece[] = [];
       for (let bytes = 0; bytes < writeBytes; ) {
@@ -265,7 +300,10 @@ export class UploadContent {
         batch.push(piece);
         bytes += piece.length;
       }
-      if (batch.length === 0) return;
+      if (batch.length === 0) {
+        this.#hurried = false;
+        return;
+      }
       await this.#file.append(batch);
       this.#nextToWrite += batch.length;
       for (const piece of batch) {
