@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { open, truncate } from "node:fs/promises";
+import { type FileHandle, open, readdir, truncate } from "node:fs/promises";
 import path from "node:path";
 import { crc32c } from "@node-rs/crc32";
 import { patterned } from "../test-support/queue-fixtures.js";
@@ -22,6 +22,25 @@ async function written(file: string): Promise<void> {
   await spool.append(Array.from({ length: 10 }, (_, at) => piece(at * pieceBytes)));
   await spool.flush();
   await spool.close();
+}
+
+/** How often a file is cut while something runs. */
+async function cutsCount(folder: string, run: () => Promise<void>): Promise<number> {
+  const some = await open(folder);
+  const prototype = Object.getPrototypeOf(some) as FileHandle;
+  await some.close();
+  const { truncate: cut } = prototype;
+  let count = 0;
+  prototype.truncate = function (length) {
+    count++;
+    return cut.call(this, length);
+  };
+  try {
+    await run();
+  } finally {
+    prototype.truncate = cut;
+  }
+  return count;
 }
 
 describe("a spool file", () => {
@@ -62,6 +81,20 @@ describe("a spool file", () => {
         assert.deepEqual(await again.read({ offset, length, ...rest }), patterned(offset, length));
       }
       await again.close();
+    }));
+
+  it("is not cut while it is empty, which would let ext4 write all of it to disk when it is closed", () =>
+    withTempFolder(async (folder) => {
+      assert.equal(await cutsCount(folder, () => written(path.join(folder, "1"))), 0);
+    }));
+
+  it("leaves nothing behind when it is removed while it is being opened", () =>
+    withTempFolder(async (folder) => {
+      const spool = new SpoolFile(path.join(folder, "1"));
+      const appending = spool.append([piece(0)]).catch(() => {});
+      await spool.remove();
+      await appending;
+      assert.deepEqual(await readdir(folder), []);
     }));
 
   it("is flushed together with its folder, and a failed flush is told once to whoever must know", () =>

@@ -65,8 +65,8 @@ export class SpoolFile {
     const { data, index } = await this.#open();
     if (!this.#trimmed) {
       // A loss of power may have left whole entries behind a torn one: behind what is written now, a later start would take them for pieces of this file.
-      await index.truncate(this.#pieces * indexEntryBytes);
-      await data.truncate(first.offset);
+      await cutTo(index, this.#pieces * indexEntryBytes);
+      await cutTo(data, first.offset);
       this.#trimmed = true;
     }
     await writeFully(
@@ -100,18 +100,28 @@ export class SpoolFile {
     await flushed(Promise.all([data.datasync(), index.datasync()]));
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#end(async () => {});
+  }
+
+  async remove(): Promise<void> {
+    await this.#end(async () => {
+      await Promise.all([rm(`${this.#path}.part`, { force: true }), rm(`${this.#path}.index`, { force: true })]);
+    });
+  }
+
+  /** @param beforeClose what is done once nobody can open the files any more, and before they are closed: what has lost its name is not written to disk then */
+  async #end(beforeClose: () => Promise<void>): Promise<void> {
     this.#closed = true;
     const opening = this.#opening;
     this.#opening = undefined;
     // What could not be opened need not be closed.
     const handles = await opening?.catch(() => undefined);
-    if (handles) await Promise.all([handles.data.close(), handles.index.close()]);
-  }
-
-  async remove(): Promise<void> {
-    await this.close();
-    await Promise.all([rm(`${this.#path}.part`, { force: true }), rm(`${this.#path}.index`, { force: true })]);
+    try {
+      await beforeClose();
+    } finally {
+      if (handles) await Promise.all([handles.data.close(), handles.index.close()]);
+    }
   }
 
   async #open(): Promise<Handles> {
@@ -151,6 +161,12 @@ async function openOrCreate(path: string): Promise<FileHandle> {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     return open(path, "wx+", 0o600);
   }
+}
+
+/** ext4 writes all of a file to disk when it is closed, if it has ever been cut to nothing: even if it was empty then, or is about to be removed. */
+async function cutTo(handle: FileHandle, length: number): Promise<void> {
+  const { size } = await handle.stat();
+  if (size > length) await handle.truncate(length);
 }
 
 async function writeFully(handle: FileHandle, buffers: Uint8Array[], position: number): Promise<void> {
