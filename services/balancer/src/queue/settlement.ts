@@ -106,7 +106,7 @@ export class Settlement {
       record.tell();
       this.#background("recording an outcome", recorded);
       this.#forgetAfter(recorded, record);
-      this.#background("letting go of an upload's bytes", content.drop());
+      this.#background("letting go of an upload's bytes", content.drop(recorded));
     }
     this.onSettled(server === undefined ? { requestNumber } : { requestNumber, server });
   }

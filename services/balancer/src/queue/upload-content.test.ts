@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { open, readdir, stat } from "node:fs/promises";
+import { open, readdir, stat, unlink } from "node:fs/promises";
 import path from "node:path";
 import { crc32c } from "@node-rs/crc32";
 import fc from "fast-check";
@@ -235,6 +235,26 @@ describe("UploadContent", () => {
         assert.equal((await stat(path.join(folder, "1.part"))).size, content.receivedBytes);
       }
     }));
+
+  for (const isRecorded of [true, false])
+    it(`leaves its file until it is on disk why it may go (${isRecorded})`, () =>
+      withContent(64 * mib, async (content, spool, _failures, folder) => {
+        await appendAll(content, mib, 100_000);
+        await content.flush();
+        let settle = () => {};
+        const recorded = new Promise<void>((resolve, reject) => {
+          settle = isRecorded ? resolve : () => reject(new Error("the disk is full"));
+        });
+        const dropped = content.drop(recorded);
+        await stat(folder);
+        assert.equal(spool.memoryBytes, 0);
+        assert.deepEqual(await readdir(folder), ["1.index", "1.part"]);
+        settle();
+        await dropped;
+        const left = await readdir(folder);
+        assert.deepEqual(left, isRecorded ? [] : ["1.index", "1.part"]);
+        for (const name of left) await unlink(path.join(folder, name));
+      }));
 
   it("lets everybody go who waits when it is dropped", () =>
     withContent(mib, async (content) => {

@@ -144,12 +144,22 @@ export class UploadContent {
     await this.#file.close();
   }
 
-  /** Forgets everything, on disk too. */
-  async drop(): Promise<void> {
+  /**
+   * Forgets everything, on disk too.
+   *
+   * @param recorded resolves when it is on disk why: until then, and where that fails, the file stays for the next start. Default: now
+   */
+  async drop(recorded?: Promise<void>): Promise<void> {
     if (this.#dropped) return;
     this.#letGoOfMemory();
     await this.#writing;
-    if (this.#spilling) await this.#file.remove();
+    if (!this.#spilling) return;
+    const isRecorded = await (recorded ?? Promise.resolve()).then(
+      () => true,
+      () => false,
+    );
+    if (isRecorded) await this.#file.remove();
+    else await this.#file.close();
   }
 
   #letGoOfMemory(): void {
