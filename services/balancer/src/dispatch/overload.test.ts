@@ -72,6 +72,6 @@ describe("three servers, one of them overloaded half of the time", function () {
     // Not measured, for the machine has other work: how long each takes for its files at its speed, and all for theirs.
     const seconds = files.map((count, index) => count / (perSecond[index] ?? 1));
     const best = filesCount / perSecond.reduce((sum, one) => sum + one);
-    assert.ok(Math.max(...seconds) < 1.15 * best, JSON.stringify({ files, seconds, best }));
+    assert.ok(Math.max(...seconds) < 1.08 * best, JSON.stringify({ files, seconds, best }));
   });
 });

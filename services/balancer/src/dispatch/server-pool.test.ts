@@ -223,14 +223,14 @@ describe("the pool of servers", function () {
       sent += 1;
     }
     assert.equal(sent, 100);
-    // A hundred a second, which is twenty in the time that an answer may take; the first ones say nothing of the others' wait.
+    // A hundred a second, which is ten in the time that an answer may take; the first ones say nothing of the others' wait.
     for (let answer = 0; answer < 200; answer++) {
       nowMs += 10;
       pool.stored(a, 1, 1, 1_000);
     }
-    assert.equal(a.backend.limit?.files, 20);
+    assert.equal(a.backend.limit?.files, 10);
     for (let failure = 0; failure < 3; failure++) pool.pause(a, 1);
-    assert.equal(a.backend.limit?.files, 14);
+    assert.equal(a.backend.limit?.files, 7);
   });
 
   it("learns that one server is slower than the other, and gives it less", async () => {

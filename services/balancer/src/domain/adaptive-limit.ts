@@ -2,6 +2,8 @@
 const targetMs = 100;
 /** How many times as long as at its best an answer may take, where that is more: the server is far away, or has a slow disk. */
 const tolerance = 2;
+/** What a server gets before anything is known of it, in files: what one of 2,560 files a second answers in the time. Of a slow one much more than that would be seconds of work. */
+const first = 256;
 /** The limit does not shrink below this, in files. */
 const least = 4;
 /** A server is watched for this long, and this many answers, before its limit changes. */
@@ -18,8 +20,7 @@ const backoff = 0.9;
  * Formula: L = λW", 1961) that is its rate of answers times the time that they may take; so the limit follows the server's speed, however
  * long the line before it is already.
  *
- * It begins with all that are allowed, so that weights alone decide while servers keep up, shrinks when answers take longer than they may, and
- * grows again while they do not and it is used up.
+ * So weights alone decide while servers keep up. It shrinks when answers take longer than they may, and grows while they do not and it is used up.
  * What an answer takes at the least limit counts as what it takes at its best. An overload halves it, and a file turned away or lost takes a tenth of it:
  * the multiplicative decrease of D. Chiu and R. Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance in Computer Networks", 1989.
  */
@@ -33,7 +34,7 @@ export class AdaptiveLimit {
 
   /** @param max beyond which the limit never grows, in files */
   constructor(readonly max: number) {
-    this.#limit = max;
+    this.#limit = Math.min(first, max);
   }
 
   /** In whole files. */
