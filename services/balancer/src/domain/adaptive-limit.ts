@@ -20,7 +20,7 @@ const backoff = 0.9;
  * Formula: L = λW", 1961) that is its rate of answers times the time that they may take; so the limit follows the server's speed, however
  * long the line before it is already.
  *
- * So weights alone decide while servers keep up. It shrinks when answers take longer than they may, and grows while they do not and it is used up.
+ * It shrinks when answers take longer than they may, and grows while they do not and it is used up: weights alone decide while servers keep up.
  * What an answer takes at the least limit counts as what it takes at its best. An overload halves it, and a file turned away or lost takes a tenth of it:
  * the multiplicative decrease of D. Chiu and R. Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance in Computer Networks", 1989.
  */
