@@ -6,18 +6,26 @@ const roomyBytes = 32 * 1024 ** 3;
 /** The type of a tmpfs, whose files are memory (see statfs(2)). */
 const tmpfsType = 0x0102_1994;
 
+/** The folders that are to be removed when this process exits. */
+const atExit = new Set<TempFolder>();
+/** One listener for all of them: Node takes more than ten for a leak. */
+const removeAll = () => {
+  for (const folder of atExit) folder.remove();
+};
+
 /** A temporary folder. Whoever makes it removes it. */
 export class TempFolder {
   readonly path: string;
-  /** Removes it with all that is in it. */
-  readonly remove = () => {
-    process.off("exit", this.remove);
-    rmSync(this.path, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
-  };
 
   /** @param parent where it is made; decides which disk is used */
   constructor(parent: string) {
     this.path = mkdtempSync(join(resolve(parent), ".bench-"));
+  }
+
+  /** Removes it with all that is in it. */
+  remove(): void {
+    atExit.delete(this);
+    rmSync(this.path, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
 
   /**
@@ -27,11 +35,13 @@ export class TempFolder {
   done(): void {
     const { type, bavail, bsize } = statfsSync(this.path);
     if (type === tmpfsType || bavail * bsize < roomyBytes) this.remove();
-    else if (!process.listeners("exit").includes(this.remove)) this.removeAtExit();
+    else this.removeAtExit();
   }
 
   /** Removes it when this process exits, too. To be called once those who write to it have said how they are ended then. */
   removeAtExit(): void {
-    process.on("exit", this.remove);
+    atExit.add(this);
+    // Behind those who end what writes to it.
+    process.off("exit", removeAll).on("exit", removeAll);
   }
 }
