@@ -157,7 +157,8 @@ export class ArrivingUpload implements IncomingUpload {
   #leaveToLedger(): void {
     const record = this.#record;
     const { parts, line, uploads } = this.#works;
-    if (record.bytesAt === "nowhere" || record.taken || record.final) return;
+    // What has come of an attempt meanwhile the ledger need not know.
+    if (record.bytesAt === "nowhere" || record.taken || record.final || record.attemptCount > 0) return;
     if (!line.long && !parts.spool.tight) return;
     uploads.evict(record);
     inBackground(parts.observer, "letting go of an upload", record.content.release());

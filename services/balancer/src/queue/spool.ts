@@ -92,12 +92,12 @@ export class Spool {
     return this.#memoryBytes;
   }
 
-  /** Whether new bytes should go to disk rather than stay in memory, where there are many of them. */
+  /** Whether new bytes of files that are not small should go to disk rather than stay in memory. */
   get crowded(): boolean {
     return this.#memoryBytes > this.#limits.maxMemoryBytes / 2;
   }
 
-  /** Whether those of small files should too. */
+  /** Whether the bytes of small files should, too. */
   get tight(): boolean {
     return this.#memoryBytes > (this.#limits.maxMemoryBytes * 3) / 4;
   }

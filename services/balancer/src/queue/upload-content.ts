@@ -7,7 +7,10 @@ import { SpoolFile } from "./spool-file.js";
 
 /** Content beyond this is written to disk as it comes, in bytes. */
 const memoryShareBytes = 512 * 1024;
-/** Content beyond this is written to disk as it comes while memory is crowded, in bytes. A file of its own for each smaller one would cost more than what it holds. */
+/**
+ * Content up to this is kept in the ledger, with its record, where it is to be on disk; larger content is in the spool's file, and is written there as it comes while memory is crowded. In bytes. A
+ * file of its own for each smaller one would cost more than what it holds.
+ */
 export const smallBytes = 64 * 1024;
 /** Bytes of one upload that may wait for the disk before its client has to wait. */
 const maxUnwrittenBytes = 4 * 1024 * 1024;
@@ -154,12 +157,14 @@ export class UploadContent {
     this.#letGoOfMemory();
     await this.#writing;
     if (!this.#spilling) return;
-    const isRecorded = await (recorded ?? Promise.resolve()).then(
-      () => true,
-      () => false,
-    );
-    if (isRecorded) await this.#file.remove();
-    else await this.#file.close();
+    try {
+      await recorded;
+    } catch {
+      // Who records it tells of the failure.
+      await this.#file.close();
+      return;
+    }
+    await this.#file.remove();
   }
 
   #letGoOfMemory(): void {

@@ -76,6 +76,26 @@ describe("the queue that survives restarts", () => {
       }
     });
 
+  it("forgets no attempt that failed while the bytes of its file were being put on disk for want of memory", async () => {
+    const { queue, ledger, stop } = await makeQueue({});
+    try {
+      const sent = Array.from({ length: 1_000 }, () => sendFile(queue, describeFile(), new RecordingListener(), 8_000));
+      const taken = sent.map(() => queue.take());
+      for (const delivery of taken) {
+        delivery?.begin("storage-1");
+        delivery?.requeue("lost", "the connection broke", 0);
+      }
+      const last = sent.at(-1) as (typeof sent)[0];
+      await eventually("the last of them to be on disk", () => ledger.bytes(last.requestNumber) !== undefined);
+      for (const { requestNumber } of sent) {
+        const delivery = queue.take();
+        assert.deepEqual([delivery?.requestNumber, delivery?.failures], [requestNumber, 1]);
+      }
+    } finally {
+      await stop();
+    }
+  });
+
   it("begins anew what is sent again at once after it was given up, before the ledger has that", async () => {
     const { queue, stop } = await makeQueue({});
     try {
