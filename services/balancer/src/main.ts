@@ -3,11 +3,13 @@ import { giveHeapRoom } from "@bilancia/proto/heap-room";
 import { CommanderError } from "commander";
 import { startBalancer } from "./app.js";
 import { ConfigError, readConfig, readSources } from "./config.js";
+import { giveBackFreedBuffers } from "./freed-memory.js";
 import { createLogger } from "./observe/logger.js";
 
 /** Exit codes: 0 stopped as asked, 1 could not start or failed, 2 the configuration cannot be used, 130 a second signal. */
 async function main(): Promise<void> {
   giveHeapRoom();
+  await giveBackFreedBuffers();
   const { config, file } = configOrExit();
   const log = createLogger(config.log);
   const read = () => readConfig(process.argv.slice(2), process.env);
