@@ -202,7 +202,7 @@ export class IncomingFile {
       const sha256 = hash.digest();
       throwIfDigestDiffers(sha256, this.#expected);
       const stats = this.header.isTextDocument ? readTextDocument(chunks) : undefined;
-      return this.#desk.store.saveWhole({ ...this.header, sizeBytes: this.#receivedBytes, sha256, stats }, chunks);
+      return this.#desk.store.saveWhole({ stats, ...this.header, sizeBytes: this.#receivedBytes, sha256 }, chunks);
     });
   }
 
@@ -223,7 +223,7 @@ export class IncomingFile {
       await draft.drop();
       throw error;
     }
-    return draft.save({ ...this.header, sizeBytes: this.#receivedBytes, sha256, stats });
+    return draft.save({ stats, ...this.header, sizeBytes: this.#receivedBytes, sha256 });
   }
 
   async #writeAll(draft: Draft, onChunk: (chunk: Uint8Array) => void): Promise<void> {

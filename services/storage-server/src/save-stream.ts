@@ -164,12 +164,14 @@ export class SaveStream {
   #answer(file: IncomingFile, header: SaveHeader, outcome: FileOutcome): void {
     this.#files.delete(file);
     const { log } = this.#desk;
-    const { requestNumber } = header;
-    const fields = { requestNumber, uploadId: header.uploadId, attempt: header.attempt };
+    const { requestNumber, uploadId, attempt } = header;
     switch (outcome.kind) {
       case "saved": {
         const { storedName, sizeBytes, duplicate } = outcome.saved;
-        log.info({ ...fields, storedName, sizeBytes: Number(sizeBytes), duplicate }, "file saved");
+        log.info(
+          { requestNumber, uploadId, attempt, storedName, sizeBytes: Number(sizeBytes), duplicate },
+          "file saved",
+        );
         this.#writer.push({ requestNumber, outcome: { $case: "saved", value: outcome.saved } });
         return;
       }
@@ -177,14 +179,14 @@ export class SaveStream {
         this.#refuse(header, outcome.refusal);
         return;
       case "dropped":
-        log.info(fields, "file dropped, its stream ended before it was whole");
+        log.info({ requestNumber, uploadId, attempt }, "file dropped, its stream ended before it was whole");
         return;
       case "failed":
         // No answer: the file may lie here or not.
         if (outcome.error instanceof StoreBroken) {
           this.abort("the disk of this server failed");
         } else {
-          log.error({ ...fields, err: outcome.error }, "file failed");
+          log.error({ requestNumber, uploadId, attempt, err: outcome.error }, "file failed");
           this.#end(status.INTERNAL, "the server failed");
         }
     }

@@ -181,11 +181,20 @@ export class Dispatcher {
   /** Takes down a choice with what it was made from, before anything else changes. */
   #takeDown(delivery: Delivery, attempt: number, { server, reason }: Choice, pool: PoolSnapshot): void {
     const { requestNumber, client, sizeBytes, dueSinceMs, description } = delivery;
+    const { after, compared } = this.#parts.pool.views.standings();
     this.#parts.picks?.picked({
-      ...{ requestNumber, attempt, client, sizeBytes, dueSinceMs, reason, pool, priority: description.priority },
+      requestNumber,
+      attempt,
+      client,
+      sizeBytes,
+      priority: description.priority,
+      dueSinceMs,
       server: server.backend.name,
+      reason,
       refusedBy: attempt === 1 ? noServers : this.#refusedBy(delivery),
-      ...this.#parts.pool.views.standings(),
+      pool,
+      after,
+      compared,
     });
   }
 

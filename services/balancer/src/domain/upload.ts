@@ -55,7 +55,7 @@ export interface AttemptRecord {
   /** Absent while it runs. */
   readonly outcome?: AttemptOutcome;
   /** Why it failed, for people. */
-  readonly message?: string;
+  readonly message?: string | undefined;
 }
 
 /** Where an upload stands. */

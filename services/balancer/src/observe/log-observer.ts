@@ -27,7 +27,8 @@ export class LogObserver implements Observer {
         break;
       case "chosen": {
         const { upload, server, attempt, client } = occurrence;
-        log.info(Object.assign(names(upload), { server, attempt, client }), "server chosen");
+        const { requestNumber, uploadId, name } = names(upload);
+        log.info({ requestNumber, uploadId, name, server, attempt, client }, "server chosen");
         break;
       }
       case "attempt-failed": {
@@ -43,7 +44,8 @@ export class LogObserver implements Observer {
       case "stored": {
         const { upload, receipt, tookMs } = occurrence;
         const { server, storedName, sizeBytes, attempts } = receipt;
-        log.info(Object.assign(names(upload), { server, storedName, sizeBytes, attempts, tookMs }), "file stored");
+        const { requestNumber, uploadId, name } = names(upload);
+        log.info({ requestNumber, uploadId, name, server, storedName, sizeBytes, attempts, tookMs }, "file stored");
         break;
       }
       case "rejected": {

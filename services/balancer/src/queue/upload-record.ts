@@ -158,7 +158,8 @@ export class UploadRecord implements UploadView {
   endAttempt(outcome: AttemptOutcome, message?: string): AttemptRecord | undefined {
     const running = this.voidAttempt();
     if (!running) return undefined;
-    const ended: AttemptRecord = { ...running, outcome, ...(message === undefined ? {} : { message }) };
+    const { number, server, startedAtMs } = running;
+    const ended: AttemptRecord = { number, server, startedAtMs, outcome, message };
     this.#attempts.push(ended);
     if (outcome === "refused" || outcome === "lost") this.failures += 1;
     return ended;
