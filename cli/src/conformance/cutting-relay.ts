@@ -1,15 +1,17 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 
 /** Passes one TCP connection on to a server, and cuts it after so many bytes from the client, wherever that falls. */
 export interface CuttingRelay {
   /** `host:port` to connect to. */
   readonly address: string;
-  /** Resolves when the connection has been cut. */
-  readonly cut: Promise<void>;
-  close(): void;
+  /** Ends what is left, and waits until the server has closed its side: it has read all that got through then, and what is sent to it next comes later. */
+  close(): Promise<void>;
 }
 
+/** How long a server may take to close a connection that has ended, in milliseconds. */
+const farCloseMs = 5_000;
 const cutsCount = 12;
 /** More than the headers of HTTP/2 and of the messages of a file take on the wire, in bytes. */
 const framingBytes = 4_000;
@@ -33,22 +35,14 @@ export function* randomCuts(seed: number, sizeBytes: number): Generator<number> 
  * @param afterBytes how many bytes from the client get through
  */
 export async function startCuttingRelay(target: string, afterBytes: number): Promise<CuttingRelay> {
-  const sockets = new Set<Socket>();
-  let isCut = () => {};
-  const cut = new Promise<void>((resolve) => {
-    isCut = resolve;
-  });
+  const connections = new Set<{ readonly near: Socket; readonly far: Socket; readonly closed: Promise<unknown> }>();
   const colon = target.lastIndexOf(":");
   const host = target.slice(0, colon).replace(/^\[|\]$/g, "");
   const server = createServer((near) => {
     const far = connect(Number(target.slice(colon + 1)), host);
-    sockets.add(near).add(far);
+    const closed = new Promise((resolve) => far.once("close", resolve));
+    connections.add({ near, far, closed });
     let leftBytes = afterBytes;
-    const end = () => {
-      near.destroy();
-      far.destroy();
-      isCut();
-    };
     near.on("data", (bytes) => {
       const passed = bytes.subarray(0, leftBytes);
       leftBytes -= passed.length;
@@ -56,20 +50,26 @@ export async function startCuttingRelay(target: string, afterBytes: number): Pro
         near.pause();
         far.once("drain", () => near.resume());
       }
-      // Only once the bytes are out: destroying a socket drops what it has not written.
-      if (leftBytes === 0) far.end(end);
+      if (leftBytes === 0) near.destroy();
     });
     far.pipe(near);
-    for (const socket of [near, far]) socket.once("error", end).once("close", end);
+    // Not destroyed: that would drop what it has not written.
+    near.once("error", () => {}).once("close", () => far.resume().end());
+    far.once("error", () => {}).once("close", () => near.destroy());
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return {
     address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
-    cut,
-    close() {
+    async close() {
       server.close();
-      for (const socket of sockets) socket.destroy();
+      await Promise.all(
+        [...connections].map(async ({ near, far, closed }) => {
+          near.destroy();
+          await Promise.race([closed, delay(farCloseMs, undefined, { ref: false })]);
+          far.destroy();
+        }),
+      );
     },
   };
 }

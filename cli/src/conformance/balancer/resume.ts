@@ -57,7 +57,7 @@ export const resumeChecks: readonly Check<BalancerProbe>[] = [
         try {
           await probe.open(probe.connect(relay.address)).sendUntilCut(file.parts(60_000), file.uploadId);
         } finally {
-          relay.close();
+          await relay.close();
         }
         await probe.resume(file);
       }

@@ -49,7 +49,7 @@ export const brokenStreamChecks: readonly Check<StorageProbe>[] = [
         try {
           await probe.open(probe.connect(relay.address)).sendUntilCut(file.parts(60_000), file.requestNumber);
         } finally {
-          relay.close();
+          await relay.close();
         }
         await storeInTheEnd(probe, file);
       }
