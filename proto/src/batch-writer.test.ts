@@ -15,10 +15,21 @@ class FakeStream extends EventEmitter {
   readonly messages: number[][] = [];
   ended = false;
   enough = false;
+  readonly #unsent: (() => void)[] = [];
 
-  write(message: Item[]): boolean {
+  write(message: Item[], sent: () => void): boolean {
     this.messages.push(message.map(({ id }) => id));
+    this.#unsent.push(sent);
     return !this.enough;
+  }
+
+  get writableNeedDrain(): boolean {
+    return this.enough;
+  }
+
+  /** Has sent the oldest message that waits. */
+  send(): void {
+    this.#unsent.shift()?.();
   }
 
   end(): void {
@@ -32,12 +43,13 @@ class FakeStream extends EventEmitter {
   }
 }
 
-function setUp() {
+function setUp(maxUnsent?: () => number) {
   const stream = new FakeStream();
   const writer = new BatchWriter<Item, Item[]>(stream as unknown as Writable, {
     toMessage: (items) => items,
     sizeOf: ({ bytes }) => bytes,
     alone: ({ alone }) => alone === true,
+    maxUnsent,
   });
   return { stream, writer };
 }
@@ -122,6 +134,27 @@ describe("BatchWriter", () => {
     stream.drain();
     assert.equal(await settled(ready), true);
     assert.equal(stream.messages.flat().length, 200);
+  });
+
+  it("has no more messages wait in the stream than it may, and goes on with each that is sent", async () => {
+    let maxUnsent = 2;
+    const { stream, writer } = setUp(() => maxUnsent);
+    for (const id of [1, 2, 3, 4, 5, 6]) writer.push({ id, bytes: batchTargetBytes, alone: true });
+    await turn();
+    assert.deepEqual(stream.messages, [[1], [2]]);
+    assert.equal(await settled(writer.ready()), false);
+    stream.send();
+    assert.deepEqual(stream.messages, [[1], [2], [3]]);
+    maxUnsent = 1;
+    stream.send();
+    assert.equal(stream.messages.length, 3);
+    stream.send();
+    assert.deepEqual(stream.messages.slice(3), [[4]]);
+    stream.enough = true;
+    stream.send();
+    assert.equal(stream.messages.length, 4, "the stream has said 'enough'");
+    stream.drain();
+    assert.deepEqual(stream.messages.slice(4), [[5]]);
   });
 
   it("writes at once on flushNow, and not twice", async () => {

@@ -9,6 +9,8 @@ export interface BatchWriterOptions<Item, Message> {
   readonly sizeOf: (item: Item) => number;
   /** An item for which this is true gets a message of its own. Default: none does. */
   readonly alone?: (item: Item) => boolean;
+  /** How many messages may wait in the stream until it has sent them, asked with each. Default: as many as the stream likes, which are 16 in grpc-js, up to 4 MiB. */
+  readonly maxUnsent?: (() => number) | undefined;
 }
 
 /**
@@ -26,6 +28,7 @@ export class BatchWriter<Item, Message = unknown> {
   #itemBytes = 0;
   #scheduled = false;
   #blocked = false;
+  #unsentCount = 0;
   #ending = false;
   #closed = false;
   #waiting: (() => void)[] = [];
@@ -33,10 +36,7 @@ export class BatchWriter<Item, Message = unknown> {
   constructor(stream: Writable, options: BatchWriterOptions<Item, Message>) {
     this.#stream = stream;
     this.#options = options;
-    stream.on("drain", () => {
-      this.#blocked = false;
-      this.#flush();
-    });
+    stream.on("drain", () => this.#goOn());
     const close = () => this.#close();
     stream.once("close", close);
     stream.once("error", close);
@@ -91,7 +91,7 @@ export class BatchWriter<Item, Message = unknown> {
     let from = 0;
     while (from < this.#items.length && !this.#blocked) {
       const to = this.#batchEnd(from);
-      this.#blocked = !this.#stream.write(this.#options.toMessage(this.#items.slice(from, to)));
+      this.#write(this.#options.toMessage(this.#items.slice(from, to)));
       from = to;
     }
     if (from > 0) {
@@ -105,6 +105,27 @@ export class BatchWriter<Item, Message = unknown> {
     } else if (!this.full) {
       this.#release();
     }
+  }
+
+  #write(message: Message): void {
+    this.#unsentCount += 1;
+    const takesMore = this.#stream.write(message, () => {
+      this.#unsentCount -= 1;
+      // Where the stream itself has said 'enough', 'drain' follows.
+      if (this.#blocked && !this.#stream.writableNeedDrain && this.#mayWait()) this.#goOn();
+    });
+    this.#blocked = !takesMore || !this.#mayWait();
+  }
+
+  /** Whether one more message may wait in the stream. */
+  #mayWait(): boolean {
+    const { maxUnsent } = this.#options;
+    return !maxUnsent || this.#unsentCount < maxUnsent();
+  }
+
+  #goOn(): void {
+    this.#blocked = false;
+    this.#flush();
   }
 
   #batchEnd(from: number): number {

@@ -12,7 +12,7 @@ export const flowControlWindowBytes = 8 * 1024 * 1024;
 export const receiveWindows: ShareLimits = {
   leastBytes: 16 * 1024,
   mostBytes: flowControlWindowBytes,
-  totalBytes: 4 * flowControlWindowBytes,
+  totalBytes: 3 * flowControlWindowBytes,
 };
 
 /** Options of every channel: uploads from clients, save streams and probes from the balancer. */

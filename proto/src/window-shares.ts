@@ -8,7 +8,7 @@ export interface ShareLimits {
 }
 
 /** Which part of what is left whoever comes gets at most. */
-const partOfRest = 1 / 4;
+const partOfRest = 1 / 3;
 /** A share grows only where it is worth telling the other side. */
 const worthwhileFactor = 2;
 

@@ -37,13 +37,15 @@ export class SaveStream {
   readonly #events: SaveStreamEvents;
   #closed = false;
 
-  constructor(client: StorageClient, events: SaveStreamEvents) {
+  /** @param maxUnsent how many messages may wait in memory to be sent; see `BatchWriter` */
+  constructor(client: StorageClient, events: SaveStreamEvents, maxUnsent?: () => number) {
     this.#events = events;
     this.#call = client.save();
     this.#writer = new BatchWriter<Item, SaveBatch>(this.#call, {
       toMessage,
       sizeOf: (item) => ("raw" in item ? item.raw.length : item.part.data.length + 256),
       alone: (item) => "raw" in item,
+      maxUnsent,
     });
     this.#call.on("data", (response: SaveResponse) => this.#answered(response));
     this.#call.on("error", (error: ServiceError) => this.#broke(error.details || error.message, error.code));

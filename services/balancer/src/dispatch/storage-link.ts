@@ -4,6 +4,9 @@ import { StorageClient } from "@bilancia/proto/services";
 import { credentials } from "@grpc/grpc-js";
 import { SaveStream, type SaveStreamEvents } from "./save-stream.js";
 
+/** Messages of large files, a quarter of a MiB each, that wait to be sent to one server: the files share them, and each has one at least. */
+const maxUnsentOfLarge = 16;
+
 /**
  * The connection to one storage server: a channel, one save stream that all small files share, and one of its own for each large
  * file, so that it holds nobody up.
@@ -27,14 +30,18 @@ export class StorageLink {
 
   /** The stream for small files; opened anew after it broke. */
   get shared(): SaveStream {
-    if (!this.#shared || this.#shared.closed) this.#shared = this.open();
+    if (!this.#shared || this.#shared.closed) this.#shared = this.#open();
     return this.#shared;
   }
 
   /** A stream for one large file. */
   open(): SaveStream {
+    return this.#open(() => Math.max(1, Math.floor(maxUnsentOfLarge / this.#streams.size)));
+  }
+
+  #open(maxUnsent?: () => number): SaveStream {
     for (const stream of this.#streams) if (stream.closed) this.#streams.delete(stream);
-    const stream = new SaveStream(this.storage, this.#events);
+    const stream = new SaveStream(this.storage, this.#events, maxUnsent);
     this.#streams.add(stream);
     return stream;
   }

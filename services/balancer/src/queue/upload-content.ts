@@ -12,7 +12,7 @@ const memoryShareBytes = 512 * 1024;
  * file of its own for each smaller one would cost more than what it holds.
  */
 export const smallBytes = 64 * 1024;
-/** Bytes of one upload that may wait for the disk before its client has to wait. */
+/** Bytes of one upload that may wait for the disk before its client has to wait; one write while memory is crowded. */
 const maxUnwrittenBytes = 4 * 1024 * 1024;
 /** Bytes that stay in memory for a reader close behind, although they are on disk; unless memory is crowded. */
 const maxKeptBytes = 8 * 1024 * 1024;
@@ -180,7 +180,8 @@ export class UploadContent {
   }
 
   #waitsForDisk(): boolean {
-    return this.#unwrittenBytes > maxUnwrittenBytes || this.#spool.full;
+    const { crowded, full } = this.#spool;
+    return full || this.#unwrittenBytes > (crowded ? writeBytes : maxUnwrittenBytes);
   }
 
   /** A reader that begins anew, behind what is on disk already, is not waited for. */
