@@ -27,6 +27,10 @@ class FakeStream extends EventEmitter {
     return this.enough;
   }
 
+  get writableLength(): number {
+    return this.#unsent.length;
+  }
+
   /** Has sent the oldest message that waits. */
   send(): void {
     this.#unsent.shift()?.();

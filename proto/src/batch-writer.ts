@@ -28,7 +28,6 @@ export class BatchWriter<Item, Message = unknown> {
   #itemBytes = 0;
   #scheduled = false;
   #blocked = false;
-  #unsentCount = 0;
   #ending = false;
   #closed = false;
   #waiting: (() => void)[] = [];
@@ -108,19 +107,19 @@ export class BatchWriter<Item, Message = unknown> {
   }
 
   #write(message: Message): void {
-    this.#unsentCount += 1;
-    const takesMore = this.#stream.write(message, () => {
-      this.#unsentCount -= 1;
-      // Where the stream itself has said 'enough', 'drain' follows.
-      if (this.#blocked && !this.#stream.writableNeedDrain && this.#mayWait()) this.#goOn();
-    });
+    const takesMore = this.#stream.write(message, this.#sent);
     this.#blocked = !takesMore || !this.#mayWait();
   }
+
+  /** The stream has sent a message. Where it has said 'enough', 'drain' follows. */
+  readonly #sent = (): void => {
+    if (this.#blocked && !this.#stream.writableNeedDrain && this.#mayWait()) this.#goOn();
+  };
 
   /** Whether one more message may wait in the stream. */
   #mayWait(): boolean {
     const { maxUnsent } = this.#options;
-    return !maxUnsent || this.#unsentCount < maxUnsent();
+    return !maxUnsent || this.#stream.writableLength < maxUnsent();
   }
 
   #goOn(): void {
