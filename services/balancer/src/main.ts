@@ -9,8 +9,8 @@ import { createLogger } from "./observe/logger.js";
 /** Exit codes: 0 stopped as asked, 1 could not start or failed, 2 the configuration cannot be used, 130 a second signal. */
 async function main(): Promise<void> {
   giveHeapRoom();
-  await giveBackFreedBuffers();
   const { config, file } = configOrExit();
+  await giveBackFreedBuffers();
   const log = createLogger(config.log);
   const read = () => readConfig(process.argv.slice(2), process.env);
   const balancer = await startBalancer(config, { file, read }, log);
