@@ -1,3 +1,5 @@
+import { findCFunction } from "@bilancia/proto/c-function";
+
 /** From this size on a buffer gets pages of its own, in bytes: glibc's own first choice. */
 const ownPagesBytes = 128 * 1024;
 /** `M_MMAP_THRESHOLD` of glibc, see mallopt(3). */
@@ -12,12 +14,6 @@ const mmapThreshold = -3;
  */
 export async function giveBackFreedBuffers(): Promise<boolean> {
   if (process.platform !== "linux") return false;
-  try {
-    const { default: koffi } = await import("koffi");
-    const mallopt = koffi.load(null).func("int mallopt(int param, int value)");
-    return mallopt(mmapThreshold, ownPagesBytes) === 1;
-  } catch {
-    // Not glibc, or no build of koffi for this machine.
-    return false;
-  }
+  const mallopt = await findCFunction("int mallopt(int param, int value)");
+  return mallopt?.(mmapThreshold, ownPagesBytes) === 1;
 }

@@ -1,5 +1,6 @@
 import { openSync } from "node:fs";
 import { release } from "node:os";
+import { findCFunction } from "@bilancia/proto/c-function";
 
 /** Flushes the file system that an open file lies on; 0 when that succeeded. */
 type SyncFileSystem = (file: number) => Promise<number>;
@@ -46,17 +47,12 @@ export async function syncFiles(
 
 async function findSyncFileSystem(): Promise<SyncFileSystem | null> {
   if (process.platform !== "linux" || isOlder(release(), firstReportingKernel)) return null;
-  try {
-    const { default: koffi } = await import("koffi");
-    const { async: syncfs } = koffi.load(null).func("int syncfs(int fd)");
-    return (file) =>
-      new Promise((resolve, reject) =>
-        syncfs(file, (error: unknown, result: number) => (error ? reject(error) : resolve(result))),
-      );
-  } catch {
-    // No such function, or no build of koffi for this machine.
-    return null;
-  }
+  const syncfs = await findCFunction("int syncfs(int fd)");
+  if (!syncfs) return null;
+  return (file) =>
+    new Promise((resolve, reject) =>
+      syncfs.async(file, (error: unknown, result: number) => (error ? reject(error) : resolve(result))),
+    );
 }
 
 function isOlder(version: string, [major = 0, minor = 0]: readonly number[]): boolean {

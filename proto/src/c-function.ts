@@ -1,0 +1,18 @@
+import type { LibraryHandle } from "koffi";
+
+type CFunction = ReturnType<LibraryHandle["func"]>;
+
+/**
+ * A function of the C library for which Node has no call.
+ *
+ * @param declaration as C has it: `int syncfs(int fd)`
+ * @returns `undefined` where there is no such function, or no build of koffi for this machine
+ */
+export async function findCFunction(declaration: string): Promise<CFunction | undefined> {
+  try {
+    const { default: koffi } = await import("koffi");
+    return koffi.load(null).func(declaration);
+  } catch {
+    return undefined;
+  }
+}
