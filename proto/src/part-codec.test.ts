@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Ack, Priority, UploadFileRequest, UploadHeader } from "./gen/bilancia/v1/balancer.js";
 import { type Finish, Kind, SaveHeader, SaveRequest } from "./gen/bilancia/v1/storage.js";
-import { type Part, partCodec } from "./part-codec.js";
+import { dataMessage, type Part, partCodec } from "./part-codec.js";
 
 const uploadCodec = partCodec(UploadHeader);
 const saveCodec = partCodec(SaveHeader);
@@ -108,6 +108,22 @@ describe("part codec", () => {
         assert.ok(raw);
         assert.equal(saveCodec.encode({ parts: [], raw }), raw);
         assert.deepEqual(plain(saveCodec.decode(raw).parts), plain(list));
+      }),
+    );
+  });
+
+  it("makes a message before its data is there, as it would be with it", () => {
+    const offsets = fc.oneof(fc.constant(0), fc.nat(300), fc.maxSafeNat());
+    const contents = fc.oneof(
+      fc.uint8Array({ minLength: 1, maxLength: 300 }),
+      fc.constant(new Uint8Array(70_000).fill(7)),
+    );
+    fc.assert(
+      fc.property(offsets, contents, fc.integer({ min: 0, max: 2 ** 32 - 1 }), (offset, data, crc32c) => {
+        const made = dataMessage(offset, data.length, crc32c);
+        made.data.set(data);
+        assert.equal(made.data.length, data.length);
+        assert.deepEqual(made.raw, saveCodec.encode({ parts: [{ offset, data, crc32c }] }));
       }),
     );
   });

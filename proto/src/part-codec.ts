@@ -148,6 +148,29 @@ export function partCodec<Header>(headerCodec: MessageCodec<Header>): PartCodec<
   return { encode, decode };
 }
 
+/**
+ * Makes a message of one part without header and finish before its data is there.
+ *
+ * @returns the message, and the place in it where `length` bytes of data belong, whose CRC-32C is given
+ */
+export function dataMessage(offset: number, length: number, crc32c: number): { raw: Buffer; data: Buffer } {
+  const offsetBytes = offset > 0 ? 1 + varintLength(offset) : 0;
+  const partBytes = offsetBytes + 1 + varintLength(length) + length + 5;
+  const raw = newMessage(1 + varintLength(partBytes) + partBytes);
+  raw[0] = partsTag;
+  let at = writeVarint(raw, 1, partBytes);
+  if (offset > 0) {
+    raw[at++] = offsetTag;
+    at = writeVarint(raw, at, offset);
+  }
+  raw[at++] = dataTag;
+  at = writeVarint(raw, at, length);
+  const data = raw.subarray(at, at + length);
+  raw[at + length] = crcTag;
+  raw.writeUInt32LE(crc32c, at + length + 1);
+  return { raw, data };
+}
+
 function safeInteger(value: bigint | string): number {
   const number = Number(value);
   if (!Number.isSafeInteger(number)) throw new RangeError(`the offset ${value} is over ${Number.MAX_SAFE_INTEGER}`);

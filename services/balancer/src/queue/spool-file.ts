@@ -83,15 +83,13 @@ export class SpoolFile {
     this.#pieces += pieces.length;
   }
 
-  /** @throws DamagedSpool */
-  async read(piece: Piece): Promise<Buffer> {
+  /** Reads a piece into `data`, which has its length. @throws DamagedSpool */
+  async read(piece: Piece, data: Buffer): Promise<void> {
     const { data: handle } = await this.#open();
-    const data = Buffer.allocUnsafe(piece.length);
     const { bytesRead } = await handle.read(data, 0, piece.length, piece.offset);
     if (bytesRead !== piece.length || crc32c(data) !== piece.crc32c) {
       throw new DamagedSpool(`the spooled bytes ${piece.offset}-${piece.offset + piece.length} are damaged on disk`);
     }
-    return data;
   }
 
   /** Flushes bytes and index to disk. The folder's entry is the caller's business. @throws FlushFailed */

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { open, readdir, stat, unlink } from "node:fs/promises";
 import path from "node:path";
+import { SaveHeader } from "@bilancia/proto/gen/storage";
+import { partCodec } from "@bilancia/proto/part-codec";
 import { crc32c } from "@node-rs/crc32";
 import fc from "fast-check";
 import { eventually } from "../test-support/eventually.js";
@@ -11,6 +13,7 @@ import { Spool } from "./spool.js";
 import { SpoolFile } from "./spool-file.js";
 import { UploadContent } from "./upload-content.js";
 
+const saveCodec = partCodec(SaveHeader);
 const mib = 1024 * 1024;
 
 /** Runs with a spool and a first upload's content; checks at the end that nothing is left of it. */
@@ -113,6 +116,31 @@ describe("UploadContent", () => {
       for (let next = await reader.next(); next.kind === "chunk"; next = await reader.next()) chunkCount++;
       assert.ok(chunkCount < 10, `${chunkCount} chunks`);
       assert.deepEqual(await readOut(content.read()), { sizeBytes: 50_000, end: "end" });
+    }));
+
+  it("reads large pieces back into messages that can be sent as they are, and small ones not", () =>
+    withContent(64 * mib, async (content, spool) => {
+      await appendAll(content, 2 * mib, 256 * 1024);
+      await appendAll(content, 2 * mib + 20_000, 20_000);
+      content.finish(undefined);
+      content.spill();
+      await eventually("the bytes to be on disk", () => spool.memoryBytes === 0);
+      const reader = content.read();
+      const ofOwn: number[] = [];
+      for (let next = await reader.next(); next.kind === "chunk"; next = await reader.next()) {
+        const { raw, offset, data, crc32c: crc } = next.chunk;
+        if (raw === undefined) continue;
+        ofOwn.push(offset);
+        assert.deepEqual(
+          saveCodec.decode(raw).parts.map(({ header, finish, ...part }) => part),
+          [{ offset, data: Buffer.from(data), crc32c: crc }],
+        );
+      }
+      assert.deepEqual(
+        ofOwn,
+        Array.from({ length: 8 }, (_, at) => at * 256 * 1024),
+      );
+      assert.deepEqual(await readOut(content.read()), { sizeBytes: 2 * mib + 20_000, end: "end" });
     }));
 
   it("finds damage of its file, and says so instead of passing it on", () =>

@@ -1,3 +1,4 @@
+import { dataMessage } from "@bilancia/proto/part-codec";
 import { crc32c } from "@node-rs/crc32";
 import type { Chunk, Content, ContentReader } from "../ports/content.js";
 import { FollowingReader } from "./following-reader.js";
@@ -23,6 +24,8 @@ const maxKeptBytes = 8 * 1024 * 1024;
 const maxLeadBytes = 4 * 1024 * 1024;
 /** Bytes of one write to disk: as many as this are waited for, and a write ends with the piece that fills it. */
 const writeBytes = 1024 * 1024;
+/** Pieces from this size on are read back into a message that can be sent as it is; smaller ones share messages. */
+const ownMessageBytes = 64 * 1024;
 /** How long bytes wait for more, to be written together, in milliseconds. */
 const gatherMs = 20;
 
@@ -206,14 +209,24 @@ export class UploadContent {
 
   #contentOf(piece: Piece): Content | Promise<Content> {
     if (piece.data) return { kind: "chunk", chunk: toChunk(piece, piece.data) };
-    return this.#fetch(piece).then((data) => ({ kind: "chunk", chunk: toChunk(piece, data) }));
+    return this.#fetch(piece).then((chunk) => ({ kind: "chunk", chunk }));
   }
 
-  async #fetch(piece: Piece): Promise<Uint8Array> {
-    if (piece.data) return piece.data;
+  /** Reads a piece back from disk, where it is worth a message of its own into that. */
+  async #fetch(piece: Piece): Promise<Chunk> {
+    const { offset, length, crc32c: crc } = piece;
+    const { raw, data } =
+      length < ownMessageBytes
+        ? { raw: undefined, data: Buffer.allocUnsafe(length) }
+        : dataMessage(offset, length, crc);
+    await this.#readInto(data, piece);
+    return { offset, data, crc32c: crc, raw };
+  }
+
+  async #readInto(data: Buffer, piece: Piece): Promise<void> {
     if (this.#dropped) throw new Error("the upload has ended");
     try {
-      return await this.#file.read(piece);
+      await this.#file.read(piece, data);
     } catch (error) {
       if (!this.#dropped) this.#onFailure(error);
       throw error;
@@ -224,7 +237,8 @@ export class UploadContent {
     const data = Buffer.allocUnsafe(this.#receivedBytes);
     for (let index = 0; index < this.#pieces.length; index++) {
       const piece = this.#pieces.get(index) as Piece;
-      data.set(await this.#fetch(piece), piece.offset);
+      if (piece.data) data.set(piece.data, piece.offset);
+      else await this.#readInto(data.subarray(piece.offset, piece.offset + piece.length), piece);
     }
     return { offset: 0, data, crc32c: crc32c(data) };
   }
