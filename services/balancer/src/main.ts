@@ -2,6 +2,7 @@ import { ListenError } from "@bilancia/proto/grpc-server";
 import { giveHeapRoom } from "@bilancia/proto/heap-room";
 import { CommanderError } from "commander";
 import { startBalancer } from "./app.js";
+import { collectBuffersEarly } from "./buffer-collection.js";
 import { ConfigError, readConfig, readSources } from "./config.js";
 import { giveBackFreedBuffers } from "./freed-memory.js";
 import { createLogger } from "./observe/logger.js";
@@ -11,6 +12,7 @@ async function main(): Promise<void> {
   giveHeapRoom();
   const { config, file } = configOrExit();
   await giveBackFreedBuffers();
+  collectBuffersEarly();
   const log = createLogger(config.log);
   const read = () => readConfig(process.argv.slice(2), process.env);
   const balancer = await startBalancer(config, { file, read }, log);

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { getHeapStatistics } from "node:v8";
+import { collectBuffersEarly } from "./buffer-collection.js";
+
+const mebibyte = 1024 ** 2;
+
+/** A heap with some buffers in use and some that are garbage, in MiB. */
+function heapOf(usedMiB: number, garbageMiB = 0) {
+  const heap = { usedMiB, garbageMiB, collections: 0 };
+  const collection = collectBuffersEarly({
+    bufferBytes: () => (heap.usedMiB + heap.garbageMiB) * mebibyte,
+    collect: () => {
+      heap.garbageMiB = 0;
+      heap.collections++;
+    },
+  });
+  const grow = (toMiB: number) => {
+    heap.garbageMiB = toMiB - heap.usedMiB;
+    collection.check();
+  };
+  return { heap, grow, stop: collection.stop };
+}
+
+describe("early collection of buffers", () => {
+  it("leaves what a few clients need to V8", () => {
+    const { heap, grow, stop } = heapOf(20);
+    for (const size of [60, 100, 128]) grow(size);
+    stop();
+    assert.equal(heap.collections, 0);
+  });
+
+  it("collects each time they have grown by 32 MiB, however much is in use", () => {
+    const { heap, grow, stop } = heapOf(120);
+    grow(129);
+    assert.equal(heap.collections, 1);
+    grow(152);
+    assert.equal(heap.collections, 1, "32 MiB on top of what is in use are let grow");
+    grow(153);
+    assert.equal(heap.collections, 2);
+    // Files that are kept in memory on purpose are no garbage: nothing is gained by looking for it again and again.
+    heap.usedMiB = 1_000;
+    grow(1_000);
+    for (let size = 1_001; size <= 1_032; size++) grow(size);
+    assert.equal(heap.collections, 3);
+    stop();
+  });
+
+  it("goes by the least that was in use since", () => {
+    const { heap, grow, stop } = heapOf(500);
+    grow(500);
+    heap.usedMiB = 110;
+    grow(110);
+    grow(141);
+    assert.equal(heap.collections, 1);
+    grow(143);
+    assert.equal(heap.collections, 2);
+    stop();
+  });
+
+  it("reaches the collector of this process", () => {
+    const used = Buffer.alloc(8 * mebibyte);
+    const before = getHeapStatistics().external_memory;
+    Buffer.alloc(200 * mebibyte);
+    const { check, stop } = collectBuffersEarly();
+    // The one at the start has found it; what it has freed may be counted a moment later.
+    check();
+    stop();
+    assert.ok(getHeapStatistics().external_memory < before + 100 * mebibyte);
+    assert.equal(used.length, 8 * mebibyte);
+  });
+});
