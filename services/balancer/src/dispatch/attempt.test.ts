@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { Delivery } from "../ports/outbox.js";
 import { chunkAt, describeFile } from "../test-support/queue-fixtures.js";
 import { attemptDelivery } from "./attempt.js";
@@ -18,4 +20,36 @@ describe("an attempt", () => {
     const result = await attemptDelivery(delivery, 1, link, { origin: "", term: 1 }, clock);
     assert.deepEqual(result, { outcome: { kind: "void", pauseMs: 1_000 } });
   });
+
+  it("keeps nothing of the chunks that it has sent, however often it had to wait for the stream", async () => {
+    const chunksCount = 100_000;
+    const heapUsed = collectedHeap();
+    const before = heapUsed();
+    let grown = 0;
+    let left = chunksCount;
+    const reader = {
+      next: () => {
+        if (left-- > 0) return { kind: "chunk", chunk: chunkAt(0, 1) };
+        grown = heapUsed() - before;
+        return { kind: "broken", message: "that was all" };
+      },
+      close: () => {},
+    };
+    const delivery = { requestNumber: 1n, description: describeFile(), whole: () => undefined, read: () => reader };
+    const stream = { expect: () => new Promise(() => {}), push: () => false, ready: async () => {}, cancel: () => {} };
+    const link = { open: () => stream } as unknown as StorageLink;
+    const clock = { nowMs: () => 0, random: () => 0 };
+    await attemptDelivery(delivery as unknown as Delivery, 1, link, { origin: "", term: 1 }, clock);
+    assert.ok(grown < 20 * chunksCount, `${grown} bytes were kept of ${chunksCount} chunks`);
+  });
 });
+
+/** What is in use of the heap, after garbage has been collected. */
+function collectedHeap(): () => number {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  return () => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+}

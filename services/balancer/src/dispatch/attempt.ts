@@ -53,10 +53,12 @@ async function sendLarge(
   const reader = delivery.read();
   let finishSentMs: number | undefined;
   let outcome: SaveOutcome | undefined;
+  let goOn: (() => void) | undefined;
   const answered = stream.expect(delivery.requestNumber).then((settled) => {
     outcome = settled;
     // An early answer (a duplicate, a refusal) must not wait for a client that is slow.
     reader.close();
+    goOn?.();
     return settled;
   });
   try {
@@ -80,7 +82,12 @@ async function sendLarge(
       }
       const { chunk } = content;
       const room = chunk.raw ? stream.pushRaw(chunk.raw) : stream.push(chunk);
-      if (!room) await Promise.race([stream.ready(), answered]);
+      if (room) continue;
+      // A race with `answered` would leave something of each chunk with it until the file's end.
+      await new Promise<void>((resolve) => {
+        goOn = resolve;
+        void stream.ready().then(resolve);
+      });
     }
     return { outcome: await answered, finishSentMs };
   } finally {
