@@ -1,5 +1,6 @@
 import { crc32c } from "@node-rs/crc32";
 import type { Chunk } from "../ports/content.js";
+import { PackedPieces } from "./packed-pieces.js";
 
 /** A stretch of a file. It is in memory while `data` is there, on disk once `written`, for a while both. */
 export interface Piece {
@@ -15,17 +16,21 @@ export interface Piece {
 const tinyBytes = 16 * 1024;
 const gatherBytes = 64 * 1024;
 
-/** The pieces of one file, in order and without gaps. */
+/** The pieces of one file, in order and without gaps. Those at its beginning that are on disk only are packed: a large file has very many. */
 export class PieceList {
+  readonly #packed = new PackedPieces();
+  /** Those that follow. */
   readonly #pieces: Piece[] = [];
   #gathered: { buffer: Buffer; offset: number; length: number; crc32c: number } | undefined;
 
   get length(): number {
-    return this.#pieces.length;
+    return this.#packed.count + this.#pieces.length;
   }
 
   get(index: number): Piece | undefined {
-    return this.#pieces[index];
+    if (index >= this.#packed.count) return this.#pieces[index - this.#packed.count];
+    const { offset, length, crc32c: crc } = this.#packed.get(index);
+    return { offset, length, crc32c: crc, data: undefined, raw: undefined, written: true };
   }
 
   /** Adds a piece as it is. */
@@ -57,11 +62,19 @@ export class PieceList {
     this.#gathered = undefined;
   }
 
+  /** Packs what is on disk only by now. */
+  pack(): void {
+    for (let first = this.#pieces[0]; first?.written && !first.data; first = this.#pieces[0]) {
+      this.#packed.add(first.length, first.crc32c);
+      this.#pieces.shift();
+    }
+  }
+
   /** The index of the piece that holds a position, looking from `from` on; `length` where no piece does. */
   indexOf(position: number, from: number): number {
     let index = from;
-    for (; index < this.#pieces.length; index++) {
-      const piece = this.#pieces[index] as Piece;
+    for (; index < this.length; index++) {
+      const piece = this.get(index) as Piece;
       if (position < piece.offset + piece.length) break;
     }
     return index;

@@ -355,4 +355,34 @@ describe("PieceList", () => {
       assert.ok(kept <= Math.max(2 * length, 8 * 1024), `${kept} bytes are kept`);
     });
   }
+
+  it("packs what is on disk only at its beginning, and finds it as before", () => {
+    const pieces = new PieceList();
+    const lengths = Array.from({ length: 1_000 }, (_, at) => 1 + ((at * 7) % 300));
+    let offset = 0;
+    for (const [at, length] of lengths.entries()) {
+      const crc = 2 ** 32 - 1 - at;
+      pieces.add({ offset, length, crc32c: crc, data: undefined, raw: undefined, written: true });
+      offset += length;
+    }
+    const before = lengths.map((_, at) => ({ ...pieces.get(at) }));
+    const inMemory = pieces.get(700);
+    assert.ok(inMemory);
+    inMemory.data = patterned(0, inMemory.length);
+    pieces.pack();
+    assert.equal(pieces.get(700), inMemory, "what is in memory stays as it is");
+    assert.equal(pieces.get(700)?.data?.length, inMemory.length);
+    inMemory.data = undefined;
+    pieces.pack();
+    assert.equal(pieces.length, 1_000);
+    assert.deepEqual(
+      lengths.map((_, at) => ({ ...pieces.get(at) })),
+      before,
+    );
+    assert.equal(pieces.get(1_000), undefined);
+    for (const { offset: from, length } of before) {
+      assert.equal(pieces.indexOf(from as number, 0), pieces.indexOf((from as number) + (length as number) - 1, 0));
+    }
+    assert.equal(pieces.indexOf(offset, 0), 1_000);
+  });
 });

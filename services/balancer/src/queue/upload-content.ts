@@ -62,6 +62,7 @@ export class UploadContent {
     this.#file = new SpoolFile(spool.pathOf(requestNumber), left.length);
     this.#onFailure = onFailure;
     for (const piece of left) this.#pieces.add(piece);
+    this.#pieces.pack();
     this.#nextToWrite = left.length;
     this.#spilling = left.length > 0;
     const last = left.at(-1);
@@ -271,6 +272,7 @@ export class UploadContent {
     if (!piece.data) return;
     piece.data = undefined;
     piece.raw = undefined;
+    this.#pieces.pack();
     if (!this.#dropped) this.#account(-piece.length);
   }
 
