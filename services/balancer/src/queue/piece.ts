@@ -18,17 +18,17 @@ const gatherBytes = 64 * 1024;
 
 /** The pieces of one file, in order and without gaps. Those at its beginning that are on disk only are packed: a large file has very many. */
 export class PieceList {
-  readonly #packed = new PackedPieces();
+  #packed: PackedPieces | undefined;
   /** Those that follow. */
   readonly #pieces: Piece[] = [];
   #gathered: { buffer: Buffer; offset: number; length: number; crc32c: number } | undefined;
 
   get length(): number {
-    return this.#packed.count + this.#pieces.length;
+    return this.#packedCount + this.#pieces.length;
   }
 
   get(index: number): Piece | undefined {
-    if (index >= this.#packed.count) return this.#pieces[index - this.#packed.count];
+    if (!this.#packed || index >= this.#packed.count) return this.#pieces[index - this.#packedCount];
     const { offset, length, crc32c: crc } = this.#packed.get(index);
     return { offset, length, crc32c: crc, data: undefined, raw: undefined, written: true };
   }
@@ -65,6 +65,7 @@ export class PieceList {
   /** Packs what is on disk only by now. */
   pack(): void {
     for (let first = this.#pieces[0]; first?.written && !first.data; first = this.#pieces[0]) {
+      this.#packed ??= new PackedPieces();
       this.#packed.add(first.length, first.crc32c);
       this.#pieces.shift();
     }
@@ -78,6 +79,10 @@ export class PieceList {
       if (position < piece.offset + piece.length) break;
     }
     return index;
+  }
+
+  get #packedCount(): number {
+    return this.#packed?.count ?? 0;
   }
 }
 
