@@ -7,32 +7,40 @@ const muchBytes = 128 * 1024 * 1024;
 const growthBytes = 32 * 1024 * 1024;
 const calmCheckMs = 250;
 const busyCheckMs = 25;
+/** How long nothing is collected after a collection, by how long that took: at most a quarter of the time goes into it, however large the heap. */
+const restFactor = 3;
 
 /** Where buffers are counted and collected: tests watch it. */
 export interface BufferHeap {
   /** Of all buffers, those that nobody uses any more among them. */
   bufferBytes(): number;
   collect(): void;
+  nowMs(): number;
 }
 
 /**
  * Keeps the memory of a process with very many clients near to what it uses. A buffer that is done with takes its memory until V8 collects garbage, and
- * V8 lets buffers grow by a third of what a thousand clients need before it does. To be called at the start of the process; it lasts as long as that.
+ * V8 lets buffers grow by 64 MiB and more before it does. To be called at the start of the process; it lasts as long as that.
  *
  * @param heap default: that of the process
+ * @returns `check` looks now, and says in how many milliseconds it looks again by itself
  */
-export function collectBuffersEarly(heap: BufferHeap = ownHeap()): { check(): void; stop(): void } {
+export function collectBuffersEarly(heap: BufferHeap = ownHeap()): { check(): number; stop(): void } {
   let leastBytes = 0;
   let timer: NodeJS.Timeout | undefined;
   const check = () => {
     clearTimeout(timer);
     const bytes = heap.bufferBytes();
+    let nextMs = bytes > muchBytes / 2 ? busyCheckMs : calmCheckMs;
     leastBytes = Math.min(leastBytes, bytes);
     if (bytes > Math.max(muchBytes, leastBytes + growthBytes)) {
+      const startMs = heap.nowMs();
       heap.collect();
+      nextMs = Math.max(nextMs, restFactor * (heap.nowMs() - startMs));
       leastBytes = heap.bufferBytes();
     }
-    timer = setTimeout(check, bytes > muchBytes / 2 ? busyCheckMs : calmCheckMs).unref();
+    timer = setTimeout(check, nextMs).unref();
+    return nextMs;
   };
   check();
   return { check, stop: () => clearTimeout(timer) };
@@ -42,5 +50,5 @@ function ownHeap(): BufferHeap {
   // The way to V8's collector from within a process that was started without the flag.
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
-  return { bufferBytes: () => getHeapStatistics().external_memory, collect };
+  return { bufferBytes: () => getHeapStatistics().external_memory, collect, nowMs: () => performance.now() };
 }

@@ -1,6 +1,6 @@
 const firstRoom = 64;
 
-/** Where the pieces of a file lie and what their CRC-32C is, in twelve bytes for each: a file of a terabyte has four million. */
+/** Where the pieces of a file lie and what their CRC-32C is, in 12 to 24 bytes for each: a file of a terabyte has four million. */
 export class PackedPieces {
   #ends = new Float64Array(firstRoom);
   #checksums = new Uint32Array(firstRoom);

@@ -24,11 +24,16 @@ export class PieceList {
   #gathered: { buffer: Buffer; offset: number; length: number; crc32c: number } | undefined;
 
   get length(): number {
-    return this.#packedCount + this.#pieces.length;
+    return this.packedCount + this.#pieces.length;
+  }
+
+  /** How many pieces at the beginning are on disk only. */
+  get packedCount(): number {
+    return this.#packed?.count ?? 0;
   }
 
   get(index: number): Piece | undefined {
-    if (!this.#packed || index >= this.#packed.count) return this.#pieces[index - this.#packedCount];
+    if (!this.#packed || index >= this.#packed.count) return this.#pieces[index - this.packedCount];
     const { offset, length, crc32c: crc } = this.#packed.get(index);
     return { offset, length, crc32c: crc, data: undefined, raw: undefined, written: true };
   }
@@ -64,11 +69,12 @@ export class PieceList {
 
   /** Packs what is on disk only by now. */
   pack(): void {
-    for (let first = this.#pieces[0]; first?.written && !first.data; first = this.#pieces[0]) {
+    let count = 0;
+    for (let piece = this.#pieces[0]; piece?.written && !piece.data; piece = this.#pieces[++count]) {
       this.#packed ??= new PackedPieces();
-      this.#packed.add(first.length, first.crc32c);
-      this.#pieces.shift();
+      this.#packed.add(piece.length, piece.crc32c);
     }
+    if (count > 0) this.#pieces.splice(0, count);
   }
 
   /** The index of the piece that holds a position, looking from `from` on; `length` where no piece does. */
@@ -79,10 +85,6 @@ export class PieceList {
       if (position < piece.offset + piece.length) break;
     }
     return index;
-  }
-
-  get #packedCount(): number {
-    return this.#packed?.count ?? 0;
   }
 }
 

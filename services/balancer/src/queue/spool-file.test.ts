@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type FileHandle, open, readdir, truncate } from "node:fs/promises";
+import fs, { type FileHandle, open, readdir, truncate } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import path from "node:path";
 import { crc32c } from "@node-rs/crc32";
 import { patterned } from "../test-support/queue-fixtures.js";
@@ -41,6 +42,34 @@ async function cutsCount(folder: string, run: () => Promise<void>): Promise<numb
     prototype.truncate = cut;
   }
   return count;
+}
+
+/** The names that files lose and the files that are closed while something runs, in their order. */
+async function endings(run: () => Promise<void>): Promise<("name lost" | "closed")[]> {
+  const { open: opened, rm } = fs;
+  const order: ("name lost" | "closed")[] = [];
+  fs.open = async (...args) => {
+    const handle = await opened(...args);
+    const { close } = handle;
+    handle.close = async () => {
+      order.push("closed");
+      await close.call(handle);
+    };
+    return handle;
+  };
+  fs.rm = async (...args) => {
+    await rm(...args);
+    order.push("name lost");
+  };
+  syncBuiltinESMExports();
+  try {
+    await run();
+  } finally {
+    fs.open = opened;
+    fs.rm = rm;
+    syncBuiltinESMExports();
+  }
+  return order;
 }
 
 async function readBack(spool: SpoolFile, piece: Piece): Promise<Buffer> {
@@ -92,6 +121,16 @@ describe("a spool file", () => {
   it("is not cut while it is empty, which would let ext4 write all of it to disk when it is closed", () =>
     withTempFolder(async (folder) => {
       assert.equal(await cutsCount(folder, () => written(path.join(folder, "1"))), 0);
+    }));
+
+  it("loses its names before it is closed, since what is closed with a name may be written to disk then", () =>
+    withTempFolder(async (folder) => {
+      const order = await endings(async () => {
+        const spool = new SpoolFile(path.join(folder, "1"));
+        await spool.append([piece(0)]);
+        await spool.remove();
+      });
+      assert.deepEqual(order, ["name lost", "name lost", "closed", "closed"]);
     }));
 
   it("leaves nothing behind when it is removed while it is being opened", () =>

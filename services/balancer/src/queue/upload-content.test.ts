@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { eventually } from "../test-support/eventually.js";
 import { chunkAt, patterned, readOut } from "../test-support/queue-fixtures.js";
 import { withTempFolder } from "../test-support/temp-folder.js";
-import { PieceList } from "./piece.js";
+import { type Piece, PieceList } from "./piece.js";
 import { Spool } from "./spool.js";
 import { SpoolFile } from "./spool-file.js";
 import { UploadContent } from "./upload-content.js";
@@ -141,6 +141,23 @@ describe("UploadContent", () => {
         Array.from({ length: 8 }, (_, at) => at * 256 * 1024),
       );
       assert.deepEqual(await readOut(content.read()), { sizeBytes: 2 * mib + 20_000, end: "end" });
+    }));
+
+  it("keeps nothing in memory for a reader that is far behind, and nothing when the reader leaves", () =>
+    withContent(64 * mib, async (content, spool) => {
+      await appendAll(content, 20 * mib, 256 * 1024);
+      await eventually("the bytes to be on disk", () => spool.memoryBytes < mib);
+      const reader = content.read();
+      await reader.next();
+      await appendAll(content, 30 * mib, 256 * 1024);
+      await eventually("what came since to be on disk", () => spool.memoryBytes < mib);
+      reader.close();
+      const follower = content.read();
+      for (let chunk = 0; chunk < 29 * 4; chunk++) await follower.next();
+      await appendAll(content, 33 * mib, 256 * 1024);
+      await eventually("what is awaited to be all", () => spool.memoryBytes < 5 * mib);
+      follower.close();
+      await eventually("the rest to be on disk", () => spool.memoryBytes === 0);
     }));
 
   it("finds damage of its file, and says so instead of passing it on", () =>
@@ -356,33 +373,33 @@ describe("PieceList", () => {
     });
   }
 
-  it("packs what is on disk only at its beginning, and finds it as before", () => {
+  it("packs what is on disk only at its beginning, at once however much it is, and finds it as before", () => {
     const pieces = new PieceList();
-    const lengths = Array.from({ length: 1_000 }, (_, at) => 1 + ((at * 7) % 300));
+    // As long as all this, and more than 4 GiB: nobody looks at the bytes.
+    const lengths = Array.from({ length: 200_000 }, (_, at) => 200_000 + ((at * 7) % 300));
     let offset = 0;
     for (const [at, length] of lengths.entries()) {
       const crc = 2 ** 32 - 1 - at;
       pieces.add({ offset, length, crc32c: crc, data: undefined, raw: undefined, written: true });
       offset += length;
     }
-    const before = lengths.map((_, at) => ({ ...pieces.get(at) }));
-    const inMemory = pieces.get(700);
-    assert.ok(inMemory);
-    inMemory.data = patterned(0, inMemory.length);
+    const before = lengths.map((_, at) => pieces.get(at) as Piece);
+    const [inMemory, behind] = [before[700] as Piece, before[701]];
+    inMemory.data = patterned(0, 1);
     pieces.pack();
+    assert.equal(pieces.packedCount, 700);
     assert.equal(pieces.get(700), inMemory, "what is in memory stays as it is");
-    assert.equal(pieces.get(700)?.data?.length, inMemory.length);
+    assert.equal(pieces.get(701), behind);
     inMemory.data = undefined;
     pieces.pack();
-    assert.equal(pieces.length, 1_000);
-    assert.deepEqual(
-      lengths.map((_, at) => ({ ...pieces.get(at) })),
-      before,
-    );
-    assert.equal(pieces.get(1_000), undefined);
-    for (const { offset: from, length } of before) {
-      assert.equal(pieces.indexOf(from as number, 0), pieces.indexOf((from as number) + (length as number) - 1, 0));
+    assert.equal(pieces.packedCount, lengths.length);
+    assert.equal(pieces.length, lengths.length);
+    for (const [at, piece] of before.entries()) assert.deepEqual(pieces.get(at), piece);
+    assert.equal(pieces.get(lengths.length), undefined);
+    for (const at of [0, 1, 699, 700, 199_999]) {
+      const { offset: from, length } = before[at] as Piece;
+      assert.deepEqual([pieces.indexOf(from, 0), pieces.indexOf(from + length - 1, 0)], [at, at]);
     }
-    assert.equal(pieces.indexOf(offset, 0), 1_000);
+    assert.equal(pieces.indexOf(offset, 0), lengths.length);
   });
 });

@@ -25,7 +25,7 @@ const maxLeadBytes = 4 * 1024 * 1024;
 /** Bytes of one write to disk: as many as this are waited for, and a write ends with the piece that fills it. */
 const writeBytes = 1024 * 1024;
 /** Pieces from this size on are read back into a message that can be sent as it is; smaller ones share messages. */
-const ownMessageBytes = 64 * 1024;
+const ownMessageBytes = 128 * 1024;
 /** How long bytes wait for more, to be written together, in milliseconds. */
 const gatherMs = 20;
 
@@ -247,7 +247,8 @@ export class UploadContent {
   /** Whether the reader will soon want a piece that is on disk. */
   #isAwaited(piece: Piece): boolean {
     if (!this.#reader || this.#spool.crowded || this.#memoryBytes > maxKeptBytes) return false;
-    return piece.offset >= this.#reader.position;
+    const leadBytes = piece.offset - this.#reader.position;
+    return leadBytes >= 0 && leadBytes <= maxKeptBytes;
   }
 
   /** The reader has taken this piece: it need not stay in memory if it is on disk. */
@@ -261,10 +262,8 @@ export class UploadContent {
     if (this.#reader !== reader) return;
     this.#reader = undefined;
     this.#letGo();
-    for (let index = this.#nextToWrite - 1; index >= 0; index--) {
-      const piece = this.#pieces.get(index) as Piece;
-      if (!piece.data) break;
-      this.#forget(piece);
+    for (let index = this.#nextToWrite - 1; index >= this.#pieces.packedCount; index--) {
+      this.#forget(this.#pieces.get(index) as Piece);
     }
   }
 
