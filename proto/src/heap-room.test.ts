@@ -15,10 +15,10 @@ describe("room for the heap", () => {
   it("is given to a small heap, taken back when the heap is large, and given again, once each time", () => {
     const { heap, room } = heapOf(20 * mebibyte);
     room.check();
-    heap.sizeBytes = 41 * mebibyte;
+    heap.sizeBytes = 33 * mebibyte;
     room.check();
     room.check();
-    heap.sizeBytes = 40 * mebibyte;
+    heap.sizeBytes = 32 * mebibyte;
     room.check();
     room.stop();
     const [given, taken] = ["--heap-growing-percent=300", "--heap-growing-percent=0"];
@@ -26,7 +26,7 @@ describe("room for the heap", () => {
   });
 
   it("is not given to a heap that is large from the start", () => {
-    const { heap, room } = heapOf(41 * mebibyte);
+    const { heap, room } = heapOf(33 * mebibyte);
     room.stop();
     assert.deepEqual(heap.flags, []);
   });

@@ -1,7 +1,7 @@
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 
 /** A heap up to this size has room, in bytes. Above, V8 decides, and memory is what counts. */
-const roomyHeapBytes = 40 * 1024 * 1024;
+const roomyHeapBytes = 32 * 1024 * 1024;
 /** By how much such a heap may grow from one marking to the next, in percent: four times its size is the most that V8 gives by itself. */
 const growthPercent = 300;
 const checkMs = 1_000;
