@@ -7,8 +7,8 @@ const muchBytes = 128 * 1024 * 1024;
 const growthBytes = 32 * 1024 * 1024;
 const calmCheckMs = 250;
 const busyCheckMs = 25;
-/** How long nothing is collected after a collection, by how long that took: at most a quarter of the time goes into it, however large the heap. */
-const restFactor = 3;
+/** How long nothing is collected after a collection, by how long that took: at most half of the time goes into it, however large the heap. */
+const restFactor = 1;
 
 /** Where buffers are counted and collected: tests watch it. */
 export interface BufferHeap {
