@@ -7,8 +7,6 @@ const muchBytes = 128 * 1024 * 1024;
 const growthBytes = 32 * 1024 * 1024;
 const calmCheckMs = 250;
 const busyCheckMs = 25;
-/** How long nothing is collected after a collection, by how long that took: at most half of the time goes into it, however large the heap. */
-const restFactor = 1;
 
 /** Where buffers are counted and collected: tests watch it. */
 export interface BufferHeap {
@@ -36,7 +34,8 @@ export function collectBuffersEarly(heap: BufferHeap = ownHeap()): { check(): nu
     if (bytes > Math.max(muchBytes, leastBytes + growthBytes)) {
       const startMs = heap.nowMs();
       heap.collect();
-      nextMs = Math.max(nextMs, restFactor * (heap.nowMs() - startMs));
+      // As long as that took: at most half of the time goes into it, however large the heap.
+      nextMs = Math.max(nextMs, heap.nowMs() - startMs);
       leastBytes = heap.bufferBytes();
     }
     timer = setTimeout(check, nextMs).unref();
