@@ -1,3 +1,4 @@
+import { dataMessage } from "@bilancia/proto/part-codec";
 import { crc32c } from "@node-rs/crc32";
 import type { Chunk } from "../ports/content.js";
 import { PackedPieces } from "./packed-pieces.js";
@@ -15,6 +16,8 @@ export interface Piece {
 /** Chunks below this are gathered, so that a client's tiny chunks do not cost a piece each. */
 const tinyBytes = 16 * 1024;
 const gatherBytes = 64 * 1024;
+/** Pieces from this size on are read back into a message that can be sent as it is; smaller ones share messages. */
+const ownMessageBytes = 128 * 1024;
 
 /** The pieces of one file, in order and without gaps. Those at its beginning that are on disk only are packed: a large file has very many. */
 export class PieceList {
@@ -91,6 +94,12 @@ export class PieceList {
 /** A piece as a chunk, given its bytes. */
 export function toChunk(piece: Piece, data: Uint8Array): Chunk {
   return { offset: piece.offset, data, crc32c: piece.crc32c, raw: piece.raw };
+}
+
+/** A piece that is on disk, as a chunk whose bytes are still to be read to where they are in it. */
+export function unreadChunk({ offset, length, crc32c: crc }: Piece): Chunk {
+  if (length < ownMessageBytes) return { offset, data: Buffer.allocUnsafe(length), crc32c: crc };
+  return { offset, crc32c: crc, ...dataMessage(offset, length, crc) };
 }
 
 function fromChunk(chunk: Chunk): Piece {

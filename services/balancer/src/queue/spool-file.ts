@@ -84,7 +84,7 @@ export class SpoolFile {
   }
 
   /** Reads a piece into `data`, which has its length. @throws DamagedSpool */
-  async read(piece: Piece, data: Buffer): Promise<void> {
+  async read(piece: Piece, data: Uint8Array): Promise<void> {
     const { data: handle } = await this.#open();
     const { bytesRead } = await handle.read(data, 0, piece.length, piece.offset);
     if (bytesRead !== piece.length || crc32c(data) !== piece.crc32c) {

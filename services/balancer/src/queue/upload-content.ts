@@ -1,8 +1,7 @@
-import { dataMessage } from "@bilancia/proto/part-codec";
 import { crc32c } from "@node-rs/crc32";
 import type { Chunk, Content, ContentReader } from "../ports/content.js";
 import { FollowingReader } from "./following-reader.js";
-import { type Piece, PieceList, toChunk } from "./piece.js";
+import { type Piece, PieceList, toChunk, unreadChunk } from "./piece.js";
 import type { Spool } from "./spool.js";
 import { SpoolFile } from "./spool-file.js";
 
@@ -24,8 +23,6 @@ const maxKeptBytes = 8 * 1024 * 1024;
 const maxLeadBytes = 4 * 1024 * 1024;
 /** Bytes of one write to disk: as many as this are waited for, and a write ends with the piece that fills it. */
 const writeBytes = 1024 * 1024;
-/** Pieces from this size on are read back into a message that can be sent as it is; smaller ones share messages. */
-const ownMessageBytes = 128 * 1024;
 /** How long bytes wait for more, to be written together, in milliseconds. */
 const gatherMs = 20;
 
@@ -213,18 +210,13 @@ export class UploadContent {
     return this.#fetch(piece).then((chunk) => ({ kind: "chunk", chunk }));
   }
 
-  /** Reads a piece back from disk, where it is worth a message of its own into that. */
   async #fetch(piece: Piece): Promise<Chunk> {
-    const { offset, length, crc32c: crc } = piece;
-    const { raw, data } =
-      length < ownMessageBytes
-        ? { raw: undefined, data: Buffer.allocUnsafe(length) }
-        : dataMessage(offset, length, crc);
-    await this.#readInto(data, piece);
-    return { offset, data, crc32c: crc, raw };
+    const chunk = unreadChunk(piece);
+    await this.#readInto(chunk.data, piece);
+    return chunk;
   }
 
-  async #readInto(data: Buffer, piece: Piece): Promise<void> {
+  async #readInto(data: Uint8Array, piece: Piece): Promise<void> {
     if (this.#dropped) throw new Error("the upload has ended");
     try {
       await this.#file.read(piece, data);
