@@ -1,6 +1,9 @@
 /** How reading a damaged ledger ends a process. */
 export const damageSignals: ReadonlySet<string> = new Set(["SIGBUS", "SIGSEGV", "SIGABRT", "SIGILL", "SIGFPE"]);
 
+/** How LMDB, and the check of the ledger, call what is not as LMDB left it. */
+export const corruptedWord = "MDB_CORRUPTED";
+
 /** What LMDB calls damage. A full disk, a missing permission or a check that takes too long is none: then the ledger stays where it is. */
 const damageWords =
   /MDB_(?:CORRUPTED|PAGE_NOTFOUND|INVALID|VERSION_MISMATCH|PANIC|BAD_\w+|CURSOR_FULL|PAGE_FULL)[^\n]*/;

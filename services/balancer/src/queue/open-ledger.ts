@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { Observer } from "../ports/observer.js";
 import type { FlushFailed } from "./flush-failed.js";
 import { syncFolder } from "./folder.js";
-import { damageIn, damageSignals, lostCommitWords } from "./ledger-damage.js";
+import { damageIn, lostCommitWords } from "./ledger-damage.js";
 import { LmdbLedger } from "./lmdb-ledger.js";
 import { salvageLedger } from "./salvage.js";
 
@@ -61,7 +61,7 @@ async function move(from: string, to: string): Promise<void> {
   await syncFolder(path.dirname(to));
 }
 
-/** Reads the ledger in a process of its own: damage inside LMDB can end a process. `undefined` where all is well. */
+/** Has a process of its own read the whole ledger before LMDB does, which damage can end. `undefined` where all is well. */
 function problemOf(dir: string): Promise<string | undefined> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [checkScript, dir], {
@@ -73,9 +73,8 @@ function problemOf(dir: string): Promise<string | undefined> {
       if (words.length < 2_000) words += data.toString();
     });
     child.once("error", () => resolve(undefined));
-    child.once("close", (_code, signal) => {
-      if (signal !== null && damageSignals.has(signal)) resolve(`its check was ended by ${signal}`);
-      else resolve(damageIn(words) ?? (words.includes(lostCommitWords) ? lostCommitWords : undefined));
-    });
+    child.once("close", () =>
+      resolve(damageIn(words) ?? (words.includes(lostCommitWords) ? lostCommitWords : undefined)),
+    );
   });
 }
