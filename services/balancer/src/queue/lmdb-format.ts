@@ -7,6 +7,9 @@ export const treeBytes = 48;
 const largeRecordBytes = 24;
 export const headerBytes = pageHeaderBytes + 136;
 
+/** Those of the systems that Node runs on. The second header is in the second page. */
+export const pageSizes: readonly number[] = [4096, 8192, 16384, 32768, 65536];
+
 export const pageFlags = { branch: 1, leaf: 2, large: 4, header: 8 } as const;
 export const valueFlags = { large: 1, tree: 2 } as const;
 /** Of a tree whose keys are numbers of 64 bits. */
@@ -48,7 +51,7 @@ export function headerIn(page: Buffer): Header | undefined {
     // Where it is to be mapped: anywhere; and how much: no more than a process can.
     numberAt(page, at + 8) === 0 &&
     numberAt(page, at + 16) < 2 ** 46 &&
-    [4096, 8192, 16384, 32768, 65536].includes(free.pad);
+    pageSizes.includes(free.pad);
   if (!isWhole) return undefined;
   const main = treeAt(page, at + 24 + treeBytes);
   return { commit: numberAt(page, at + 128), pageBytes: free.pad, lastPage: numberAt(page, at + 120), free, main };

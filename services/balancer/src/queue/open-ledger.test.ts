@@ -161,6 +161,35 @@ describe("opening the ledger", () => {
     });
   }
 
+  for (const [damage, harm] of [
+    ["a page of zeros", (page: Buffer) => page.fill(0)],
+    ["a wrong bit", (page: Buffer) => page.writeUInt8(page.readUInt8(25) ^ 4, 25)],
+  ] as const)
+    it(`goes by the second header where the first one is damaged (${damage}), and keeps what was there`, async () => {
+      const file = await fill(20);
+      const bytes = await readFile(file);
+      harm(bytes.subarray(0, pageBytes));
+      const before = Buffer.from(bytes.subarray(0, pageBytes));
+      await writeFile(file, bytes);
+      // The last commit was recorded in one of the two: the last uploads, or none, are missing.
+      assert.ok((await opened()).length >= 1);
+      assert.deepEqual(
+        noted.map((occurrence) => occurrence.kind === "quarantined" && occurrence.what),
+        ["ledger header"],
+      );
+      const kept = (await readdir(path.dirname(file))).filter((name) => name.startsWith("first-header.damaged-"));
+      assert.equal(kept.length, 1);
+      const keptBytes = await readFile(path.join(path.dirname(file), kept[0] ?? ""));
+      assert.deepEqual(keptBytes, before.subarray(0, keptBytes.length));
+      noted = [];
+      const ledger = await openLedger(folder, observer);
+      await ledger.put({ ...entry, requestNumber: 900n, description: describeFile() });
+      await ledger.close();
+      noted = [];
+      await (await openLedger(folder, observer)).close();
+      assert.deepEqual(noted, [], "the next commit has made it whole");
+    });
+
   for (const [table, readCount] of [
     ["open", 21],
     // With the entries' own name nothing can be told from what is left: it stays aside.

@@ -7,6 +7,7 @@ import type { Observer } from "../ports/observer.js";
 import type { FlushFailed } from "./flush-failed.js";
 import { syncFolder } from "./folder.js";
 import { damageIn, lostCommitWords } from "./ledger-damage.js";
+import { restoreFirstHeader } from "./ledger-header.js";
 import { LmdbLedger } from "./lmdb-ledger.js";
 import { salvageLedger } from "./salvage.js";
 
@@ -29,6 +30,7 @@ export async function openLedger(
   const successor = `${dir}-new`;
   // A start was ended when the damaged one had been moved aside, and its successor not yet put in its place.
   if (!existsSync(dir) && existsSync(successor)) await move(successor, dir);
+  if (existsSync(path.join(dir, "data.mdb"))) restoreFirstHeader(dir);
   const problem = existsSync(path.join(dir, "data.mdb")) ? await problemOf(dir) : undefined;
   if (problem === lostCommitWords) observer.note({ kind: "quarantined", what: "ledger header", detail: problem });
   else if (problem !== undefined) {
