@@ -118,6 +118,17 @@ describe("a spool file", () => {
       await again.close();
     }));
 
+  it("ends before an entry that is longer than a piece can be, as a damaged one may say", () =>
+    withTempFolder(async (folder) => {
+      const file = path.join(folder, "1");
+      await written(file);
+      await truncate(`${file}.part`, 3 * 1024 ** 3);
+      const index = await open(`${file}.index`, "r+");
+      await index.write(Buffer.from([0, 0, 0, 0x80]), 0, 4, 4 * 8);
+      await index.close();
+      assert.equal(SpoolFile.piecesAt(file).length, 4);
+    }));
+
   it("is not cut while it is empty, which would let ext4 write all of it to disk when it is closed", () =>
     withTempFolder(async (folder) => {
       assert.equal(await cutsCount(folder, () => written(path.join(folder, "1"))), 0);

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
+import { maxPartDataBytes } from "@bilancia/proto/limits";
 import { crc32c } from "@node-rs/crc32";
 import { flushed } from "./flush-failed.js";
 import type { Piece } from "./piece.js";
@@ -44,7 +45,7 @@ export class SpoolFile {
     let offset = 0;
     for (let at = 0; at + indexEntryBytes <= index.length; at += indexEntryBytes) {
       const length = index.readUInt32LE(at);
-      if (length === 0 || offset + length > sizeBytes) break;
+      if (length === 0 || length > maxPartDataBytes || offset + length > sizeBytes) break;
       pieces.push({
         offset,
         length,
