@@ -136,9 +136,7 @@ class PageReading {
     const what = `page ${number} of ${reading.name}`;
     const isLeaf = level === reading.depth;
     this.#take(number, 1, what);
-    const depth = this.#levels++;
-    this.#pages[depth] ??= Buffer.alloc(this.#pageBytes);
-    const page = this.#pages[depth];
+    const page = this.#pageFor(this.#levels++);
     this.#fill(page, number, what);
     this.#checkPageHeader(page, number, isLeaf ? pageFlags.leaf : pageFlags.branch, what);
     const count = this.#checkNodes(page, isLeaf, what);
@@ -177,21 +175,23 @@ class PageReading {
     this.#take(number, count, what);
     if (pageHeaderBytes + bytes > count * this.#pageBytes)
       throw new DamagedPages(`${what}: a value of ${bytes} bytes is in ${count} pages`);
+    // First of all whether they are so many: there is memory to take for them.
+    const first = this.#pageFor(this.#levels);
+    this.#fill(first, number, what);
+    this.#checkPageHeader(first, number, pageFlags.large, what);
+    expect(`${what}: its pages`, first.readUInt32LE(20), count);
+    expect(`${what}: its commit`, numberAt(first, 8), commit);
     if (this.#large.length < count * this.#pageBytes) this.#large = Buffer.alloc(count * this.#pageBytes);
-    const pages = this.#large.subarray(0, count * this.#pageBytes);
-    this.#fill(pages, number, what);
-    this.#checkPageHeader(pages, number, pageFlags.large, what);
-    expect(`${what}: its pages`, pages.readUInt32LE(20), count);
-    expect(`${what}: its commit`, numberAt(pages, 8), commit);
-    return pages.subarray(pageHeaderBytes, pageHeaderBytes + bytes);
+    this.#fill(this.#large.subarray(0, count * this.#pageBytes), number, what);
+    return this.#large.subarray(pageHeaderBytes, pageHeaderBytes + bytes);
   }
 
   /** The lists of pages that are free, one for each of some commits: nothing of them may be in use, nor be free twice. */
   #readFree(tree: Tree): void {
     const free: { first: number; count: number; what: string }[] = [];
-    this.#readTree("the free pages", tree, numberKeys, byNumber, (key, value) => {
-      const what = `the free pages of commit ${numberAt(key, 0)}`;
-      const entries = numberAt(value, 0);
+    this.#readTree("the free pages", tree, numberKeys, byCommit, (key, value) => {
+      const what = `the free pages of commit ${commitOf(key)}`;
+      const entries = value.length < 8 ? 0 : numberAt(value, 0);
       if (value.length % 8 !== 0 || (entries + 1) * 8 > value.length)
         throw new DamagedPages(`${what}: ${entries} entries in ${value.length} bytes`);
       for (let index = 1; index <= entries; index++) {
@@ -267,6 +267,11 @@ class PageReading {
     }
   }
 
+  #pageFor(level: number): Buffer {
+    this.#pages[level] ??= Buffer.alloc(this.#pageBytes);
+    return this.#pages[level];
+  }
+
   #fill(pages: Buffer, number: number, what: string): void {
     let bytes: number;
     try {
@@ -299,8 +304,14 @@ function checkOrder(
     throw new DamagedPages(`${what}: its keys are not below those that follow`);
 }
 
-function byNumber(a: Buffer, b: Buffer): number {
-  return numberAt(a, 0) - numberAt(b, 0);
+function byCommit(a: Buffer, b: Buffer): number {
+  return commitOf(a) - commitOf(b);
+}
+
+/** The commit that a list of free pages is of, by its key. */
+function commitOf(key: Buffer): number {
+  expect("the free pages: bytes of a key", key.length, 8);
+  return numberAt(key, 0);
 }
 
 function expect(what: string, there: number, expected: number): void {
