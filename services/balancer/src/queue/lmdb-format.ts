@@ -1,4 +1,9 @@
+import { endianness } from "node:os";
+
 // The data file of lmdb-js (its `mdb.c`, format version 2), with numbers of 64 bits, little-endian. Lengths and places are in bytes.
+
+/** Whether it is like that here: LMDB writes numbers as wide as a pointer, and in the order of the machine. */
+export const isFormatHere = endianness() === "LE" && process.arch.includes("64");
 
 export const pageHeaderBytes = 24;
 export const nodeHeaderBytes = 8;

@@ -8,6 +8,7 @@ import type { FlushFailed } from "./flush-failed.js";
 import { syncFolder } from "./folder.js";
 import { damageIn, lostCommitWords } from "./ledger-damage.js";
 import { restoreFirstHeader } from "./ledger-header.js";
+import { isFormatHere } from "./lmdb-format.js";
 import { LmdbLedger } from "./lmdb-ledger.js";
 import { salvageLedger } from "./salvage.js";
 
@@ -30,8 +31,10 @@ export async function openLedger(
   const successor = `${dir}-new`;
   // A start was ended when the damaged one had been moved aside, and its successor not yet put in its place.
   if (!existsSync(dir) && existsSync(successor)) await move(successor, dir);
-  if (existsSync(path.join(dir, "data.mdb"))) restoreFirstHeader(dir);
-  const problem = existsSync(path.join(dir, "data.mdb")) ? await problemOf(dir) : undefined;
+  // On another kind of machine LMDB has to be trusted.
+  const canCheck = isFormatHere && existsSync(path.join(dir, "data.mdb"));
+  if (canCheck) restoreFirstHeader(dir);
+  const problem = canCheck ? await problemOf(dir) : undefined;
   if (problem === lostCommitWords) observer.note({ kind: "quarantined", what: "ledger header", detail: problem });
   else if (problem !== undefined) {
     // What a start that was ended had copied: it is all in the damaged one.
