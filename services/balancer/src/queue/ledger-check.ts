@@ -1,8 +1,8 @@
 import { statSync } from "node:fs";
 import path from "node:path";
+import { ledgerTables } from "./ledger.js";
 import { corruptedWord, lostCommitWords } from "./ledger-damage.js";
 import { DamagedPages, readLedgerPages } from "./ledger-pages.js";
-import { ledgerTables } from "./lmdb-ledger.js";
 
 // A program of its own, for it takes seconds with a long ledger: reads it from end to end, and says on standard error what is wrong with it.
 

@@ -1,6 +1,12 @@
 import { closeSync, fsyncSync, openSync, readSync, writeFileSync, writeSync } from "node:fs";
 import path from "node:path";
-import { headerBytes, headerIn, pageSizes } from "./lmdb-format.js";
+import { type Header, headerBytes, headerIn, pageSizes } from "./lmdb-format.js";
+
+/** The header at a place of an open file; `undefined` where there is none, or a damaged one. */
+export function headerAt(fd: number, at: number): Header | undefined {
+  const bytes = bytesAt(fd, at);
+  return bytes.length === headerBytes ? headerIn(bytes) : undefined;
+}
 
 /**
  * LMDB opens no file whose first header is damaged, and goes by the older one where it is the second. So the second one takes the place of a first one that is damaged; what
@@ -9,21 +15,19 @@ import { headerBytes, headerIn, pageSizes } from "./lmdb-format.js";
 export function restoreFirstHeader(dir: string): void {
   const fd = openSync(path.join(dir, "data.mdb"), "r+");
   try {
-    if (headerIn(readAt(fd, 0))) return;
-    const second = pageSizes
-      .map((bytes) => readAt(fd, bytes))
-      .find((page, index) => headerIn(page)?.pageBytes === pageSizes[index]);
-    if (!second) return;
-    writeFileSync(path.join(dir, `first-header.damaged-${Date.now()}`), readAt(fd, 0), { flush: true });
-    writeSync(fd, second, 0, headerBytes, 0);
+    if (headerAt(fd, 0)) return;
+    const secondAt = pageSizes.find((bytes) => headerAt(fd, bytes)?.pageBytes === bytes);
+    if (secondAt === undefined) return;
+    writeFileSync(path.join(dir, `first-header.damaged-${Date.now()}`), bytesAt(fd, 0), { flush: true });
+    writeSync(fd, bytesAt(fd, secondAt), 0, headerBytes, 0);
     fsyncSync(fd);
   } finally {
     closeSync(fd);
   }
 }
 
-function readAt(fd: number, at: number): Buffer {
+/** As many bytes as a header has; fewer at the end of the file. */
+function bytesAt(fd: number, at: number): Buffer {
   const bytes = Buffer.alloc(headerBytes);
-  readSync(fd, bytes, 0, headerBytes, at);
-  return bytes;
+  return bytes.subarray(0, readSync(fd, bytes, 0, headerBytes, at));
 }

@@ -1,8 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { headerAt } from "./ledger-header.js";
 import {
   type Header,
-  headerBytes,
-  headerIn,
   keyOf,
   nodeAt,
   nodeBytesAt,
@@ -81,10 +80,10 @@ class PageReading {
 
   constructor(fd: number) {
     this.#fd = fd;
-    const first = this.#readHeader(0);
+    const first = headerAt(fd, 0);
     if (!first) throw new DamagedPages("the first header is damaged");
     this.#pageBytes = first.pageBytes;
-    const second = this.#readHeader(this.#pageBytes);
+    const second = headerAt(fd, this.#pageBytes);
     const isSecond = second !== undefined && second.commit > first.commit;
     this.#header = isSecond ? second : first;
     const between = second && Math.abs(first.commit - second.commit);
@@ -98,10 +97,11 @@ class PageReading {
   read(): LedgerPages {
     const tables: string[] = [];
     this.#readTree("the table of tables", this.#header.main, 0, Buffer.compare, (key, value, flags) => {
-      const name = `table ${JSON.stringify(key.toString().replace("\0", ""))}`;
+      const table = key.toString().replace("\0", "");
+      const name = `table ${JSON.stringify(table)}`;
       expect(`${name}: flags`, flags, valueFlags.tree);
       expect(`${name}: bytes of its record`, value.length, treeBytes);
-      tables.push(key.toString().replace("\0", ""));
+      tables.push(table);
       const ofEntry = `${name}: flags of an entry`;
       this.#readTree(name, treeAt(value, 0), 0, Buffer.compare, (_key, _value, flags) =>
         expect(ofEntry, flags & ~valueFlags.large, 0),
@@ -109,12 +109,6 @@ class PageReading {
     });
     this.#readFree(this.#header.free);
     return { tables, hasBothHeaders: this.#hasBothHeaders };
-  }
-
-  #readHeader(at: number): Header | undefined {
-    const bytes = Buffer.alloc(headerBytes);
-    const isThere = readSync(this.#fd, bytes, 0, headerBytes, at) === headerBytes;
-    return isThere ? headerIn(bytes) : undefined;
   }
 
   /** @param onEntry is called for each entry, in order */

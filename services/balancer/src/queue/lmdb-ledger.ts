@@ -3,7 +3,7 @@ import type { Priority } from "../domain/priority.js";
 import type { UploadKey } from "../ports/upload-directory.js";
 import { checkedBytes, withChecksum } from "./checked-bytes.js";
 import type { FlushFailed } from "./flush-failed.js";
-import type { Ledger, OpenUpload } from "./ledger.js";
+import { type Ledger, ledgerTables, type OpenUpload } from "./ledger.js";
 import { decodeEntry, encodeEntry, isDeadLetter, type LedgerEntry } from "./ledger-entry.js";
 import { LmdbEnvironment } from "./lmdb-environment.js";
 
@@ -12,8 +12,6 @@ export type OnDamage = (requestNumber: bigint, problem: string) => void;
 
 const stateCodes: readonly OpenUpload["state"][] = ["receiving", "queued", "intended", "suspected"];
 const priorityCodes: readonly Priority[] = ["normal", "low", "high"];
-/** The names of its tables. */
-export const ledgerTables = ["entries", "ids", "bytes", "open", "dead", "quarantine"] as const;
 /** Uploads in one page of `open`. */
 const openPage = 20_000;
 /** Entries looked at by one call of `prune`. */
