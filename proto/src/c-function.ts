@@ -16,3 +16,13 @@ export async function findCFunction(declaration: string): Promise<CFunction | un
     return undefined;
   }
 }
+
+/** Which error the last call of a C function ended with, as the system numbers them (`os.constants.errno`): to be asked right after it. */
+export async function findErrorNumber(): Promise<(() => number) | undefined> {
+  try {
+    const { default: koffi } = await import("koffi");
+    return () => koffi.errno();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,3 +1,5 @@
+import { makeFolder } from "@bilancia/proto/folder";
+import { lockFolder } from "@bilancia/proto/folder-lock";
 import { ListenError } from "@bilancia/proto/grpc-server";
 import { giveHeapRoom } from "@bilancia/proto/heap-room";
 import { CommanderError } from "commander";
@@ -13,6 +15,7 @@ async function main(): Promise<void> {
   const { config, file } = configOrExit();
   await giveBackFreedBuffers();
   collectBuffersEarly();
+  await takeState(config.stateDir);
   const log = createLogger(config.log);
   const read = () => readConfig(process.argv.slice(2), process.env);
   const balancer = await startBalancer(config, { file, read }, log);
@@ -39,6 +42,17 @@ async function main(): Promise<void> {
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
   process.on("SIGHUP", () => void balancer.reload("SIGHUP"));
+}
+
+/** Takes the state folder for this process, until it ends: to another balancer what this one writes would look like damage, and it would be mended. */
+async function takeState(stateDir: string): Promise<void> {
+  try {
+    await makeFolder(stateDir);
+    await lockFolder(stateDir);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new Error(`cannot use the state folder ${stateDir}: ${problem}`, { cause: error });
+  }
 }
 
 function configOrExit(): ReturnType<typeof readSources> {

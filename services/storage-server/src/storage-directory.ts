@@ -3,10 +3,10 @@ import { constants, existsSync } from "node:fs";
 import { access, mkdir, open as openFile, readdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { makeFolder } from "@bilancia/proto/folder";
+import { lockFolder } from "@bilancia/proto/folder-lock";
 import { errorCode } from "@bilancia/proto/system-error";
 import { open, type RootDatabase } from "lmdb";
 import type { Logger } from "pino";
-import { lockDirectory } from "./directory-lock.js";
 import { DirectoryStore } from "./directory-store.js";
 import type { Disk } from "./disk.js";
 import { FileIndex } from "./file-index.js";
@@ -46,8 +46,10 @@ const maxLoggedNames = 20;
  */
 export async function openStorageDirectory(options: StorageDirectoryOptions): Promise<StorageDirectory> {
   const { dir, disk, log } = options;
-  const tempDir = join(dir, ".bilancia", "tmp");
-  const indexDir = join(dir, ".bilancia", "index");
+  const ownDir = join(dir, ".bilancia");
+  const tempDir = join(ownDir, "tmp");
+  const indexDir = join(ownDir, "index");
+  let unlock: (() => void) | undefined;
   let environment: RootDatabase | undefined;
   try {
     await makeFolder(dir, disk.syncDirectory);
@@ -55,33 +57,34 @@ export async function openStorageDirectory(options: StorageDirectoryOptions): Pr
     await mkdir(tempDir, { recursive: true });
     await mkdir(indexDir, { recursive: true });
     await access(dir, constants.W_OK | constants.X_OK);
+    unlock = await lockFolder(ownDir);
+    await sweep(tempDir, log);
     await makeIndex(indexDir, tempDir, disk);
-    await disk.syncDirectory(join(dir, ".bilancia"));
+    await disk.syncDirectory(ownDir);
     environment = open({ path: indexDir, ...indexOptions });
-    const unlock = lockDirectory(environment);
     const index = new FileIndex(environment, ({ origin, requestNumber }, problem) =>
       log.error({ origin, requestNumber, problem }, "index record is damaged"),
     );
     const journal = new FileJournal(environment);
-    await sweep(tempDir, log);
     if (options.wipe) await wipe(dir, index, journal, log);
     else await recoverJournal({ dir, tempDir, disk, index, journal, log });
     // A process that was killed may have left names that are not flushed yet; from here on they count.
     await disk.syncDirectory(dir);
     const storedFilesCount = (await storedFiles(dir)).length;
     const { onBroken } = options;
-    const opened = environment;
+    const [opened, giveBack] = [environment, unlock];
     const store = new DirectoryStore({ dir, tempDir, disk, index, journal, log, storedFilesCount, onBroken });
     return {
       store,
       close: async () => {
         await store.close();
-        unlock();
         await opened.close();
+        giveBack();
       },
     };
   } catch (error) {
     await environment?.close();
+    unlock?.();
     throw new DirectoryError(`cannot use the directory ${dir}: ${describe(error)}`, { cause: error });
   }
 }
@@ -93,14 +96,11 @@ const indexOptions = { overlappingSync: false, encoding: "binary", keyEncoding: 
 async function makeIndex(indexDir: string, tempDir: string, disk: Disk): Promise<void> {
   const file = join(indexDir, "data.mdb");
   if (!existsSync(file)) {
-    const draft = join(tempDir, `index-${process.pid}`);
+    const draft = join(tempDir, "index");
     await open({ path: draft, noSubdir: true, ...indexOptions }).close();
     const made = await openFile(draft, "r+");
     await made.sync().finally(() => made.close());
-    await disk.link(draft, file).catch((error: unknown) => {
-      // Another process has been faster; which of the two may go on is decided later.
-      if (errorCode(error) !== "EEXIST") throw error;
-    });
+    await disk.link(draft, file);
     for (const temporary of [draft, `${draft}-lock`]) await unlink(temporary);
   }
   await disk.syncDirectory(indexDir);

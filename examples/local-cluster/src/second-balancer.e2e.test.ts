@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
+import path from "node:path";
+import { balancerScript } from "./cluster.js";
+import { lbCliScript } from "./lb-cli.js";
+import { runScript } from "./test-support/run-script.js";
+import { SteadyLoad } from "./test-support/steady-load.js";
+import { allPassed, TestCluster } from "./test-support/test-cluster.js";
+
+describe("a second balancer on the state of one that runs", function () {
+  this.timeout(60_000);
+  let test: TestCluster;
+
+  before(async () => {
+    test = await TestCluster.start({ weights: [1, 1] });
+  });
+  after(async function () {
+    await test?.finish(allPassed(this.test?.parent));
+  });
+
+  it("is refused, says who has it, and does no harm to the uploads under way", async () => {
+    const { balancer, servers } = test.cluster;
+    const stateDir = path.join(test.folder, "balancer");
+    const before = (await readdir(stateDir)).sort();
+    const load = new SteadyLoad(balancer.address);
+    const listed = servers.flatMap(({ name, address }) => ["--server", `name=${name},address=${address},weight=1`]);
+    const listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    const args = ["--state-dir", stateDir, "--log-file", path.join(test.folder, "second.log"), ...listen, ...listed];
+    for (const queue of ["embedded", "memory"]) {
+      const env = { ...process.env, BILANCIA_QUEUE: queue };
+      const second = await runScript(balancerScript, args, { env, timeoutMs: 20_000 });
+      assert.deepEqual(second, {
+        ...{ code: 1, stdout: "" },
+        stderr: `bilancia-balancer: cannot use the state folder ${stateDir}: it is in use by process ${balancer.pid}\n`,
+      });
+    }
+    await load.stop();
+    assert.ok(load.sent > 100, `${load.sent} files were sent`);
+    await load.assertStoredOnce(servers);
+    assert.deepEqual((await readdir(stateDir)).sort(), before);
+    assert.equal((await test.cluster.killBalancer("SIGTERM")).code, 0);
+    const audit = await runScript(lbCliScript, ["audit", "verify", "--audit", path.join(stateDir, "audit.jsonl")]);
+    assert.equal(audit.code, 0, audit.stdout + audit.stderr);
+  });
+});
