@@ -7,10 +7,12 @@ import { lockFolder } from "@bilancia/proto/folder-lock";
 import { errorCode } from "@bilancia/proto/system-error";
 import { open, type RootDatabase } from "lmdb";
 import type { Logger } from "pino";
+import { mendIndex } from "./damaged-index.js";
 import { DirectoryStore } from "./directory-store.js";
 import type { Disk } from "./disk.js";
 import { FileIndex } from "./file-index.js";
 import { FileJournal } from "./file-journal.js";
+import { indexOptions } from "./index-tables.js";
 import { recoverJournal } from "./journal-recovery.js";
 import { storedNamePattern } from "./stored-names.js";
 
@@ -55,10 +57,11 @@ export async function openStorageDirectory(options: StorageDirectoryOptions): Pr
     await makeFolder(dir, disk.syncDirectory);
     disk.hold(dir);
     await mkdir(tempDir, { recursive: true });
-    await mkdir(indexDir, { recursive: true });
     await access(dir, constants.W_OK | constants.X_OK);
     unlock = await lockFolder(ownDir);
     await sweep(tempDir, log);
+    await mendIndex(indexDir, disk, log);
+    await mkdir(indexDir, { recursive: true });
     await makeIndex(indexDir, tempDir, disk);
     await disk.syncDirectory(ownDir);
     environment = open({ path: indexDir, ...indexOptions });
@@ -88,9 +91,6 @@ export async function openStorageDirectory(options: StorageDirectoryOptions): Pr
     throw new DirectoryError(`cannot use the directory ${dir}: ${describe(error)}`, { cause: error });
   }
 }
-
-// Without `overlappingSync: false`, a write would resolve before it is flushed.
-const indexOptions = { overlappingSync: false, encoding: "binary", keyEncoding: "binary" } as const;
 
 /** Makes the index, where there is none, and gives it its name when it is whole: LMDB cannot open one of which a power failure has left a part. */
 async function makeIndex(indexDir: string, tempDir: string, disk: Disk): Promise<void> {

@@ -54,9 +54,6 @@ export interface Ledger {
   prune(beforeMs: number): void;
 }
 
-/** The names of the tables of one on disk. Here, for the check of the ledger, which does without LMDB. */
-export const ledgerTables = ["entries", "ids", "bytes", "open", "dead", "quarantine"] as const;
-
 /** The ledger that keeps nothing: for `queue: memory`. */
 export const memoryLedger: Ledger = {
   put: () => undefined,

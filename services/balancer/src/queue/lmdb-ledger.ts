@@ -3,9 +3,12 @@ import type { Priority } from "../domain/priority.js";
 import type { UploadKey } from "../ports/upload-directory.js";
 import { checkedBytes, withChecksum } from "./checked-bytes.js";
 import type { FlushFailed } from "./flush-failed.js";
-import { type Ledger, ledgerTables, type OpenUpload } from "./ledger.js";
+import type { Ledger, OpenUpload } from "./ledger.js";
 import { decodeEntry, encodeEntry, isDeadLetter, type LedgerEntry } from "./ledger-entry.js";
 import { LmdbEnvironment } from "./lmdb-environment.js";
+
+/** The names of its tables. */
+export const ledgerTables = ["entries", "ids", "bytes", "open", "dead", "quarantine"] as const;
 
 /** Told of an entry that cannot be read. Its bytes are kept aside, and the upload is treated as unknown. */
 export type OnDamage = (requestNumber: bigint, problem: string) => void;

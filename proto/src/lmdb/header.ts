@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync, readSync, writeFileSync, writeSync } from "node:fs";
 import path from "node:path";
-import { type Header, headerBytes, headerIn, pageSizes } from "./lmdb-format.js";
+import { type Header, headerBytes, headerIn, pageSizes } from "./format.js";
 
 /** The header at a place of an open file; `undefined` where there is none, or a damaged one. */
 export function headerAt(fd: number, at: number): Header | undefined {

@@ -19,6 +19,8 @@ export const pageFlags = { branch: 1, leaf: 2, large: 4, header: 8 } as const;
 export const valueFlags = { large: 1, tree: 2 } as const;
 /** Of a tree whose keys are numbers of 64 bits. */
 export const numberKeys = 8;
+/** Of the tree of free pages, beside its own: LMDB keeps there that the environment was made without a folder. */
+export const noFolder = 0x4000;
 /** The root of a tree without anything in it. */
 export const noPage = Number.POSITIVE_INFINITY;
 

@@ -1,0 +1,91 @@
+import { existsSync, statSync } from "node:fs";
+import { rename, rm } from "node:fs/promises";
+import path from "node:path";
+import { syncFolder } from "../folder.js";
+import { isFormatHere } from "./format.js";
+import { restoreFirstHeader } from "./header.js";
+import { LmdbFile } from "./lmdb-file.js";
+import { DamagedPages } from "./page-file.js";
+
+/** How a damaged environment is replaced. */
+export interface MendOptions {
+  /** The tables that it may have: another name is a damaged one, and what is under it would be missed. */
+  readonly tables: readonly string[];
+  /** Makes a new environment, durably, of what can be read of the damaged one. */
+  readonly copy: (damaged: LmdbFile, successor: string) => Promise<void>;
+  /** Flushes a folder. Default: `syncFolder`. */
+  readonly sync?: (folder: string) => Promise<void>;
+}
+
+/** What was wrong. `aside`: where the damaged environment is now; absent where it goes on, and only its last commit may be missing. */
+export interface Mended {
+  readonly problem: string;
+  readonly aside?: string;
+}
+
+/**
+ * Looks at an LMDB environment, kept in a folder of its own, before LMDB opens it. One that is damaged is moved aside as a whole, and what can be read of it takes its place. Nothing is deleted.
+ * To be called by the one process that uses it.
+ *
+ * @returns `undefined` where nothing is wrong, there is none, or it is of a kind that is not known (of a machine with 32 bits, for example)
+ * @throws Error when it cannot be replaced, for want of space for example: it stays where it is then, and the next call tries again
+ */
+export async function mendEnvironment(dir: string, options: MendOptions): Promise<Mended | undefined> {
+  const { tables, copy, sync = (folder) => syncFolder(folder) } = options;
+  const successor = `${dir}-new`;
+  // What is written from now on must not be found under the old name.
+  const move = async (from: string, to: string) => {
+    await rename(from, to);
+    await sync(path.dirname(to));
+  };
+  // A call was ended when the damaged one had been moved aside, and its successor not yet put in its place.
+  if (!existsSync(dir) && existsSync(successor)) await move(successor, dir);
+  const file = path.join(dir, "data.mdb");
+  // One that is empty was never written: LMDB begins it.
+  if (!isFormatHere || !existsSync(file) || statSync(file).size === 0) return undefined;
+  restoreFirstHeader(dir);
+  const problem = problemIn(file, tables);
+  if (problem === undefined) return undefined;
+  if (problem === lostCommit) return { problem };
+  // What an earlier call had copied when it was ended: it is all in the damaged one.
+  await rm(successor, { recursive: true, force: true });
+  const damaged = openDamaged(file);
+  try {
+    if (damaged) await copy(damaged, successor);
+  } finally {
+    damaged?.close();
+  }
+  const hasSuccessor = existsSync(successor);
+  if (hasSuccessor) await sync(successor);
+  const aside = `${dir}.damaged-${Date.now()}`;
+  await move(dir, aside);
+  if (hasSuccessor) await move(successor, dir);
+  return { problem, aside };
+}
+
+const lostCommit = "one of its two headers is damaged: what was recorded last may be missing";
+
+function problemIn(file: string, tables: readonly string[]): string | undefined {
+  let pages: LmdbFile | undefined;
+  try {
+    pages = new LmdbFile(file);
+    const strange = pages.check().find((name) => !tables.includes(name));
+    if (strange !== undefined) return `there is a table ${JSON.stringify(strange)}`;
+    return pages.hasBothHeaders ? undefined : lostCommit;
+  } catch (error) {
+    if (error instanceof DamagedPages) return error.message;
+    throw error;
+  } finally {
+    pages?.close();
+  }
+}
+
+/** Reads behind what is damaged. `undefined` where nothing can be found. */
+function openDamaged(file: string): LmdbFile | undefined {
+  try {
+    return new LmdbFile(file, () => {});
+  } catch (error) {
+    if (error instanceof DamagedPages) return undefined;
+    throw error;
+  }
+}

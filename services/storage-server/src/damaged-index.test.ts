@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdir, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { Holding } from "@bilancia/proto/gen/storage";
+import { callUnary } from "@bilancia/proto/unary";
+import { startTestServer, storedNames, type TestServer, withFolder } from "./testing/test-server.js";
+import { header, origin, TestStream, wholeFile } from "./testing/test-stream.js";
+
+const pageBytes = 4096;
+const numbers = Array.from({ length: 300 }, (_, at) => at + 1);
+
+function indexFile(dir: string): string {
+  return join(dir, ".bilancia", "index", "data.mdb");
+}
+
+/** Does something with a server on a folder, and stops it. */
+async function serving(dir: string, act: (server: TestServer, stream: TestStream) => Promise<void>): Promise<void> {
+  const server = await startTestServer(dir);
+  try {
+    const stream = new TestStream(server.client);
+    await act(server, stream);
+    await stream.close();
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Has a server store files, and stop. */
+function fill(dir: string): Promise<void> {
+  return serving(dir, async (_server, stream) => {
+    for (const number of numbers) await stream.send(wholeFile(header(number), `content of ${number}`));
+    for (const number of numbers) await stream.saved(number);
+  });
+}
+
+/** The numbers of the files that a server knows. */
+async function known(server: TestServer): Promise<number[]> {
+  const found: number[] = [];
+  for (const number of numbers) {
+    const request = { origin, requestNumber: BigInt(number) };
+    const { holding } = await callUnary(server.client.stat.bind(server.client), request, 5_000);
+    if (holding === Holding.HOLDING_STORED) found.push(number);
+  }
+  return found;
+}
+
+/** The pages in which the record of a file is, those of earlier commits too. */
+function pagesWith(bytes: Buffer, number: number): Buffer[] {
+  const pages: Buffer[] = [];
+  const mark = Buffer.from(`"storedName":"${number}_a.bin"`);
+  for (let at = bytes.indexOf(mark); at >= 0; at = bytes.indexOf(mark, at + 1))
+    pages.push(bytes.subarray(at - (at % pageBytes), at - (at % pageBytes) + pageBytes));
+  return pages;
+}
+
+describe("a damaged index", () => {
+  const damages: readonly [string, (bytes: Buffer) => void, (foundCount: number) => boolean][] = [
+    [
+      "a page of records, by zeros",
+      (bytes) => {
+        for (const page of pagesWith(bytes, 150)) page.fill(0);
+      },
+      (foundCount) => foundCount > 200 && foundCount < 300,
+    ],
+    [
+      "the length of a record, by a bit",
+      (bytes) => {
+        for (const page of pagesWith(bytes, 150)) {
+          const nodeAt = 24 + page.readUInt16LE(24);
+          page.writeUInt32LE(page.readUInt32LE(nodeAt) ^ (1 << 14), nodeAt);
+        }
+      },
+      (foundCount) => foundCount > 200 && foundCount < 300,
+    ],
+    ["both headers", (bytes) => bytes.fill(0, 0, 2 * pageBytes), (foundCount) => foundCount === 0],
+  ];
+  for (const [what, damage, isAsExpected] of damages)
+    it(`is moved aside, and what can be read of it is taken over: ${what}`, () =>
+      withFolder(async (dir) => {
+        await fill(dir);
+        const bytes = readFileSync(indexFile(dir));
+        damage(bytes);
+        writeFileSync(indexFile(dir), bytes);
+
+        let found: number[] = [];
+        await serving(dir, async (server, stream) => {
+          found = await known(server);
+          assert.ok(isAsExpected(found.length), `${found.length} of ${numbers.length} are known`);
+          assert.equal((await storedNames(dir)).length, numbers.length, "the files are all there");
+          const told = server.logged.filter(({ msg }) => String(msg).startsWith("index was damaged"));
+          assert.equal(told.length, 1);
+          const [{ movedTo, files, problem } = {}] = told;
+          assert.match(String(problem), /page \d+|header/);
+          assert.equal(files, found.length);
+          assert.deepEqual(readFileSync(join(String(movedTo), "data.mdb")), bytes, "the damaged one is as it was");
+          for (const number of found.slice(0, 3)) {
+            await stream.send(wholeFile(header(number, { attempt: 2 }), `content of ${number}`));
+            assert.equal((await stream.saved(number)).duplicate, true);
+          }
+          await stream.send(wholeFile(header(1_000), "new"));
+          await stream.saved(1_000);
+        });
+        await serving(dir, async (server) => {
+          assert.deepEqual(
+            server.logged.filter(({ msg }) => String(msg).includes("index")),
+            [],
+          );
+          assert.deepEqual(await known(server), found);
+        });
+      }));
+
+  it("whose newer header is gone goes on without its last commit, and says so", () =>
+    withFolder(async (dir) => {
+      await fill(dir);
+      const bytes = readFileSync(indexFile(dir));
+      const commitOf = (page: number) => bytes.readBigUInt64LE(page * pageBytes + 152);
+      const newer = commitOf(0) > commitOf(1) ? 0 : 1;
+      bytes.fill(0, newer * pageBytes, (newer + 1) * pageBytes);
+      writeFileSync(indexFile(dir), bytes);
+      await serving(dir, async (server) => {
+        const words = "index is damaged, goes on without its last commit";
+        assert.equal(server.logged.filter(({ msg }) => msg === words).length, 1);
+        assert.ok((await known(server)).length > 0);
+      });
+    }));
+
+  it("is replaced where an earlier start was ended in the middle of that", () =>
+    withFolder(async (dir) => {
+      await fill(dir);
+      const index = join(dir, ".bilancia", "index");
+      await rename(index, `${index}-new`);
+      await serving(dir, async (server) => assert.equal((await known(server)).length, numbers.length));
+
+      await mkdir(`${index}-new`);
+      writeFileSync(join(`${index}-new`, "data.mdb"), "half a copy");
+      const bytes = readFileSync(indexFile(dir));
+      for (const page of pagesWith(bytes, 150)) page.fill(0);
+      writeFileSync(indexFile(dir), bytes);
+      await serving(dir, async (server) => assert.ok((await known(server)).length > 200));
+      assert.deepEqual(
+        readdirSync(join(dir, ".bilancia"))
+          .map((name) => name.replace(/\d+$/, "*"))
+          .sort(),
+        ["index", "index.damaged-*", "lock", "tmp"],
+      );
+    }));
+});
