@@ -41,6 +41,16 @@ interface Leaf {
   readonly without: number | undefined;
 }
 
+/** The keys of a page. They are in order, from `low` on, and below `high`. */
+interface PageKeys {
+  readonly page: Buffer;
+  readonly count: number;
+  readonly isLeaf: boolean;
+  readonly compare: Reading["compare"];
+  readonly low: Buffer | undefined;
+  readonly high: Buffer | undefined;
+}
+
 /** The keys of a page are not in order, from one on. */
 interface Disorder {
   readonly index: number;
@@ -160,10 +170,11 @@ export class LmdbFile {
     let without: number | undefined;
     const isSound = this.#try(() => {
       count = this.#file.readPage(page, number, isLeaf, what);
-      const disorder = disorderIn(page, count, isLeaf, reading.compare, low, high);
+      const keys = { page, count, isLeaf, compare: reading.compare, low, high };
+      const disorder = disorderIn(keys);
       if (disorder) {
         const damage = new DamagedPages(`${what}: ${disorder.words}`);
-        without = isLeaf ? strayKey(page, count, disorder.index, reading.compare, low, high) : undefined;
+        without = isLeaf ? strayKey(keys, disorder.index) : undefined;
         if (without === undefined) throw damage;
         this.#onDamage(damage);
       }
@@ -267,15 +278,7 @@ function readingOf(name: string, { depth }: Tree, compare: Reading["compare"]): 
 }
 
 /** Where the keys of a page are out of order; `undefined` where they are not. @param without is passed over */
-function disorderIn(
-  page: Buffer,
-  count: number,
-  isLeaf: boolean,
-  compare: Reading["compare"],
-  low: Buffer | undefined,
-  high: Buffer | undefined,
-  without?: number,
-): Disorder | undefined {
+function disorderIn({ page, count, isLeaf, compare, low, high }: PageKeys, without?: number): Disorder | undefined {
   let last = low;
   // A branch page says nothing by its first key: what is below it begins where the page does.
   for (let index = isLeaf ? 0 : 1; index < count; index++) {
@@ -290,15 +293,8 @@ function disorderIn(
 }
 
 /** The one key without which the others are in order; `undefined` where more is wrong. */
-function strayKey(
-  page: Buffer,
-  count: number,
-  index: number,
-  compare: Reading["compare"],
-  low: Buffer | undefined,
-  high: Buffer | undefined,
-): number | undefined {
-  return [index, index - 1].find((stray) => !disorderIn(page, count, true, compare, low, high, stray));
+function strayKey(keys: PageKeys, index: number): number | undefined {
+  return [index, index - 1].find((stray) => !disorderIn(keys, stray));
 }
 
 function byCommit(a: Buffer, b: Buffer): number {
