@@ -1,5 +1,5 @@
-import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
-import { constants } from "node:os";
+import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { constants as system } from "node:os";
 import path from "node:path";
 import { findCFunction, findErrorNumber } from "./c-function.js";
 import { isFull } from "./system-error.js";
@@ -28,7 +28,7 @@ const exclusiveAtOnce = 2 | 4;
  */
 export async function lockFolder(folder: string, lock: Lock = systemLock): Promise<() => void> {
   const name = path.join(folder, "lock");
-  const file = openSync(name, "a+");
+  const file = openSync(name, constants.O_RDWR | constants.O_CREAT, 0o644);
   try {
     const owner = readOwner(name);
     const taken = lock(file);
@@ -56,7 +56,7 @@ async function findLock(): Promise<Lock> {
   return (file) => {
     if (flock(file, exclusiveAtOnce) === 0) return "taken";
     // Some file systems know no locks.
-    return errorNumber() === constants.errno.EWOULDBLOCK ? "held" : "unknown";
+    return errorNumber() === system.errno.EWOULDBLOCK ? "held" : "unknown";
   };
 }
 
@@ -75,7 +75,7 @@ function writeOwner(file: number, taken: ReturnType<Lock>): void {
   const self: Owner = { pid: process.pid, startedAt: startOf(process.pid) ?? "" };
   try {
     ftruncateSync(file);
-    writeSync(file, JSON.stringify(self));
+    writeSync(file, JSON.stringify(self), 0);
   } catch (error) {
     // A full disk must not keep anybody from starting: whose it is is for people only then.
     if (taken !== "taken" || !isFull(error)) throw error;

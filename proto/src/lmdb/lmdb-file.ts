@@ -12,7 +12,7 @@ import {
   treeBytes,
   valueFlags,
 } from "./format.js";
-import { DamagedPages, expect, PageFile } from "./page-file.js";
+import { type CommitChoice, DamagedPages, expect, PageFile } from "./page-file.js";
 
 /** What a table has under a key. Both are there until the next one is asked for. */
 export interface Entry {
@@ -71,10 +71,11 @@ export class LmdbFile {
 
   /**
    * @param onDamage hears of what is damaged; reading goes on behind it, or ends where this throws. Default: throws
-   * @throws DamagedPages where the first header is damaged
+   * @param commit as of which it is read. Default: the last one
+   * @throws DamagedPages where the first header is damaged, or there is none of that commit
    */
-  constructor(file: string, onDamage: (damage: DamagedPages) => void = raise) {
-    this.#file = new PageFile(file);
+  constructor(file: string, onDamage: (damage: DamagedPages) => void = raise, commit: CommitChoice = "last") {
+    this.#file = new PageFile(file, commit);
     this.#onDamage = onDamage;
   }
 
@@ -85,6 +86,13 @@ export class LmdbFile {
 
   close(): void {
     this.#file.close();
+  }
+
+  /** Reads the list of its tables, and of each table the page under which all others are found. */
+  checkRoots(): void {
+    const page = Buffer.alloc(this.#file.header.pageBytes);
+    for (const [name, { root, depth }] of this.#tables())
+      if (depth > 0) this.#file.readPage(page, root, depth === 1, `page ${root} of ${nameOf(name)}`);
   }
 
   /** Reads all of it, and gives back the names of its tables. To be called once. */

@@ -5,7 +5,7 @@ import { syncFolder } from "../folder.js";
 import { isFormatHere } from "./format.js";
 import { restoreFirstHeader } from "./header.js";
 import { LmdbFile } from "./lmdb-file.js";
-import { DamagedPages } from "./page-file.js";
+import { type CommitChoice, DamagedPages } from "./page-file.js";
 
 /** How a damaged environment is replaced. */
 export interface MendOptions {
@@ -66,26 +66,39 @@ export async function mendEnvironment(dir: string, options: MendOptions): Promis
 const lostCommit = "one of its two headers is damaged: what was recorded last may be missing";
 
 function problemIn(file: string, tables: readonly string[]): string | undefined {
-  let pages: LmdbFile | undefined;
-  try {
-    pages = new LmdbFile(file);
+  const found = reading(file, "last", (pages) => {
     const strange = pages.check().find((name) => !tables.includes(name));
     if (strange !== undefined) return `there is a table ${JSON.stringify(strange)}`;
     return pages.hasBothHeaders ? undefined : lostCommit;
-  } catch (error) {
-    if (error instanceof DamagedPages) return error.message;
-    throw error;
-  } finally {
-    pages?.close();
-  }
+  });
+  return found instanceof DamagedPages ? found.message : found;
 }
 
-/** Reads behind what is damaged. `undefined` where nothing can be found. */
+/**
+ * Reads behind what is damaged. Without the list of the tables, or the page under which all others of a table are found, nothing of them would be: but each commit writes these anew, and
+ * those of the commit before are still there. `undefined` where there is no header.
+ */
 function openDamaged(file: string): LmdbFile | undefined {
+  const isSound = (commit: CommitChoice) => reading(file, commit, (pages) => pages.checkRoots()) === undefined;
+  const commit = !isSound("last") && isSound("before") ? "before" : "last";
   try {
-    return new LmdbFile(file, () => {});
+    return new LmdbFile(file, () => {}, commit);
   } catch (error) {
     if (error instanceof DamagedPages) return undefined;
     throw error;
+  }
+}
+
+/** What is found in a file, or what is wrong with it. */
+function reading<Found>(file: string, commit: CommitChoice, find: (pages: LmdbFile) => Found): Found | DamagedPages {
+  let pages: LmdbFile | undefined;
+  try {
+    pages = new LmdbFile(file, undefined, commit);
+    return find(pages);
+  } catch (error) {
+    if (error instanceof DamagedPages) return error;
+    throw error;
+  } finally {
+    pages?.close();
   }
 }

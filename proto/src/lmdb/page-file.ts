@@ -8,6 +8,9 @@ export class DamagedPages extends Error {}
 /** The pages before it are the headers. */
 const firstPage = 2;
 
+/** Whose pages are read: each commit leaves those of the one before as they are. */
+export type CommitChoice = "last" | "before";
+
 /** Where a value is that has pages of its own, as its leaf says. */
 export interface LargeValue {
   readonly page: number;
@@ -34,15 +37,17 @@ export class PageFile {
   /** The first page of a large value. */
   readonly #first: Buffer;
 
-  /** @throws DamagedPages where the first header is damaged */
-  constructor(file: string) {
+  /** @throws DamagedPages where the first header is damaged, or there is none of the commit that is asked for */
+  constructor(file: string, commit: CommitChoice) {
     this.#fd = openSync(file, "r");
     try {
       const first = headerAt(this.#fd, 0);
       if (!first) throw new DamagedPages("the first header is damaged");
       const second = headerAt(this.#fd, first.pageBytes);
-      const isSecond = second !== undefined && second.commit > first.commit;
-      this.header = isSecond ? second : first;
+      const [last, before] = second && second.commit > first.commit ? [second, first] : [first, second];
+      const header = commit === "last" ? last : before;
+      if (!header) throw new DamagedPages("the second header is damaged");
+      this.header = header;
       const between = second && Math.abs(first.commit - second.commit);
       this.hasBothHeaders = between === 1 || (between === 0 && first.commit === 0);
       this.count = Math.floor(fstatSync(this.#fd).size / this.header.pageBytes);

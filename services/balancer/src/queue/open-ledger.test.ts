@@ -2,10 +2,13 @@ import assert from "node:assert/strict";
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { headerIn, keyOf, nodeAt, nodeHeaderBytes, type Tree, treeAt } from "@bilancia/proto/lmdb/format";
 import type { Occurrence } from "../domain/occurrence.js";
 import { describeFile } from "../test-support/queue-fixtures.js";
 import { encodeEntry, type LedgerEntry } from "./ledger-entry.js";
 import { openLedger } from "./open-ledger.js";
+
+const pageBytes = 4096;
 
 describe("opening the ledger", () => {
   let folder: string;
@@ -126,6 +129,34 @@ describe("opening the ledger", () => {
     assert.deepEqual(noted, []);
   });
 
+  for (const [what, pageIn] of [
+    ["list of tables", ({ root }: Tree) => root],
+    ["table's root", ({ root }: Tree, data: Buffer) => treeOf(data, root, "entries").root],
+  ] as const)
+    it(`goes by the commit before where the last one's ${what} is damaged`, async () => {
+      const file = await fill(500);
+      const ledger = await openLedger(folder, observer);
+      await ledger.put({ ...entry, requestNumber: 900n, description: describeFile() }, Buffer.from("bytes 900"));
+      await ledger.close();
+      const data = await readFile(file);
+      const [first, second] = [headerIn(data), headerIn(data.subarray(pageBytes))];
+      assert.ok(first && second);
+      const page = pageIn((first.commit > second.commit ? first : second).main, data);
+      data.fill(0, page * pageBytes, (page + 1) * pageBytes);
+      await writeFile(file, data);
+      assert.equal((await opened()).length, 501, "all but the last one, which the last commit brought");
+      assert.ok(noted.some((occurrence) => occurrence.kind === "quarantined" && occurrence.what === "ledger"));
+    });
+
+  /** The tree of a table, by the page that lists the tables. */
+  function treeOf(data: Buffer, list: number, table: string): Tree {
+    const page = data.subarray(list * pageBytes, (list + 1) * pageBytes);
+    for (let index = 0; ; index++) {
+      const key = keyOf(page, index);
+      if (key.toString().startsWith(table)) return treeAt(page, nodeAt(page, index) + nodeHeaderBytes + key.length);
+    }
+  }
+
   it("goes on where a start was ended: between the two renames, or before them", async () => {
     await rename(path.join(folder, "ledger"), path.join(folder, "ledger-new"));
     assert.equal((await opened()).length, 1);
@@ -137,7 +168,6 @@ describe("opening the ledger", () => {
     assert.ok(!(await readdir(folder)).includes("ledger-new"));
   });
 
-  const pageBytes = 4096;
   const losses: readonly [string, (data: Buffer) => number, string][] = [
     [
       "newer header",
