@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { Holding } from "@bilancia/proto/gen/storage";
 import { callUnary } from "@bilancia/proto/unary";
+import fc from "fast-check";
 import { startTestServer, storedNames, type TestServer, withFolder } from "./testing/test-server.js";
 import { header, origin, TestStream, wholeFile } from "./testing/test-stream.js";
 
@@ -124,6 +126,45 @@ describe("a damaged index", () => {
         assert.ok((await known(server)).length > 0);
       });
     }));
+
+  it("never keeps a server from serving, wherever the damage is", function () {
+    this.timeout(60_000);
+    const harm = fc.record({ page: fc.nat(1_000), at: fc.nat(pageBytes - 1), bit: fc.option(fc.nat(7)) });
+    return withFolder(async (folder) => {
+      const intact = join(folder, "intact");
+      await fill(intact);
+      const contentOf = (dir: string, number: number) => readFileSync(join(dir, `${number}_a.bin`), "utf8");
+      await fc.assert(
+        fc.asyncProperty(harm, async ({ page, at, bit }) => {
+          const dir = join(folder, "damaged");
+          rmSync(dir, { recursive: true, force: true });
+          // With all of their times, by which a file is known again.
+          execFileSync("cp", ["-a", intact, dir]);
+          const bytes = readFileSync(indexFile(dir));
+          const pageAt = (page % (bytes.length / pageBytes)) * pageBytes;
+          const place = pageAt + at;
+          if (bit === null) bytes.fill(0, pageAt, pageAt + pageBytes);
+          else bytes.writeUInt8(bytes.readUInt8(place) ^ (1 << bit), place);
+          writeFileSync(indexFile(dir), bytes);
+          await serving(dir, async (server, stream) => {
+            const found = await known(server);
+            const told = server.logged.filter(({ msg }) => String(msg).startsWith("index "));
+            assert.ok(found.length === numbers.length || told.length > 0, "files are not known, and nothing was told");
+            assert.ok(found.length > 200, `${found.length} of ${numbers.length} are known`);
+            for (const number of found) assert.equal(contentOf(dir, number), `content of ${number}`);
+            await stream.send(wholeFile(header(1_000), "new"));
+            await stream.saved(1_000);
+          });
+          await serving(dir, async (server) => {
+            const request = { origin, requestNumber: 1_000n };
+            const { holding } = await callUnary(server.client.stat.bind(server.client), request, 5_000);
+            assert.equal(holding, Holding.HOLDING_STORED);
+          });
+        }),
+        { numRuns: 25 },
+      );
+    });
+  });
 
   it("is replaced where an earlier start was ended in the middle of that", () =>
     withFolder(async (dir) => {
