@@ -1,3 +1,4 @@
+import type Koffi from "koffi";
 import type { LibraryHandle } from "koffi";
 
 type CFunction = ReturnType<LibraryHandle["func"]>;
@@ -9,9 +10,9 @@ type CFunction = ReturnType<LibraryHandle["func"]>;
  * @returns `undefined` where there is no such function, or no build of koffi for this machine
  */
 export async function findCFunction(declaration: string): Promise<CFunction | undefined> {
+  const koffi = await findKoffi();
   try {
-    const { default: koffi } = await import("koffi");
-    return koffi.load(null).func(declaration);
+    return koffi?.load(null).func(declaration);
   } catch {
     return undefined;
   }
@@ -19,9 +20,13 @@ export async function findCFunction(declaration: string): Promise<CFunction | un
 
 /** Which error the last call of a C function ended with, as the system numbers them (`os.constants.errno`): to be asked right after it. */
 export async function findErrorNumber(): Promise<(() => number) | undefined> {
+  const koffi = await findKoffi();
+  return koffi && (() => koffi.errno());
+}
+
+async function findKoffi(): Promise<typeof Koffi | undefined> {
   try {
-    const { default: koffi } = await import("koffi");
-    return () => koffi.errno();
+    return (await import("koffi")).default;
   } catch {
     return undefined;
   }

@@ -10,7 +10,7 @@ export function headerAt(fd: number, at: number): Header | undefined {
 
 /**
  * LMDB opens no file whose first header is damaged, and goes by the older one where it is the second. So the second one takes the place of a first one that is damaged; what
- * was there is kept beside the file. What the last commit may have lost is for the check of the ledger to say, as it is with the second one.
+ * was there is kept beside the file. What the last commit may have lost is for who reads the file to say, as it is with the second one.
  */
 export function restoreFirstHeader(dir: string): void {
   const fd = openSync(path.join(dir, "data.mdb"), "r+");

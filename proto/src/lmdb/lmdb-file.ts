@@ -20,6 +20,11 @@ export interface Entry {
   readonly value: Buffer;
 }
 
+/** An entry as its leaf has it. */
+interface FlaggedEntry extends Entry {
+  readonly flags: number;
+}
+
 /** A tree while it is read. */
 interface Reading {
   readonly name: string;
@@ -104,12 +109,15 @@ export class LmdbFile {
   }
 
   /** What can be read of some tables, each in the order of its keys. Several can be read side by side. To be called once. */
-  readTables<Name extends string>(names: readonly Name[]): Record<Name, Generator<Entry, void, void>> {
+  readTables<Name extends string>(names: readonly Name[]): Record<Name, IterableIterator<Entry>> {
     // First what is free: there lie pages of earlier commits, to which a number that is damaged may lead.
     this.#try(() => this.#readFree(this.#file.header.free));
     const tables = this.#tables();
-    const read = names.map((name) => [name, this.#entriesOf(name, tables.get(name) ?? emptyTree)]);
-    return Object.fromEntries(read) as Record<Name, Generator<Entry, void, void>>;
+    const read = names.map((name) => {
+      const tree = tables.get(name);
+      return [name, tree ? this.#entriesOf(name, tree) : [].values()];
+    });
+    return Object.fromEntries(read) as Record<Name, IterableIterator<Entry>>;
   }
 
   /** The trees by name. */
@@ -138,7 +146,7 @@ export class LmdbFile {
     }
   }
 
-  *#readTree(reading: Reading, tree: Tree, flags: number): Generator<Entry & { readonly flags: number }, void, void> {
+  *#readTree(reading: Reading, tree: Tree, flags: number): Generator<FlaggedEntry, void, void> {
     const { name, found } = reading;
     const { depth, root, branchPages, leafPages, largePages, entries } = tree;
     const isSound = this.#try(() => {
@@ -203,7 +211,7 @@ export class LmdbFile {
   }
 
   /** `undefined` where its value is damaged. */
-  #readEntry(reading: Reading, { page, what }: Leaf, index: number): (Entry & { readonly flags: number }) | undefined {
+  #readEntry(reading: Reading, { page, what }: Leaf, index: number): FlaggedEntry | undefined {
     const at = nodeAt(page, index);
     const flags = page.readUInt16LE(at + 4);
     const valueAt = at + nodeHeaderBytes + page.readUInt16LE(at + 6);
@@ -267,10 +275,6 @@ export class LmdbFile {
     }
   }
 }
-
-const emptyTree: Tree = {
-  ...{ pad: 0, flags: 0, depth: 0, branchPages: 0, leafPages: 0, largePages: 0, entries: 0, root: noPage },
-};
 
 function raise(damage: DamagedPages): never {
   throw damage;

@@ -1,26 +1,28 @@
 import { existsSync, statSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import path from "node:path";
-import { syncFolder } from "../folder.js";
 import { isFormatHere } from "./format.js";
 import { restoreFirstHeader } from "./header.js";
 import { LmdbFile } from "./lmdb-file.js";
 import { type CommitChoice, DamagedPages } from "./page-file.js";
 
 /** How a damaged environment is replaced. */
-export interface MendOptions {
+export interface MendOptions<Copied> {
   /** The tables that it may have: another name is a damaged one, and what is under it would be missed. */
   readonly tables: readonly string[];
   /** Makes a new environment, durably, of what can be read of the damaged one. */
-  readonly copy: (damaged: LmdbFile, successor: string) => Promise<void>;
-  /** Flushes a folder. Default: `syncFolder`. */
-  readonly sync?: (folder: string) => Promise<void>;
+  readonly copy: (damaged: LmdbFile, successor: string) => Promise<Copied>;
+  /** Flushes a folder. */
+  readonly sync: (folder: string) => Promise<void>;
 }
 
-/** What was wrong. `aside`: where the damaged environment is now; absent where it goes on, and only its last commit may be missing. */
-export interface Mended {
+/** What was wrong, and what has come of it. */
+export interface Mended<Copied> {
   readonly problem: string;
+  /** Where the damaged environment is now. Absent where it goes on, and only its last commit may be missing. */
   readonly aside?: string;
+  /** What `copy` says. Absent where nothing could be found. */
+  readonly copied?: Copied | undefined;
 }
 
 /**
@@ -30,8 +32,10 @@ export interface Mended {
  * @returns `undefined` where nothing is wrong, there is none, or it is of a kind that is not known (of a machine with 32 bits, for example)
  * @throws Error when it cannot be replaced, for want of space for example: it stays where it is then, and the next call tries again
  */
-export async function mendEnvironment(dir: string, options: MendOptions): Promise<Mended | undefined> {
-  const { tables, copy, sync = (folder) => syncFolder(folder) } = options;
+export async function mendEnvironment<Copied>(
+  dir: string,
+  { tables, copy, sync }: MendOptions<Copied>,
+): Promise<Mended<Copied> | undefined> {
   const successor = `${dir}-new`;
   // What is written from now on must not be found under the old name.
   const move = async (from: string, to: string) => {
@@ -50,8 +54,9 @@ export async function mendEnvironment(dir: string, options: MendOptions): Promis
   // What an earlier call had copied when it was ended: it is all in the damaged one.
   await rm(successor, { recursive: true, force: true });
   const damaged = openDamaged(file);
+  let copied: Copied | undefined;
   try {
-    if (damaged) await copy(damaged, successor);
+    copied = damaged && (await copy(damaged, successor));
   } finally {
     damaged?.close();
   }
@@ -60,7 +65,7 @@ export async function mendEnvironment(dir: string, options: MendOptions): Promis
   const aside = `${dir}.damaged-${Date.now()}`;
   await move(dir, aside);
   if (hasSuccessor) await move(successor, dir);
-  return { problem, aside };
+  return { problem, aside, copied };
 }
 
 const lostCommit = "one of its two headers is damaged: what was recorded last may be missing";

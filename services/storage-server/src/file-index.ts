@@ -3,6 +3,7 @@ import type { Database, RootDatabase } from "lmdb";
 import { z } from "zod";
 import type { Fence } from "./fences.js";
 import { type FileId, fileIdBytes } from "./file-id.js";
+import { openTable } from "./index-tables.js";
 
 const fence = z.object({ term: z.coerce.bigint(), attempt: z.number() });
 
@@ -41,7 +42,7 @@ export class FileIndex {
 
   /** @param onCorrupt hears of each damaged record that was met; it is then treated as absent */
   constructor(environment: RootDatabase, onCorrupt: (id: FileId, problem: string) => void) {
-    this.#records = environment.openDB<Buffer, Buffer>({ name: "files", encoding: "binary", keyEncoding: "binary" });
+    this.#records = openTable(environment, "files");
     this.#onCorrupt = onCorrupt;
   }
 

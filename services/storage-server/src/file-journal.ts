@@ -1,6 +1,7 @@
 import { crc32c } from "@node-rs/crc32";
 import type { Database, RootDatabase } from "lmdb";
 import { type FileId, fileIdFrom, fileIdLengthBytes, writeFileId } from "./file-id.js";
+import { openTable } from "./index-tables.js";
 
 /** A file as the journal has it. */
 export interface JournalledFile {
@@ -40,7 +41,7 @@ export class FileJournal {
   #open: OpenPack | undefined;
 
   constructor(environment: RootDatabase) {
-    this.#packs = environment.openDB<Buffer, Buffer>({ name: "packs", encoding: "binary", keyEncoding: "binary" });
+    this.#packs = openTable(environment, "packs");
     const [last] = this.#packs.getKeys({ reverse: true, limit: 1 });
     this.#lastSequence = last ? Buffer.from(last).readBigUInt64BE() : 0n;
   }

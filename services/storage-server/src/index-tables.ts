@@ -1,5 +1,14 @@
+import type { Database, RootDatabase } from "lmdb";
+
 /** The tables of the index: the records of the files, and the journal. */
 export const indexTables = ["files", "packs"] as const;
 
-/** How its environment and its tables are opened. Without `overlappingSync: false`, a write would resolve before it is flushed. */
-export const indexOptions = { overlappingSync: false, encoding: "binary", keyEncoding: "binary" } as const;
+const bytes = { encoding: "binary", keyEncoding: "binary" } as const;
+
+/** How its environment is opened. Without `overlappingSync: false`, a write would resolve before it is flushed. */
+export const indexOptions = { overlappingSync: false, ...bytes } as const;
+
+/** Opens a table of it, or makes it. */
+export function openTable(environment: RootDatabase, name: (typeof indexTables)[number]): Database<Buffer, Buffer> {
+  return environment.openDB<Buffer, Buffer>({ name, ...bytes });
+}

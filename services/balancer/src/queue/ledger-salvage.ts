@@ -1,3 +1,4 @@
+import { inBatches } from "@bilancia/proto/lmdb/batches";
 import type { Entry, LmdbFile } from "@bilancia/proto/lmdb/lmdb-file";
 import { checkedBytes } from "./checked-bytes.js";
 import { DamagedEntry, decodeEntry, type LedgerEntry } from "./ledger-entry.js";
@@ -12,26 +13,24 @@ export interface Salvaged {
   damaged: number;
 }
 
-/** Entries that become durable together. */
-const batchEntries = 500;
-
 /** Copies what can be read of a damaged ledger into a new one. @throws Error when the new ledger cannot be written */
 export async function salvageLedger(damaged: LmdbFile, to: string): Promise<Salvaged> {
   const target = new LmdbLedger(to, (requestNumber, problem) => {
     throw new Error(`upload ${requestNumber} in the new ledger: ${problem}`);
   });
   try {
-    return await copyInto(target, damaged);
+    const salvaged = { taken: 0, queued: 0, damaged: 0 };
+    await inBatches(copyInto(target, damaged, salvaged));
+    return salvaged;
   } finally {
     await target.close();
   }
 }
 
-async function copyInto(target: LmdbLedger, damaged: LmdbFile): Promise<Salvaged> {
-  const salvaged: Salvaged = { taken: 0, queued: 0, damaged: 0 };
+/** Puts each entry that can be read, and counts them. */
+function* copyInto(target: LmdbLedger, damaged: LmdbFile, salvaged: Salvaged): Generator<Promise<void>, void, void> {
   const { entries, bytes } = damaged.readTables(["entries", "bytes"]);
   const bytesOf = valuesByKey(bytes);
-  let batch: Promise<void>[] = [];
   for (const row of entries) {
     const entry = entryIn(row);
     if (!entry) {
@@ -41,13 +40,8 @@ async function copyInto(target: LmdbLedger, damaged: LmdbFile): Promise<Salvaged
     salvaged.taken += 1;
     if (entry.state === "queued") salvaged.queued += 1;
     const kept = entry.bytesAt === "ledger" ? bytesOf(row.key) : undefined;
-    batch.push(target.put(entry, kept && Uint8Array.from(kept)));
-    if (batch.length < batchEntries) continue;
-    await Promise.all(batch);
-    batch = [];
+    yield target.put(entry, kept && Uint8Array.from(kept));
   }
-  await Promise.all(batch);
-  return salvaged;
 }
 
 function entryIn({ key, value }: Entry): LedgerEntry | undefined {
@@ -61,7 +55,7 @@ function entryIn({ key, value }: Entry): LedgerEntry | undefined {
 }
 
 /** Finds the bytes under keys that are asked for in their order; `undefined` where there are none, or they are damaged. */
-function valuesByKey(rows: Generator<Entry, void, void>): (key: Buffer) => Uint8Array | undefined {
+function valuesByKey(rows: Iterator<Entry>): (key: Buffer) => Uint8Array | undefined {
   let row = rows.next();
   return (key) => {
     while (!row.done && Buffer.compare(row.value.key, key) < 0) row = rows.next();

@@ -6,6 +6,7 @@ import { syncFolder } from "./folder.js";
 import { type Salvaged, salvageLedger } from "./ledger-salvage.js";
 import { LmdbLedger, ledgerTables } from "./lmdb-ledger.js";
 
+const nothing: Salvaged = { taken: 0, queued: 0, damaged: 0 };
 /** What earlier versions had beside the ledger's own tables. */
 const formerTable = "check";
 
@@ -22,18 +23,15 @@ export async function openLedger(
   onBroken?: (error: FlushFailed) => void,
 ): Promise<LmdbLedger> {
   const dir = path.join(stateDir, "ledger");
-  let salvaged: Salvaged = { taken: 0, queued: 0, damaged: 0 };
   const mended = await mendEnvironment(dir, {
     tables: [...ledgerTables, formerTable],
     sync: syncFolder,
-    copy: async (damaged, successor) => {
-      salvaged = await salvageLedger(damaged, successor);
-    },
+    copy: salvageLedger,
   });
   if (mended && mended.aside === undefined)
     observer.note({ kind: "quarantined", what: "ledger header", detail: `the ledger: ${mended.problem}` });
   else if (mended) {
-    const { taken, queued, damaged } = salvaged;
+    const { taken, queued, damaged } = mended.copied ?? nothing;
     const read = `${taken} of its uploads could be read and are taken over, ${queued} of them queued`;
     const left = `what could not be read stays there${damaged > 0 ? `, ${damaged} damaged entries at least` : ""}`;
     const detail = `the ledger cannot be read in full (${mended.problem}); it was moved to ${mended.aside}; ${read}; ${left}`;
