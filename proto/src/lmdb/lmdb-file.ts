@@ -12,12 +12,27 @@ import {
   treeBytes,
   valueFlags,
 } from "./format.js";
+import { byCommit, type FreePages, freePagesIn } from "./free-pages.js";
+import { disorderIn, type KeyRange, strayKey } from "./key-order.js";
+import { isIn, type LostLeaf, type LostLeaves, type LostRange, lostLeaves } from "./lost-leaves.js";
 import { type CommitChoice, DamagedPages, expect, PageFile } from "./page-file.js";
 
 /** What a table has under a key. Both are there until the next one is asked for. */
 export interface Entry {
   readonly key: Buffer;
   readonly value: Buffer;
+}
+
+/** How a file is read. */
+export interface ReadOptions {
+  /** The tables that it may have: another name is a damaged one. */
+  readonly tables: readonly string[];
+  /** Hears of what is damaged; reading goes on behind it, or ends where this throws. Default: throws. */
+  readonly onDamage?: (damage: DamagedPages) => void;
+  /** As of which it is read. Default: the last one. */
+  readonly commit?: CommitChoice;
+  /** The leaves that its trees have lost. Without it, it is read as if no page were free. */
+  readonly lost?: LostLeaves | undefined;
 }
 
 /** An entry as its leaf has it. */
@@ -28,6 +43,8 @@ interface FlaggedEntry extends Entry {
 /** A tree while it is read. */
 interface Reading {
   readonly name: string;
+  /** Whether it is a table, and not a list of tables or of free pages. */
+  readonly isTable: boolean;
   readonly depth: number;
   readonly compare: (a: Buffer, b: Buffer) => number;
   readonly found: { branchPages: number; leafPages: number; largePages: number; entries: number };
@@ -46,22 +63,6 @@ interface Leaf {
   readonly without: number | undefined;
 }
 
-/** The keys of a page. They are in order, from `low` on, and below `high`. */
-interface PageKeys {
-  readonly page: Buffer;
-  readonly count: number;
-  readonly isLeaf: boolean;
-  readonly compare: Reading["compare"];
-  readonly low: Buffer | undefined;
-  readonly high: Buffer | undefined;
-}
-
-/** The keys of a page are not in order, from one on. */
-interface Disorder {
-  readonly index: number;
-  readonly words: string;
-}
-
 /** More levels than LMDB follows. */
 const maxDepth = 32;
 
@@ -72,16 +73,18 @@ const maxDepth = 32;
  */
 export class LmdbFile {
   readonly #file: PageFile;
+  readonly #tableNames: readonly string[];
   readonly #onDamage: (damage: DamagedPages) => void;
+  readonly #lost: LostLeaves | undefined;
+  /** Where no page could be read so far. */
+  readonly #lostRanges: LostRange[] = [];
 
-  /**
-   * @param onDamage hears of what is damaged; reading goes on behind it, or ends where this throws. Default: throws
-   * @param commit as of which it is read. Default: the last one
-   * @throws DamagedPages where the first header is damaged, or there is none of that commit
-   */
-  constructor(file: string, onDamage: (damage: DamagedPages) => void = raise, commit: CommitChoice = "last") {
+  /** @throws DamagedPages where the first header is damaged, or there is none of the commit that is asked for */
+  constructor(file: string, { tables, onDamage = raise, commit = "last", lost }: ReadOptions) {
     this.#file = new PageFile(file, commit);
+    this.#tableNames = tables;
     this.#onDamage = onDamage;
+    this.#lost = lost;
   }
 
   /** Whether the last commit is there, as far as the headers tell; see `PageFile`. */
@@ -93,25 +96,43 @@ export class LmdbFile {
     this.#file.close();
   }
 
-  /** Reads the list of its tables, and of each table the page under which all others are found. */
+  // Of the following, one is to be called, and once: no page is given out twice.
+
+  /** Reads all of it. */
+  check(): void {
+    const { header, lastPage } = this.#file;
+    expect("the last page", header.lastPage, lastPage);
+    this.readAll();
+    this.#readFree();
+  }
+
+  /** Reads the pages without which nothing of a table can be found: the list of tables, and a table's only page. */
   checkRoots(): void {
     const page = Buffer.alloc(this.#file.header.pageBytes);
     for (const [name, { root, depth }] of this.#tables())
-      if (depth > 0) this.#file.readPage(page, root, depth === 1, `page ${root} of ${nameOf(name)}`);
+      if (depth === 1) this.#file.readPage(page, root, true, `page ${root} of ${nameOf(name)}`);
   }
 
-  /** Reads all of it, and gives back the names of its tables. To be called once. */
-  check(): string[] {
-    const tables = this.#tables();
-    for (const [name, tree] of tables) for (const _ of this.#entriesOf(name, tree));
-    this.#readFree(this.#file.header.free);
-    return [...tables.keys()];
+  /** Reads all tables, and gives back how many entries they have. */
+  readAll(): number {
+    let entries = 0;
+    for (const [name, tree] of this.#tables()) for (const _ of this.#entriesOf(name, tree)) entries += 1;
+    return entries;
   }
 
-  /** What can be read of some tables, each in the order of its keys. Several can be read side by side. To be called once. */
-  readTables<Name extends string>(names: readonly Name[]): Record<Name, IterableIterator<Entry>> {
+  /** Reads all tables, to find the leaves that they have lost; and how many entries there are, with those in these. */
+  findLost(): { lost: LostLeaves; entries: number } {
     // First what is free: there lie pages of earlier commits, to which a number that is damaged may lead.
-    this.#try(() => this.#readFree(this.#file.header.free));
+    const isFreeKnown = this.#try(() => this.#readFree());
+    const entries = this.readAll();
+    const lost = isFreeKnown ? lostLeaves(this.#file, this.#lostRanges) : new Map<string, LostLeaf[]>();
+    const inLost = [...lost.values()].flat().reduce((sum, { count }) => sum + count, 0);
+    return { lost, entries: entries + inLost };
+  }
+
+  /** What can be read of some tables, each in the order of its keys. Several can be read side by side. */
+  readTables<Name extends string>(names: readonly Name[]): Record<Name, IterableIterator<Entry>> {
+    if (this.#lost) this.#try(() => this.#readFree());
     const tables = this.#tables();
     const read = names.map((name) => {
       const tree = tables.get(name);
@@ -124,11 +145,12 @@ export class LmdbFile {
   #tables(): Map<string, Tree> {
     const tables = new Map<string, Tree>();
     const { main } = this.#file.header;
-    const reading = readingOf("the table of tables", main, Buffer.compare);
+    const reading = readingOf("the table of tables", main);
     for (const { key, value, flags } of this.#readTree(reading, main, 0)) {
       const table = key.toString().replace("\0", "");
       const name = nameOf(table);
       this.#try(() => {
+        if (!this.#tableNames.includes(table)) throw new DamagedPages(`there is a ${name}`);
         expect(`${name}: flags`, flags, valueFlags.tree);
         expect(`${name}: bytes of its record`, value.length, treeBytes);
         tables.set(table, treeAt(value, 0));
@@ -139,7 +161,7 @@ export class LmdbFile {
 
   *#entriesOf(table: string, tree: Tree): Generator<Entry, void, void> {
     const name = nameOf(table);
-    for (const entry of this.#readTree(readingOf(name, tree, Buffer.compare), tree, 0)) {
+    for (const entry of this.#readTree({ ...readingOf(name, tree), isTable: true }, tree, 0)) {
       const flags = entry.flags & ~valueFlags.large;
       if (flags === 0) yield entry;
       else this.#onDamage(new DamagedPages(`${name}: flags of an entry: ${flags}; expected 0`));
@@ -154,14 +176,14 @@ export class LmdbFile {
       if (depth > maxDepth) throw new DamagedPages(`${name} has ${depth} levels; expected at most ${maxDepth}`);
       if (depth === 0) expect(`${name}: root`, root, noPage);
     });
-    if (!isSound) return;
-    if (depth > 0)
-      for (const leaf of this.#readPage(reading, root, 1)) {
+    if (depth > 0 || !isSound)
+      for (const leaf of isSound ? this.#readPage(reading, root, 1, {}) : this.#readLost(reading, {})) {
         for (let index = 0; index < leaf.count; index++) {
           const entry = index === leaf.without ? undefined : this.#readEntry(reading, leaf, index);
           if (entry) yield entry;
         }
       }
+    if (!isSound) return;
     this.#try(() => {
       expect(`${name}: branch pages`, branchPages, found.branchPages);
       expect(`${name}: leaf pages`, leafPages, found.leafPages);
@@ -170,13 +192,17 @@ export class LmdbFile {
     });
   }
 
-  /** The leaves in a page of a tree, and in all below it. Its keys are from `low` on, and below `high`. */
+  /**
+   * The leaves in a page of a tree, and in all below it, whose keys are in a range.
+   *
+   * @param around where its keys may be if the damage is in an end of the range
+   */
   *#readPage(
     reading: Reading,
     number: number,
     level: number,
-    low?: Buffer,
-    high?: Buffer,
+    range: KeyRange,
+    around = range,
   ): Generator<Leaf, void, void> {
     const what = `page ${number} of ${reading.name}`;
     const isLeaf = level === reading.depth;
@@ -186,7 +212,7 @@ export class LmdbFile {
     let without: number | undefined;
     const isSound = this.#try(() => {
       count = this.#file.readPage(page, number, isLeaf, what);
-      const keys = { page, count, isLeaf, compare: reading.compare, low, high };
+      const keys = { page, count, isLeaf, compare: reading.compare, range };
       const disorder = disorderIn(keys);
       if (disorder) {
         const damage = new DamagedPages(`${what}: ${disorder.words}`);
@@ -196,7 +222,10 @@ export class LmdbFile {
       }
       this.#file.take(number, 1, what);
     });
-    if (!isSound) return;
+    if (!isSound) {
+      yield* this.#readLost(reading, around);
+      return;
+    }
     if (isLeaf) {
       reading.found.leafPages += 1;
       yield { page, count, what, without };
@@ -205,8 +234,25 @@ export class LmdbFile {
     reading.found.branchPages += 1;
     for (let index = 0; index < count; index++) {
       const child = page.readUIntLE(nodeAt(page, index), 6);
-      const from = index === 0 ? low : keyOf(page, index);
-      yield* this.#readPage(reading, child, level + 1, from, index + 1 < count ? keyOf(page, index + 1) : high);
+      const keyAt = (at: number) => (at < 1 ? range.low : at < count ? keyOf(page, at) : range.high);
+      const own = { low: keyAt(index), high: keyAt(index + 1) };
+      yield* this.#readPage(reading, child, level + 1, own, { low: keyAt(index - 1), high: keyAt(index + 2) });
+    }
+  }
+
+  /** The leaves in a range that the tree does not lead to. */
+  *#readLost({ name, isTable, found }: Reading, range: KeyRange): Generator<Leaf, void, void> {
+    if (!isTable) return;
+    const { low, high } = range;
+    this.#lostRanges.push({ table: name, low: low && Buffer.from(low), high: high && Buffer.from(high) });
+    for (const leaf of this.#lost?.get(name) ?? []) {
+      if (!isIn(range, leaf) || this.#file.isTaken(leaf.number)) continue;
+      const page = Buffer.alloc(this.#file.header.pageBytes);
+      const what = `page ${leaf.number} of ${name}`;
+      const count = this.#file.readPage(page, leaf.number, true, what);
+      this.#file.take(leaf.number, 1, what);
+      found.leafPages += 1;
+      yield { page, count, what, without: undefined };
     }
   }
 
@@ -230,35 +276,20 @@ export class LmdbFile {
     return value && { key, value, flags };
   }
 
-  /** The lists of pages that are free, one for each of some commits: nothing of them may be in use, nor be free twice. */
-  #readFree(tree: Tree): void {
-    const free: { first: number; count: number; what: string }[] = [];
+  /** The pages that are free: nothing of them may be in use, nor be free twice. */
+  #readFree(): void {
+    const free: FreePages[] = [];
+    const { free: tree } = this.#file.header;
     const flags = numberKeys | (tree.flags & noFolder);
-    for (const { key, value } of this.#readTree(readingOf("the free pages", tree, byCommit), tree, flags)) {
-      const what = `the free pages of commit ${commitOf(key)}`;
-      const entries = value.length < 8 ? 0 : numberAt(value, 0);
-      if (value.length % 8 !== 0 || (entries + 1) * 8 > value.length)
-        throw new DamagedPages(`${what}: ${entries} entries in ${value.length} bytes`);
-      for (let index = 1; index <= entries; index++) {
-        // The first of one page; or, below zero, of how many, and then the first of them; or nothing.
-        let first = Number(value.readBigInt64LE(index * 8));
-        if (first === 0) continue;
-        const count = first < 0 ? -first : 1;
-        if (first < 0) {
-          index += 1;
-          if (index > entries) throw new DamagedPages(`${what}: ${count} pages from nowhere`);
-          first = numberAt(value, index * 8);
-        }
-        free.push({ first, count, what });
-      }
-    }
+    const reading = { ...readingOf("the free pages", tree), compare: byCommit };
+    for (const { key, value } of this.#readTree(reading, tree, flags)) free.push(...freePagesIn(key, value));
     let endsAt = this.#file.count;
     for (const { first, count, what } of free.sort((a, b) => a.first - b.first)) {
       this.#file.takeFree(first, count, `page ${first} in ${what}`);
       if (first <= endsAt) endsAt = Math.max(endsAt, first + count);
     }
     // What was never written to may be missing.
-    const { lastPage } = this.#file.header;
+    const { lastPage } = this.#file;
     if (endsAt <= lastPage)
       throw new DamagedPages(`page ${endsAt}: the file ends there; expected ${lastPage + 1} pages`);
   }
@@ -284,37 +315,7 @@ function nameOf(table: string): string {
   return `table ${JSON.stringify(table)}`;
 }
 
-function readingOf(name: string, { depth }: Tree, compare: Reading["compare"]): Reading {
+function readingOf(name: string, { depth }: Tree): Reading {
   const found = { branchPages: 0, leafPages: 0, largePages: 0, entries: 0 };
-  return { name, depth, compare, found, pages: [], large: Buffer.alloc(0) };
-}
-
-/** Where the keys of a page are out of order; `undefined` where they are not. @param without is passed over */
-function disorderIn({ page, count, isLeaf, compare, low, high }: PageKeys, without?: number): Disorder | undefined {
-  let last = low;
-  // A branch page says nothing by its first key: what is below it begins where the page does.
-  for (let index = isLeaf ? 0 : 1; index < count; index++) {
-    if (index === without) continue;
-    const key = keyOf(page, index);
-    const order = last ? compare(last, key) : -1;
-    if (order > 0 || (order === 0 && index > 0)) return { index, words: "its keys are not in order" };
-    last = key;
-  }
-  const isBelow = !last || !high || compare(last, high) < 0;
-  return isBelow ? undefined : { index: count - 1, words: "its keys are not below those that follow" };
-}
-
-/** The one key without which the others are in order; `undefined` where more is wrong. */
-function strayKey(keys: PageKeys, index: number): number | undefined {
-  return [index, index - 1].find((stray) => !disorderIn(keys, stray));
-}
-
-function byCommit(a: Buffer, b: Buffer): number {
-  return commitOf(a) - commitOf(b);
-}
-
-/** The commit that a list of free pages is of, by its key. */
-function commitOf(key: Buffer): number {
-  expect("the free pages: bytes of a key", key.length, 8);
-  return numberAt(key, 0);
+  return { name, isTable: false, depth, compare: Buffer.compare, found, pages: [], large: Buffer.alloc(0) };
 }

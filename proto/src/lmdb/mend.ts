@@ -1,14 +1,15 @@
 import { existsSync, statSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import path from "node:path";
+import { openDamaged, reading } from "./damaged-file.js";
 import { isFormatHere } from "./format.js";
 import { restoreFirstHeader } from "./header.js";
-import { LmdbFile } from "./lmdb-file.js";
-import { type CommitChoice, DamagedPages } from "./page-file.js";
+import type { LmdbFile } from "./lmdb-file.js";
+import { DamagedPages } from "./page-file.js";
 
 /** How a damaged environment is replaced. */
 export interface MendOptions<Copied> {
-  /** The tables that it may have: another name is a damaged one, and what is under it would be missed. */
+  /** The tables that it may have: another name is a damaged one. */
   readonly tables: readonly string[];
   /** Makes a new environment, durably, of what can be read of the damaged one. */
   readonly copy: (damaged: LmdbFile, successor: string) => Promise<Copied>;
@@ -53,7 +54,7 @@ export async function mendEnvironment<Copied>(
   if (problem === lostCommit) return { problem };
   // What an earlier call had copied when it was ended: it is all in the damaged one.
   await rm(successor, { recursive: true, force: true });
-  const damaged = openDamaged(file);
+  const damaged = openDamaged(file, tables, () => {});
   let copied: Copied | undefined;
   try {
     copied = damaged && (await copy(damaged, successor));
@@ -71,39 +72,9 @@ export async function mendEnvironment<Copied>(
 const lostCommit = "one of its two headers is damaged: what was recorded last may be missing";
 
 function problemIn(file: string, tables: readonly string[]): string | undefined {
-  const found = reading(file, "last", (pages) => {
-    const strange = pages.check().find((name) => !tables.includes(name));
-    if (strange !== undefined) return `there is a table ${JSON.stringify(strange)}`;
-    return pages.hasBothHeaders ? undefined : lostCommit;
+  const damage = reading(file, { tables }, (pages) => {
+    pages.check();
+    return pages.hasBothHeaders ? undefined : new DamagedPages(lostCommit);
   });
-  return found instanceof DamagedPages ? found.message : found;
-}
-
-/**
- * Reads behind what is damaged. Without the list of the tables, or the page under which all others of a table are found, nothing of them would be: but each commit writes these anew, and
- * those of the commit before are still there. `undefined` where there is no header.
- */
-function openDamaged(file: string): LmdbFile | undefined {
-  const isSound = (commit: CommitChoice) => reading(file, commit, (pages) => pages.checkRoots()) === undefined;
-  const commit = !isSound("last") && isSound("before") ? "before" : "last";
-  try {
-    return new LmdbFile(file, () => {}, commit);
-  } catch (error) {
-    if (error instanceof DamagedPages) return undefined;
-    throw error;
-  }
-}
-
-/** What is found in a file, or what is wrong with it. */
-function reading<Found>(file: string, commit: CommitChoice, find: (pages: LmdbFile) => Found): Found | DamagedPages {
-  let pages: LmdbFile | undefined;
-  try {
-    pages = new LmdbFile(file, undefined, commit);
-    return find(pages);
-  } catch (error) {
-    if (error instanceof DamagedPages) return error;
-    throw error;
-  } finally {
-    pages?.close();
-  }
+  return damage?.message;
 }

@@ -30,6 +30,8 @@ export class PageFile {
   readonly #fd: number;
   /** How many pages the file has. */
   readonly count: number;
+  /** The last page of its commits. Each has as many as the one before, or more; so the greater number counts where a header is damaged. */
+  readonly lastPage: number;
   /** The pages in which something was found. */
   readonly #taken: Uint8Array;
   /** How long a page's nodes are, by half of where they begin. */
@@ -50,13 +52,14 @@ export class PageFile {
       this.header = header;
       const between = second && Math.abs(first.commit - second.commit);
       this.hasBothHeaders = between === 1 || (between === 0 && first.commit === 0);
+      this.lastPage = Math.max(first.lastPage, second?.lastPage ?? 0);
       this.count = Math.floor(fstatSync(this.#fd).size / this.header.pageBytes);
     } catch (error) {
       closeSync(this.#fd);
       throw error;
     }
     // What is beyond the end of the file cannot be taken, whatever the header says.
-    this.#taken = new Uint8Array(Math.min(this.header.lastPage + 1, this.count));
+    this.#taken = new Uint8Array(Math.min(this.lastPage + 1, this.count));
     this.#nodeBytes = new Uint16Array(this.header.pageBytes / 2);
     this.#first = Buffer.alloc(this.header.pageBytes);
   }
@@ -76,6 +79,20 @@ export class PageFile {
     this.#fill(page, number, what);
     this.#checkPageHeader(page, number, isLeaf ? pageFlags.leaf : pageFlags.branch, what);
     return this.#checkNodes(page, isLeaf, what);
+  }
+
+  /** Reads each leaf, into a page, that is not taken so far. A large value says how long it is, so that nothing in it is taken for a leaf. */
+  *leavesLeft(page: Buffer): Generator<{ number: number; count: number }, void, void> {
+    for (let number = firstPage; number < this.#taken.length; number++) {
+      if (this.isTaken(number)) continue;
+      try {
+        yield { number, count: this.readPage(page, number, true, `page ${number}`) };
+      } catch (error) {
+        if (!(error instanceof DamagedPages)) throw error;
+        const isLarge = numberAt(page, 0) === number && page.readUInt16LE(18) === pageFlags.large;
+        if (isLarge) number += Math.max(0, page.readUInt32LE(20) - 1);
+      }
+    }
   }
 
   /**
@@ -103,15 +120,19 @@ export class PageFile {
 
   /** Remembers that pages are free; the file may end before them. @throws DamagedPages where something is in them */
   takeFree(first: number, count: number, what: string): void {
-    this.#checkRange(first, count, this.header.lastPage + 1, what);
+    this.#checkRange(first, count, this.lastPage + 1, what);
     this.take(first, count, what);
+  }
+
+  isTaken(number: number): boolean {
+    return this.#taken[number] === 1;
   }
 
   /** Remembers what pages are for; nothing else may be in them. @throws DamagedPages */
   take(first: number, count: number, what: string): void {
     const takenEnd = Math.min(first + count, this.#taken.length);
     for (let number = first; number < takenEnd; number++) {
-      if (this.#taken[number]) throw new DamagedPages(`${what}: page ${number} is in use twice`);
+      if (this.isTaken(number)) throw new DamagedPages(`${what}: page ${number} is in use twice`);
       this.#taken[number] = 1;
     }
   }
