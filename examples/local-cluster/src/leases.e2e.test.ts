@@ -8,7 +8,7 @@ import { serversByName } from "./admin.js";
 import { eventually } from "./test-support/eventually.js";
 import { Registry } from "./test-support/registry.js";
 import { assertShares, SteadyLoad } from "./test-support/steady-load.js";
-import { allPassed, neverOverloaded, TestCluster } from "./test-support/test-cluster.js";
+import { allPassed, neverOverloaded, TestCluster, weightsOnly } from "./test-support/test-cluster.js";
 
 const names = ["storage-1", "storage-2", "storage-3"] as const;
 const weights = { "storage-1": 1, "storage-2": 1, "storage-3": 2 };
@@ -17,7 +17,7 @@ const leaseMs = 2_000;
 const config = `
 probe: { timeoutMs: 1500 }
 registration: { unknownServers: accept, leaseMs: ${leaseMs} }
-`;
+${weightsOnly}`;
 
 describe("servers that join by themselves, of a balancer that has none configured", function () {
   this.timeout(180_000);

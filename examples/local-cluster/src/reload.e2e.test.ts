@@ -8,10 +8,10 @@ import type { RunningServer } from "./cluster.js";
 import { eventually } from "./test-support/eventually.js";
 import { runLbCli } from "./test-support/run-script.js";
 import { assertShares, SteadyLoad } from "./test-support/steady-load.js";
-import { allPassed, neverOverloaded, TestCluster } from "./test-support/test-cluster.js";
+import { allPassed, neverOverloaded, TestCluster, weightsOnly } from "./test-support/test-cluster.js";
 
 /** What the file says, beside the servers and their weights. */
-const settled = "probe: { timeoutMs: 20000 }\n";
+const settled = `probe: { timeoutMs: 20000 }\n${weightsOnly}`;
 
 function yaml(servers: readonly RunningServer[], weights: Record<string, number>, more = settled): string {
   const lines = servers.flatMap(({ name, address }) =>

@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "./test-support/eventually.js";
 import { jsonLines, runLbCli } from "./test-support/run-script.js";
 import { assertShares, SteadyLoad } from "./test-support/steady-load.js";
-import { allPassed, neverOverloaded, TestCluster } from "./test-support/test-cluster.js";
+import { allPassed, neverOverloaded, TestCluster, weightsOnly } from "./test-support/test-cluster.js";
 
 /** How soon after a change the shares are what they are to be, in milliseconds. */
 const settleMs = 2_000;
@@ -20,7 +20,7 @@ describe("servers that come and go under load", function () {
       weights: [1, 1, 2],
       unlisted: ["storage-3"],
       serverArgs: neverOverloaded,
-      balancerConfig: "probe: { timeoutMs: 20000 }\n",
+      balancerConfig: `probe: { timeoutMs: 20000 }\n${weightsOnly}`,
     });
     load = new SteadyLoad(test.cluster.balancer.address);
   });

@@ -4,7 +4,7 @@ import path from "node:path";
 import { storedFiles } from "./folder-listing.js";
 import { jsonLines, runLbCli } from "./test-support/run-script.js";
 import { sha256OfBytes, sha256OfFile } from "./test-support/sha256.js";
-import { allPassed, neverOverloaded, TestCluster } from "./test-support/test-cluster.js";
+import { allPassed, neverOverloaded, TestCluster, weightsOnly } from "./test-support/test-cluster.js";
 import { receiptOf, UploadSession, uploadHeader } from "./test-support/upload-session.js";
 
 describe("shares of servers with weights 5, 1, 1", function () {
@@ -15,8 +15,7 @@ describe("shares of servers with weights 5, 1, 1", function () {
     test = await TestCluster.start({
       weights: [5, 1, 1],
       serverArgs: neverOverloaded,
-      // Weights alone are to decide, however slow this machine is.
-      balancerConfig: "probe: { timeoutMs: 20000 }\nlimits: { inFlight: fixed }\n",
+      balancerConfig: `probe: { timeoutMs: 20000 }\n${weightsOnly}`,
     });
   });
   after(async function () {

@@ -3,6 +3,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { LocalCluster, type RunningServer } from "../cluster.js";
 
+/** For the balancer's configuration, where weights alone are to decide, however slow this machine is. */
+export const weightsOnly = "limits: { inFlight: fixed }\n";
+
 /** Arguments of servers that are available all the time, however slow the machine is: exact shares need them. */
 export const neverOverloaded = [
   "--overload-event-loop-ms",
