@@ -14,7 +14,7 @@ import {
 } from "./format.js";
 import { byCommit, type FreePages, freePagesIn } from "./free-pages.js";
 import { disorderIn, type KeyRange, strayKey } from "./key-order.js";
-import { isIn, type LostLeaf, type LostLeaves, type LostRange, lostLeaves } from "./lost-leaves.js";
+import { type LostLeaf, type LostLeaves, type LostRange, leavesIn, lostLeaves } from "./lost-leaves.js";
 import { type CommitChoice, DamagedPages, expect, PageFile } from "./page-file.js";
 
 /** What a table has under a key. Both are there until the next one is asked for. */
@@ -245,8 +245,8 @@ export class LmdbFile {
     if (!isTable) return;
     const { low, high } = range;
     this.#lostRanges.push({ table: name, low: low && Buffer.from(low), high: high && Buffer.from(high) });
-    for (const leaf of this.#lost?.get(name) ?? []) {
-      if (!isIn(range, leaf) || this.#file.isTaken(leaf.number)) continue;
+    for (const leaf of leavesIn(this.#lost?.get(name) ?? [], range)) {
+      if (this.#file.isTaken(leaf.number)) continue;
       const page = Buffer.alloc(this.#file.header.pageBytes);
       const what = `page ${leaf.number} of ${name}`;
       const count = this.#file.readPage(page, leaf.number, true, what);

@@ -26,23 +26,32 @@ export type LostLeaves = ReadonlyMap<string, readonly LostLeaf[]>;
  * @param file in which all pages are taken that trees lead to, or that are free
  */
 export function lostLeaves(file: PageFile, ranges: readonly LostRange[]): LostLeaves {
-  const found = new Map<string, LostLeaf[]>();
-  if (ranges.length === 0) return found;
+  if (ranges.length === 0) return new Map();
+  const leaves: LostLeaf[] = [];
   const page = Buffer.alloc(file.header.pageBytes);
   for (const { number, count } of file.leavesLeft(page)) {
     if (disorderIn({ page, count, isLeaf: true, compare: Buffer.compare, range: {} })) continue;
-    const leaf = { number, count, first: Buffer.from(keyOf(page, 0)), last: Buffer.from(keyOf(page, count - 1)) };
-    const [table, another] = new Set(ranges.filter((range) => isIn(range, leaf)).map((range) => range.table));
-    if (table === undefined || another !== undefined) continue;
-    const ofTable = found.get(table) ?? [];
-    ofTable.push(leaf);
-    found.set(table, ofTable);
+    leaves.push({ number, count, first: Buffer.from(keyOf(page, 0)), last: Buffer.from(keyOf(page, count - 1)) });
   }
-  for (const leaves of found.values()) leaves.sort((a, b) => Buffer.compare(a.first, b.first));
-  return found;
+  leaves.sort((a, b) => Buffer.compare(a.first, b.first));
+  const tablesOf = new Map(leaves.map((leaf) => [leaf, new Set<string>()]));
+  for (const range of ranges) for (const leaf of leavesIn(leaves, range)) tablesOf.get(leaf)?.add(range.table);
+  const tables = new Set(ranges.map(({ table }) => table));
+  const isOf = (leaf: LostLeaf, table: string) => tablesOf.get(leaf)?.size === 1 && tablesOf.get(leaf)?.has(table);
+  return new Map([...tables].map((table) => [table, leaves.filter((leaf) => isOf(leaf, table))]));
 }
 
-/** Whether all keys of a leaf are in a range. */
-export function isIn({ low, high }: KeyRange, { first, last }: LostLeaf): boolean {
-  return (!low || Buffer.compare(low, first) <= 0) && (!high || Buffer.compare(last, high) < 0);
+/** Those of some leaves, in their order, whose keys are all in a range. */
+export function* leavesIn(leaves: readonly LostLeaf[], { low, high }: KeyRange): Generator<LostLeaf, void, void> {
+  let from = 0;
+  for (let end = leaves.length; low && from < end; ) {
+    const middle = (from + end) >> 1;
+    if (Buffer.compare((leaves[middle] as LostLeaf).first, low) < 0) from = middle + 1;
+    else end = middle;
+  }
+  for (let index = from; index < leaves.length; index++) {
+    const leaf = leaves[index] as LostLeaf;
+    if (high && Buffer.compare(leaf.first, high) >= 0) return;
+    if (!high || Buffer.compare(leaf.last, high) < 0) yield leaf;
+  }
 }
