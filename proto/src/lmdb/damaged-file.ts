@@ -12,7 +12,7 @@ export function openDamaged(
   tables: readonly string[],
   onDamage: (damage: DamagedPages) => void,
 ): LmdbFile | undefined {
-  // Without the list of tables, or a table's only page, nothing of them could be found. Each commit writes these anew, and those of the commit before are still there.
+  // Without the list of tables, or a table's only page, nothing of them could be found. Those of the commit before are still there: the list always, the page where the last commit wrote it anew.
   const hasRoots = (commit: CommitChoice) => isFound(reading(file, { tables, commit }, (pages) => pages.checkRoots()));
   const commit = !hasRoots("last") && hasRoots("before") ? "before" : "last";
   const found = reading(file, { tables, commit, onDamage: () => {} }, (pages) => pages.findLost());

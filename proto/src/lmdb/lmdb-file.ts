@@ -249,10 +249,13 @@ export class LmdbFile {
       if (this.#file.isTaken(leaf.number)) continue;
       const page = Buffer.alloc(this.#file.header.pageBytes);
       const what = `page ${leaf.number} of ${name}`;
-      const count = this.#file.readPage(page, leaf.number, true, what);
-      this.#file.take(leaf.number, 1, what);
+      const isSound = this.#try(() => {
+        this.#file.readPage(page, leaf.number, true, what);
+        this.#file.take(leaf.number, 1, what);
+      });
+      if (!isSound) continue;
       found.leafPages += 1;
-      yield { page, count, what, without: undefined };
+      yield { page, count: leaf.count, what, without: undefined };
     }
   }
 
