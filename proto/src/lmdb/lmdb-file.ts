@@ -14,7 +14,7 @@ import {
 } from "./format.js";
 import { byCommit, type FreePages, freePagesIn } from "./free-pages.js";
 import { disorderIn, type KeyRange, strayKey } from "./key-order.js";
-import { type LostLeaf, type LostLeaves, type LostRange, leavesIn, lostLeaves } from "./lost-leaves.js";
+import { type LostLeaves, type LostRange, leavesIn, lostLeaves } from "./lost-leaves.js";
 import { type CommitChoice, DamagedPages, expect, PageFile } from "./page-file.js";
 
 /** What a table has under a key. Both are there until the next one is asked for. */
@@ -125,7 +125,7 @@ export class LmdbFile {
     // First what is free: there lie pages of earlier commits, to which a number that is damaged may lead.
     const isFreeKnown = this.#try(() => this.#readFree());
     const entries = this.readAll();
-    const lost = isFreeKnown ? lostLeaves(this.#file, this.#lostRanges) : new Map<string, LostLeaf[]>();
+    const lost = lostLeaves(this.#file, isFreeKnown ? this.#lostRanges : []);
     const inLost = [...lost.values()].flat().reduce((sum, { count }) => sum + count, 0);
     return { lost, entries: entries + inLost };
   }

@@ -16,6 +16,11 @@ export interface LostLeaf {
   readonly last: Buffer;
 }
 
+/** A leaf that no tree leads to, and the tables that it may be of. */
+interface Candidate extends LostLeaf {
+  readonly tables: Set<string>;
+}
+
 /** Those of each table, in the order of their keys. */
 export type LostLeaves = ReadonlyMap<string, readonly LostLeaf[]>;
 
@@ -27,30 +32,33 @@ export type LostLeaves = ReadonlyMap<string, readonly LostLeaf[]>;
  */
 export function lostLeaves(file: PageFile, ranges: readonly LostRange[]): LostLeaves {
   if (ranges.length === 0) return new Map();
-  const leaves: LostLeaf[] = [];
+  const leaves: Candidate[] = [];
   const page = Buffer.alloc(file.header.pageBytes);
   for (const { number, count } of file.leavesLeft(page)) {
     if (disorderIn({ page, count, isLeaf: true, compare: Buffer.compare, range: {} })) continue;
-    leaves.push({ number, count, first: Buffer.from(keyOf(page, 0)), last: Buffer.from(keyOf(page, count - 1)) });
+    const [first, last] = [Buffer.from(keyOf(page, 0)), Buffer.from(keyOf(page, count - 1))];
+    leaves.push({ number, count, first, last, tables: new Set() });
   }
   leaves.sort((a, b) => Buffer.compare(a.first, b.first));
-  const tablesOf = new Map(leaves.map((leaf) => [leaf, new Set<string>()]));
-  for (const range of ranges) for (const leaf of leavesIn(leaves, range)) tablesOf.get(leaf)?.add(range.table);
-  const tables = new Set(ranges.map(({ table }) => table));
-  const isOf = (leaf: LostLeaf, table: string) => tablesOf.get(leaf)?.size === 1 && tablesOf.get(leaf)?.has(table);
-  return new Map([...tables].map((table) => [table, leaves.filter((leaf) => isOf(leaf, table))]));
+  for (const range of ranges) for (const { tables } of leavesIn(leaves, range)) tables.add(range.table);
+  const ofOne = leaves.filter(({ tables }) => tables.size === 1);
+  const names = new Set(ranges.map(({ table }) => table));
+  return new Map(Array.from(names, (name) => [name, ofOne.filter(({ tables }) => tables.has(name))]));
 }
 
 /** Those of some leaves, in their order, whose keys are all in a range. */
-export function* leavesIn(leaves: readonly LostLeaf[], { low, high }: KeyRange): Generator<LostLeaf, void, void> {
+export function* leavesIn<Leaf extends LostLeaf>(
+  leaves: readonly Leaf[],
+  { low, high }: KeyRange,
+): Generator<Leaf, void, void> {
   let from = 0;
   for (let end = leaves.length; low && from < end; ) {
     const middle = (from + end) >> 1;
-    if (Buffer.compare((leaves[middle] as LostLeaf).first, low) < 0) from = middle + 1;
+    if (Buffer.compare((leaves[middle] as Leaf).first, low) < 0) from = middle + 1;
     else end = middle;
   }
   for (let index = from; index < leaves.length; index++) {
-    const leaf = leaves[index] as LostLeaf;
+    const leaf = leaves[index] as Leaf;
     if (high && Buffer.compare(leaf.first, high) >= 0) return;
     if (!high || Buffer.compare(leaf.last, high) < 0) yield leaf;
   }
