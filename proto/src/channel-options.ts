@@ -3,16 +3,21 @@ import { maxMessageBytes } from "./limits.js";
 import type { ShareLimits } from "./window-shares.js";
 
 /**
- * HTTP/2 receive window, in bytes, of a stream and of a connection; see `flow-control.ts` for the server's side. HTTP/2 libraries give it back
+ * HTTP/2 receive window, in bytes, of a stream and of a connection; see `flow-control.ts` for the server's side, where it can grow. Node gives it back
  * when half of it is used up, so that half of it is what a sender has in a round trip: 4 MiB in 20 ms are 200 MiB/s.
  */
 export const flowControlWindowBytes = 8 * 1024 * 1024;
 
-/** Receive windows of a server: of a connection, and of all connections together. */
+/**
+ * Receive windows of a server: of a connection, and of all together; of one whose way is long, and what these have together besides. 24 MiB are 1
+ * Gbit/s at a round trip of 80 ms.
+ */
 export const receiveWindows: ShareLimits = {
   leastBytes: 16 * 1024,
   mostBytes: flowControlWindowBytes,
   totalBytes: 3 * flowControlWindowBytes,
+  widestBytes: 3 * flowControlWindowBytes,
+  totalMoreBytes: 3 * flowControlWindowBytes,
 };
 
 /** Options of every channel: uploads from clients, save streams and probes from the balancer. */

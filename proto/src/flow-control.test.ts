@@ -17,7 +17,13 @@ import { listen } from "./grpc-server.js";
 import { StorageClient, storageService } from "./services.js";
 
 const mebibyte = 1024 * 1024;
-const windows = { leastBytes: 16_384, mostBytes: 4 * mebibyte, totalBytes: 32 * mebibyte };
+const windows = {
+  leastBytes: 16_384,
+  mostBytes: 4 * mebibyte,
+  totalBytes: 32 * mebibyte,
+  widestBytes: 8 * mebibyte,
+  totalMoreBytes: 32 * mebibyte,
+};
 
 /** Runs a test with bare HTTP/2 connections to a server. */
 async function withConnections(
@@ -94,6 +100,38 @@ class HoldingRelay {
   }
 }
 
+/** Passes connections on to a server, each byte late by a time. */
+async function slowRelay(address: string, lateMs: number): Promise<{ address: string; close(): void }> {
+  const [host = "", port = ""] = address.split(":");
+  const sockets: Socket[] = [];
+  const pass = (from: Socket, to: Socket) => {
+    from.on("error", () => {}).on("data", (data) => setTimeout(() => to.write(data), lateMs));
+    sockets.push(from);
+  };
+  const listener = createServer((near) => {
+    const far = connectSocket(Number(port), host);
+    pass(near, far);
+    pass(far, near);
+  });
+  listener.listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  return {
+    address: `127.0.0.1:${(listener.address() as AddressInfo).port}`,
+    close() {
+      listener.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+/** A message of a call, as it goes over the wire. */
+function framed(dataBytes: number): Buffer {
+  const message = storageService.save.requestSerialize({ parts: [{ offset: 0, data: Buffer.alloc(dataBytes) }] });
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
+}
+
 /** Begins a call that goes on. */
 function call(session: ClientHttp2Session): ClientHttp2Stream {
   const stream = session.request({
@@ -152,6 +190,38 @@ describe("widenReceiveWindows", () => {
       assert.equal(session.remoteSettings.initialWindowSize, windows.mostBytes);
     } finally {
       session.destroy();
+      relay.close();
+      server.forceShutdown();
+    }
+  });
+
+  it("gives a connection with a long way more, once its sender waits for the window, and takes it back when the call ends", async () => {
+    const narrow = { ...windows, mostBytes: mebibyte / 4, widestBytes: mebibyte };
+    const server = new Server(serverOptions);
+    widenReceiveWindows(server, narrow);
+    server.addService(storageService, {
+      save: (call: Duplex) => void call.on("error", () => {}).resume(),
+    } as never);
+    const relay = await slowRelay(await listen(server, "127.0.0.1:0"), 25);
+    const sessions = [connect(`http://${relay.address}`), connect(`http://${relay.address}`)] as const;
+    const [busy, quiet] = sessions;
+    try {
+      await Promise.all(sessions.map((session) => once(session, "remoteSettings")));
+      const streams = [call(busy), call(quiet)] as const;
+      const windowsNow = () => sessions.map(({ remoteSettings }) => remoteSettings.initialWindowSize);
+      await until(() => windowsNow().every((bytes) => bytes === narrow.mostBytes));
+      const much = framed(200_000);
+      const little = framed(2_000);
+      for (const endMs = Date.now() + 10_000; windowsNow()[0] !== narrow.widestBytes; await delay(10)) {
+        assert.ok(Date.now() < endMs, `${windowsNow()}`);
+        if (!streams[0].writableNeedDrain) streams[0].write(much);
+        streams[1].write(little);
+      }
+      assert.equal(windowsNow()[1], narrow.mostBytes);
+      streams[0].close(constants.NGHTTP2_CANCEL);
+      await until(() => windowsNow()[0] === narrow.leastBytes);
+    } finally {
+      for (const session of sessions) session.destroy();
       relay.close();
       server.forceShutdown();
     }

@@ -12,6 +12,13 @@ interface ServerInternals {
   createHttp2Server(credentials: unknown): Http2Server;
 }
 
+/** From which round trip on, in milliseconds, it is looked whether the window is wide enough. */
+const longRoundTripMs = 4;
+/** How often that is looked at, in milliseconds. */
+const lookEveryMs = 100;
+/** Node gives a window back when half of it is used up: who gets nearly half of it through in a round trip waits for it. */
+const heldUpPart = 0.4;
+
 /**
  * The receive window of one connection, and of each stream on it. What is told to the other side stays unanswered for as long as that likes, and
  * Node gives up a connection with more than ten such settings: so there is one at a time, and what was wanted meanwhile follows its answer.
@@ -20,9 +27,30 @@ class ReceiveWindow {
   readonly #session: ServerHttp2Session;
   #wantedBytes = 0;
   #isUnanswered = false;
+  /** The shortest that was seen: what is longer was spent elsewhere than on the way. */
+  #roundTripMs = Number.POSITIVE_INFINITY;
+  #lastLook = { ms: 0, bytesRead: 0 };
+  readonly #onAnswered: () => void;
 
-  constructor(session: ServerHttp2Session) {
+  constructor(session: ServerHttp2Session, onAnswered: () => void) {
     this.#session = session;
+    this.#onAnswered = onAnswered;
+  }
+
+  get isFar(): boolean {
+    return this.#roundTripMs >= longRoundTripMs && this.#roundTripMs < Number.POSITIVE_INFINITY;
+  }
+
+  /** Whether in the time since the last look the window, and not the link, was what its sender waited for. */
+  holdsUp(): boolean {
+    // Without its socket it cannot be asked for anything.
+    if (this.#session.destroyed) return false;
+    const { bytesRead } = this.#session.socket;
+    const last = this.#lastLook;
+    this.#lastLook = { ms: performance.now(), bytesRead };
+    if (this.#isUnanswered || !this.isFar) return false;
+    const roundTrips = (this.#lastLook.ms - last.ms) / this.#roundTripMs;
+    return bytesRead - last.bytesRead >= this.#wantedBytes * heldUpPart * roundTrips;
   }
 
   set(bytes: number): void {
@@ -36,10 +64,41 @@ class ReceiveWindow {
     const bytes = this.#wantedBytes;
     session.setLocalWindowSize(Math.max(bytes, leastConnectionBytes));
     this.#isUnanswered = true;
+    const toldMs = performance.now();
+    // The duration that Node gives its callback is none: it counts from no beginning (20.20).
     session.settings({ initialWindowSize: bytes }, () => {
       this.#isUnanswered = false;
+      this.#roundTripMs = Math.min(this.#roundTripMs, performance.now() - toldMs);
       if (this.#wantedBytes !== bytes) this.#tell();
+      this.#onAnswered();
     });
+  }
+}
+
+/** Looks after connections with a long way, as long as there are any: a window that holds its sender up is to grow. */
+class LongWays {
+  readonly #windows = new Set<ReceiveWindow>();
+  readonly #grow: (window: ReceiveWindow) => void;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(grow: (window: ReceiveWindow) => void) {
+    this.#grow = grow;
+  }
+
+  watch(window: ReceiveWindow): void {
+    this.#windows.add(window);
+    this.#timer ??= setInterval(() => this.#look(), lookEveryMs).unref();
+  }
+
+  forget(window: ReceiveWindow): void {
+    this.#windows.delete(window);
+    if (this.#windows.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #look(): void {
+    for (const window of this.#windows) if (window.holdsUp()) this.#grow(window);
   }
 }
 
@@ -48,10 +107,12 @@ class ReceiveWindow {
  * ms), and has an option for the client's side only. To be called before the server is bound.
  *
  * What has arrived and is not read yet lies in memory, up to the window. So the connections that have calls share an amount of bytes: few get
- * wide windows, and a thousand cannot take the memory. The window of a connection is also that of each stream on it.
+ * wide windows, and a thousand cannot take the memory. Of a second amount a connection gets more whose round trip is so long that its sender waits
+ * for the window. The window of a connection is also that of each stream on it.
  */
 export function widenReceiveWindows(server: Server, limits: ShareLimits): void {
   const shares = new WindowShares<ReceiveWindow>(limits, (window, bytes) => window.set(bytes));
+  const longWays = new LongWays((window) => shares.grow(window));
   const internals = server as unknown as ServerInternals;
   const { settings } = internals.commonServerOptions;
   internals.commonServerOptions.settings = { ...settings, initialWindowSize: limits.leastBytes };
@@ -59,15 +120,23 @@ export function widenReceiveWindows(server: Server, limits: ShareLimits): void {
   internals.createHttp2Server = (credentials) => {
     const http2Server = createHttp2Server(credentials);
     http2Server.on("session", (session: ServerHttp2Session) => {
-      const window = new ReceiveWindow(session);
       let streamsCount = 0;
+      const watchIfFar = () => {
+        if (streamsCount > 0 && window.isFar && !session.destroyed) longWays.watch(window);
+      };
+      const window = new ReceiveWindow(session, watchIfFar);
+      const leave = () => {
+        longWays.forget(window);
+        shares.leave(window);
+      };
       session.on("stream", (stream: ServerHttp2Stream) => {
         if (streamsCount++ === 0) shares.join(window);
+        watchIfFar();
         stream.once("close", () => {
-          if (--streamsCount === 0) shares.leave(window);
+          if (--streamsCount === 0) leave();
         });
       });
-      session.once("close", () => shares.leave(window));
+      session.once("close", leave);
     });
     return http2Server;
   };
