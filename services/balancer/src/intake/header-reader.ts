@@ -41,7 +41,7 @@ export function readHeader(header: UploadHeader): ReadHeader {
       name,
       sizeBytes: sizeBytes === undefined ? undefined : Number(sizeBytes),
       // A copy: the view would keep the whole message alive for as long as the upload is remembered.
-      sha256: sha256 && Uint8Array.from(sha256),
+      sha256: sha256 && new Uint8Array(sha256),
       contentType,
       kind: kind === Kind.KIND_TEXT_DOCUMENT ? "text_document" : "binary",
       ack: ack === Ack.ACK_QUEUED ? "queued" : "stored",

@@ -81,9 +81,9 @@ export class ArrivingUpload implements IncomingUpload {
     }
     record.complete = true;
     record.sender = undefined;
-    record.finishSha256 = end.sha256 && Uint8Array.from(end.sha256);
+    record.finishSha256 = end.sha256 && new Uint8Array(end.sha256);
     this.#works.uploads.change(record, { kind: "completed", underway: record.taken });
-    content.finish(end.sha256 ?? description.sha256);
+    content.finish(record.finishSha256 ?? description.sha256);
     const { observer } = this.#works.parts;
     observer.note({ kind: "queued", upload: record.naming, sizeBytes: content.receivedBytes });
     const kept = description.ack === "queued" ? this.#keep() : undefined;

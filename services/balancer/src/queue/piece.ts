@@ -70,6 +70,13 @@ export class PieceList {
     this.#gathered = undefined;
   }
 
+  /** Lets go of all of them. */
+  clear(): void {
+    this.#pieces.length = 0;
+    this.#packed = undefined;
+    this.#gathered = undefined;
+  }
+
   /** Packs what is on disk only by now. */
   pack(): void {
     let count = 0;

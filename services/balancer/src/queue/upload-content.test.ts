@@ -312,6 +312,23 @@ describe("UploadContent", () => {
       content.append(chunkAt(6 * mib, 5));
     }));
 
+  it("gives nothing out any more once it is dropped: neither less than there was, nor an empty file", () =>
+    withContent(64 * mib, async (content, spool) => {
+      await appendAll(content, 2 * mib, 100_000);
+      content.finish(undefined);
+      content.spill();
+      await eventually("the bytes to be on disk", () => spool.memoryBytes === 0);
+      const joined = assert.rejects(async () => content.whole(2 * mib), /the upload has ended/);
+      const reader = content.read();
+      await reader.next();
+      await content.drop();
+      await joined;
+      assert.equal((await reader.next()).kind, "broken");
+      reader.close();
+      assert.equal((await content.read().next()).kind, "broken");
+      assert.equal(content.whole(2 * mib), undefined);
+    }));
+
   it("reports a disk that fails, once, and lets its client go", () =>
     withTempFolder(async (folder) => {
       const spool = new Spool(path.join(folder, "missing"), { maxMemoryBytes: mib });

@@ -25,6 +25,8 @@ const maxLeadBytes = 4 * 1024 * 1024;
 const writeBytes = 1024 * 1024;
 /** How long bytes wait for more, to be written together, in milliseconds. */
 const gatherMs = 20;
+/** What a reader is told of content that has been let go of. */
+const ended = "the upload has ended";
 
 /**
  * The bytes of one upload: taken in order, read in order by one reader at a time, from memory where they still are and else from the
@@ -110,12 +112,13 @@ export class UploadContent {
       closed: () => this.#detach(reader),
     });
     this.#reader = reader;
+    if (this.#dropped) reader.interrupt(ended);
     return reader;
   }
 
-  /** All of it as one chunk, where it is complete and not larger than `maxBytes`; a promise where it must be gathered. */
+  /** All of it as one chunk, where it is complete, still there, and not larger than `maxBytes`; a promise where it must be gathered. */
   whole(maxBytes: number): Chunk | Promise<Chunk> | undefined {
-    if (!this.#end || this.#receivedBytes > maxBytes) return undefined;
+    if (!this.#end || this.#dropped || this.#receivedBytes > maxBytes) return undefined;
     const only = this.#pieces.get(0);
     if (!only) return { offset: 0, data: new Uint8Array(0), crc32c: 0 };
     if (this.#pieces.length === 1 && only.data) return toChunk(only, only.data);
@@ -171,8 +174,10 @@ export class UploadContent {
   #letGoOfMemory(): void {
     this.#dropped = true;
     this.#endGathering();
+    // The record outlives its content: it answers for the upload for a while yet.
+    this.#pieces.clear();
     this.#account(-this.#memoryBytes);
-    this.#reader?.interrupt("the upload has ended");
+    this.#reader?.interrupt(ended);
     this.#letGo();
   }
 
@@ -217,7 +222,7 @@ export class UploadContent {
   }
 
   async #readInto(data: Uint8Array, piece: Piece): Promise<void> {
-    if (this.#dropped) throw new Error("the upload has ended");
+    if (this.#dropped) throw new Error(ended);
     try {
       await this.#file.read(piece, data);
     } catch (error) {
@@ -233,6 +238,8 @@ export class UploadContent {
       if (piece.data) data.set(piece.data, piece.offset);
       else await this.#readInto(data.subarray(piece.offset, piece.offset + piece.length), piece);
     }
+    // Let go of while a piece was read: there were no further ones.
+    if (this.#dropped) throw new Error(ended);
     return { offset: 0, data, crc32c: crc32c(data) };
   }
 
@@ -254,6 +261,7 @@ export class UploadContent {
     if (this.#reader !== reader) return;
     this.#reader = undefined;
     this.#letGo();
+    if (this.#dropped) return;
     for (let index = this.#nextToWrite - 1; index >= this.#pieces.packedCount; index--) {
       this.#forget(this.#pieces.get(index) as Piece);
     }

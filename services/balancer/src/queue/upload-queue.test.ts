@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import type { Delivery } from "../ports/outbox.js";
 import { eventually } from "../test-support/eventually.js";
@@ -150,6 +152,44 @@ describe("the queue in memory", () => {
       await eventually("no spool file", async () => (await spooled()).length === 0);
       assert.equal(spool.memoryBytes, 0);
       assert.equal(queue.counts().queuedBytes, 0);
+    } finally {
+      await stop();
+    }
+  });
+
+  it("keeps the bytes of an upload that has ended no longer in memory, though it still answers for it", async () => {
+    const { queue, stop } = await memoryQueue();
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    /** Sends a file, has it delivered in some way, and returns what tells whether its bytes are in memory, and its receipt. */
+    const delivered = async (deliver: (delivery: Delivery) => unknown) => {
+      const chunk = chunkAt(0, 400_000);
+      const description = describeFile();
+      const upload = openUpload(queue, description, new RecordingListener());
+      upload.append(chunk);
+      upload.complete({});
+      const delivery = queue.take();
+      assert.ok(delivery);
+      delivery.begin("storage-1");
+      await deliver(delivery);
+      delivery.stored({ ...saved, sha256: Buffer.alloc(100_000).subarray(0, 32) });
+      return { bytes: new WeakRef(chunk.data), description };
+    };
+    try {
+      const sent = [
+        await delivered((delivery) => delivery.whole(512 * 1024)),
+        await delivered((delivery) => delivery.read().next()),
+        await delivered(() => {}),
+      ];
+      // What a turn of the event loop has looked at stays in memory until its end.
+      await new Promise((resolve) => setImmediate(resolve));
+      collect();
+      for (const { bytes, description } of sent) {
+        assert.ok(bytes.deref() === undefined, "they are in memory");
+        const state = queue.find({ uploadId: description.uploadId })?.state;
+        assert.ok(state?.kind === "stored");
+        assert.equal(state.receipt.sha256.buffer.byteLength, 32);
+      }
     } finally {
       await stop();
     }

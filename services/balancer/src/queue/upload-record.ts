@@ -209,6 +209,8 @@ export class UploadRecord implements UploadView {
     const { uploadId, name } = this.description;
     const server = this.#attempts.at(-1)?.server ?? "";
     const attempts = this.failures + 1;
-    return { requestNumber: this.requestNumber, uploadId, name, server, attempts, storedAtMs: nowMs, ...saved };
+    // What came is a view into a whole message, which would stay in memory with it.
+    const sha256 = new Uint8Array(saved.sha256);
+    return { requestNumber: this.requestNumber, uploadId, name, server, attempts, storedAtMs: nowMs, ...saved, sha256 };
   }
 }
