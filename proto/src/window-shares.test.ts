@@ -61,6 +61,18 @@ describe("shares of the receive window", () => {
     assert.deepEqual(inMiB(), [limits.leastBytes / 1024 ** 2, 10, 8, 4, 4]);
   });
 
+  it("gives nobody more where many share", () => {
+    const windows = shares();
+    const members = Array.from({ length: 17 }, () => new Member());
+    const [first, last] = [members[0] as Member, members.at(-1) as Member];
+    for (const member of members) windows.join(member);
+    windows.grow(first);
+    assert.equal(first.bytes, limits.mostBytes);
+    windows.leave(last);
+    windows.grow(first);
+    assert.equal(first.bytes, 2 * limits.mostBytes);
+  });
+
   it("never gives more than there is, nor less or more than anybody may have (property)", () => {
     const step = fc.record({ does: fc.constantFrom("join", "leave", "grow"), at: fc.nat(99) });
     fc.assert(

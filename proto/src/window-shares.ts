@@ -19,6 +19,8 @@ const worthwhileFactor = 2;
 /** The same for one who asks for more. */
 const partOfRestForMore = 1 / 2;
 const worthwhileFactorForMore = 1.25;
+/** Where more than so many share, nobody gets more. */
+const mostMembersForMore = 16;
 
 interface Share {
   bytes: number;
@@ -52,10 +54,10 @@ export class WindowShares<Member extends object> {
     this.#raise(member, share);
   }
 
-  /** Gives a member that is here twice what it has, or as much as there is for it. */
+  /** Gives a member that is here twice what it has, or as much as there is for it; nothing where there are many. */
   grow(member: Member): void {
     const share = this.#shares.get(member);
-    if (!share) return;
+    if (!share || this.#shares.size > mostMembersForMore) return;
     const hasBytes = share.bytes + share.moreBytes;
     const mostBytes = Math.min(this.#limits.widestBytes, hasBytes * 2);
     const addedBytes = Math.floor(Math.min(mostBytes - hasBytes, this.#leftMoreBytes * partOfRestForMore));
