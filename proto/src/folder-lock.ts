@@ -4,7 +4,7 @@ import path from "node:path";
 import { findCFunction, findErrorNumber } from "./c-function.js";
 import { isFull } from "./system-error.js";
 
-/** The process that uses a folder. Number and start time together name it, so that a number that is used again is not mistaken for it. */
+/** The process that holds a lock. Number and start time together name it, so that a number that is used again is not mistaken for it. */
 interface Owner {
   readonly pid: number;
   readonly startedAt: string;
@@ -17,17 +17,25 @@ type Lock = (file: number) => "taken" | "held" | "unknown";
 const exclusiveAtOnce = 2 | 4;
 
 /**
- * Takes a folder for this process alone, until it gives it back or ends, however it ends.
- *
- * The lock is that of a file in the folder, `lock`, which the system gives to one process and takes back from one that is killed (`flock`, which Node has not). The file says which process it
- * is. Where there is no such call, what it says is all there is: two processes that start at the same moment are not told apart then.
+ * Takes a folder for this process alone: see `takeLock`. The file of the lock is `lock`, in the folder.
  *
  * @param folder must be there
- * @returns a function that gives the folder back
+ */
+export function lockFolder(folder: string, lock?: Lock): Promise<() => void> {
+  return takeLock(path.join(folder, "lock"), lock);
+}
+
+/**
+ * Takes a lock for this process alone, until it gives it back or ends, however it ends.
+ *
+ * The lock is that of a file, which the system gives to one process and takes back from one that is killed (`flock`, which Node has not). The file says which process it
+ * is. Where there is no such call, what it says is all there is: two processes that start at the same moment are not told apart then.
+ *
+ * @param name of the file, in a folder that must be there
+ * @returns a function that gives the lock back
  * @throws Error when another process has it, or has not given it back yet; the message says which
  */
-export async function lockFolder(folder: string, lock: Lock = systemLock): Promise<() => void> {
-  const name = path.join(folder, "lock");
+export async function takeLock(name: string, lock: Lock = systemLock): Promise<() => void> {
   const file = openSync(name, constants.O_RDWR | constants.O_CREAT, 0o644);
   try {
     const owner = readOwner(name);

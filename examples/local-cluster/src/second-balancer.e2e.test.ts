@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { balancerScript } from "./cluster.js";
 import { lbCliScript } from "./lb-cli.js";
@@ -41,5 +44,43 @@ describe("a second balancer on the state of one that runs", function () {
     assert.equal((await test.cluster.killBalancer("SIGTERM")).code, 0);
     const audit = await runScript(lbCliScript, ["audit", "verify", "--audit", path.join(stateDir, "audit.jsonl")]);
     assert.equal(audit.code, 0, audit.stdout + audit.stderr);
+  });
+});
+
+describe("a second balancer with a state of its own and the audit file of one that runs", function () {
+  this.timeout(60_000);
+
+  it("is refused, and says who has it", async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), "bilancia-audit-"));
+    const file = path.join(folder, "audits", "audit.jsonl");
+    const args = (name: string) => [
+      ...["--state-dir", path.join(folder, name), "--log-file", path.join(folder, `${name}.log`)],
+      ...["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--server", "name=one,address=127.0.0.1:1"],
+    ];
+    const env = { ...process.env, BILANCIA_AUDIT__FILE: file };
+    const first = spawn(process.execPath, [balancerScript, ...args("first")], {
+      env,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    try {
+      await once(first.stdout, "data");
+      const second = await runScript(balancerScript, args("second"), { env, timeoutMs: 20_000 });
+      assert.deepEqual(second, {
+        ...{ code: 1, stdout: "" },
+        stderr: `bilancia-balancer: cannot use the audit file ${file}: it is in use by process ${first.pid}\n`,
+      });
+    } finally {
+      first.kill("SIGTERM");
+      await once(first, "close");
+    }
+    // Whoever had it has given it back by ending.
+    const again = spawn(process.execPath, [balancerScript, ...args("second")], {
+      env,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    await once(again.stdout, "data");
+    again.kill("SIGTERM");
+    assert.deepEqual(await once(again, "close"), [0, null]);
+    await rm(folder, { recursive: true });
   });
 });

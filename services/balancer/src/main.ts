@@ -1,11 +1,13 @@
+import path from "node:path";
 import { makeFolder } from "@bilancia/proto/folder";
-import { lockFolder } from "@bilancia/proto/folder-lock";
+import { takeLock } from "@bilancia/proto/folder-lock";
 import { ListenError } from "@bilancia/proto/grpc-server";
 import { giveHeapRoom } from "@bilancia/proto/heap-room";
 import { CommanderError } from "commander";
 import { startBalancer } from "./app.js";
 import { collectBuffersEarly } from "./buffer-collection.js";
 import { ConfigError, readConfig, readSources } from "./config.js";
+import type { Config } from "./config-schema.js";
 import { giveBackFreedBuffers } from "./freed-memory.js";
 import { createLogger } from "./observe/logger.js";
 
@@ -15,7 +17,7 @@ async function main(): Promise<void> {
   const { config, file } = configOrExit();
   await giveBackFreedBuffers();
   collectBuffersEarly();
-  await takeState(config.stateDir);
+  await takeFiles(config);
   const log = createLogger(config.log);
   const read = () => readConfig(process.argv.slice(2), process.env);
   const balancer = await startBalancer(config, { file, read }, log);
@@ -44,14 +46,23 @@ async function main(): Promise<void> {
   process.on("SIGHUP", () => void balancer.reload("SIGHUP"));
 }
 
-/** Takes the state folder for this process, until it ends: to another balancer what this one writes would look like damage, and it would be mended. */
-async function takeState(stateDir: string): Promise<void> {
+/**
+ * Takes what this balancer alone may write, until it ends. To another one its state would look like damage, and be mended; the entries of two would
+ * break the chain of an audit.
+ */
+async function takeFiles({ stateDir, audit: { file } }: Config): Promise<void> {
+  await take(`the state folder ${stateDir}`, stateDir, "lock");
+  if (file !== "" && file !== "off")
+    await take(`the audit file ${file}`, path.dirname(file), `${path.basename(file)}.lock`);
+}
+
+async function take(what: string, folder: string, lock: string): Promise<void> {
   try {
-    await makeFolder(stateDir);
-    await lockFolder(stateDir);
+    await makeFolder(folder);
+    await takeLock(path.join(folder, lock));
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
-    throw new Error(`cannot use the state folder ${stateDir}: ${problem}`, { cause: error });
+    throw new Error(`cannot use ${what}: ${problem}`, { cause: error });
   }
 }
 
