@@ -71,13 +71,13 @@ describe("a workload's result", () => {
 
 describe("runs", () => {
   const run = (name: string, figure: number, machine: string) => ({
-    machine: { cores: machine },
+    machine: { cores: machine, commit: `of ${machine}` },
     workloads: [summarize({ ...measured, name, samples: { ours: [figure] } }, false)],
   });
 
-  it("are put together, the last one counting", () => {
-    const merged = merge([run("a", 1, "old"), run("b", 2, "old"), run("a", 3, "new")]);
-    assert.deepEqual(merged.machine, { cores: "new" });
+  it("are put together, the last one counting, with the commits of what counts", () => {
+    const merged = merge([run("a", 1, "oldest"), run("b", 2, "old"), run("a", 3, "new")]);
+    assert.deepEqual(merged.machine, { cores: "new", commit: "of new, of old" });
     assert.deepEqual(
       merged.workloads.map(({ name, ours }) => [name, ours.median]),
       [
