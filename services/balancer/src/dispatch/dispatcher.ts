@@ -232,7 +232,7 @@ export class Dispatcher {
           uploadId: description.uploadId,
           attempt: attempt.number,
         });
-        this.#extraCopies.settled({ requestNumber });
+        this.#extraCopies.settled({ requestNumber, lastAttempt: attempt.number });
         return;
       }
       case "busy":

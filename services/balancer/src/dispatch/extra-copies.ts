@@ -34,8 +34,8 @@ export class ExtraCopies {
   readonly #ledger: LedgerIdentity;
   readonly #observer: Observer;
   readonly #suspects = new Map<bigint, Suspicion[]>();
-  /** Uploads that have come to rest while they have suspects, and where. */
-  readonly #settled = new Map<bigint, string | undefined>();
+  /** Uploads that have come to rest while they have suspects: where, and after which attempt. */
+  readonly #settled = new Map<bigint, { readonly server: string | undefined; readonly lastAttempt: number }>();
   readonly #checking = new Set<string>();
 
   constructor(pool: ServerPool, outbox: Outbox, ledger: LedgerIdentity, observer: Observer) {
@@ -69,14 +69,15 @@ export class ExtraCopies {
     const suspects = this.#suspects.get(suspicion.requestNumber) ?? [];
     suspects.push(suspicion);
     this.#suspects.set(suspicion.requestNumber, suspects);
-    if (suspicion.rests) this.#settled.set(suspicion.requestNumber, suspicion.rests.server);
+    // What an earlier run did has a lower term, whatever the attempt.
+    if (suspicion.rests) this.#settled.set(suspicion.requestNumber, { ...suspicion.rests, lastAttempt: 0 });
   }
 
   /** An upload has come to its end. */
-  settled({ requestNumber, server }: SettledUpload): void {
+  settled({ requestNumber, server, lastAttempt }: SettledUpload): void {
     const suspects = this.#suspects.get(requestNumber);
     if (!suspects) return;
-    this.#settled.set(requestNumber, server);
+    this.#settled.set(requestNumber, { server, lastAttempt });
     for (const name of new Set(suspects.map((suspect) => suspect.server))) this.#start(name);
   }
 
@@ -112,9 +113,11 @@ export class ExtraCopies {
   async #settle(server: PooledServer, due: Suspicion): Promise<boolean> {
     const { name } = server.backend;
     const { requestNumber, uploadId } = due;
-    const settled = this.#settled.has(requestNumber);
-    const kept = settled && this.#settled.get(requestNumber) === name;
-    const result = kept ? "kept" : await (settled ? this.#remove(server, due) : this.#adopt(server, due));
+    const settled = this.#settled.get(requestNumber);
+    const kept = settled?.server === name;
+    const result = kept
+      ? "kept"
+      : await (settled ? this.#remove(server, due, settled.lastAttempt) : this.#adopt(server, due));
     if (result === "unreachable") return false;
     if (result === "sent again") {
       // Still a suspect, to be looked at once the upload has come to rest.
@@ -171,10 +174,12 @@ export class ExtraCopies {
     }
   }
 
-  async #remove(server: PooledServer, suspect: Suspicion): Promise<string> {
+  /** @param lastAttempt of the upload: attempts whose end was never sent, or that it refused, the server has seen too */
+  async #remove(server: PooledServer, suspect: Suspicion, lastAttempt: number): Promise<string> {
     const { storage } = server.link;
     if (!server.offers(Capability.CAPABILITY_DISCARD)) return noDiscard;
-    const { requestNumber, uploadId, attempt } = suspect;
+    const { requestNumber, uploadId } = suspect;
+    const attempt = Math.max(suspect.attempt, lastAttempt);
     const { origin, term } = this.#ledger;
     try {
       // Also what is not there is discarded: the server then refuses frames of the lost attempt that are still on their way.

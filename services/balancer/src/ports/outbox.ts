@@ -91,4 +91,6 @@ export interface Suspicion {
 export interface SettledUpload {
   readonly requestNumber: bigint;
   readonly server?: string;
+  /** The number of its last attempt, on whichever server. */
+  readonly lastAttempt: number;
 }

@@ -108,7 +108,8 @@ export class Settlement {
       this.#forgetAfter(recorded, record);
       this.#background("letting go of an upload's bytes", content.drop(recorded));
     }
-    this.onSettled(server === undefined ? { requestNumber } : { requestNumber, server });
+    const lastAttempt = record.attemptCount;
+    this.onSettled(server === undefined ? { requestNumber, lastAttempt } : { requestNumber, server, lastAttempt });
   }
 
   #endClaim({ requestNumber }: UploadRecord, server: string | undefined): void {
