@@ -82,12 +82,15 @@ export function summarize(measured: Measured, quick: boolean): WorkloadResult {
 
 /** Puts runs together; of a workload that several have, the last counts. The machine is the last run's, with the commits of all that is in it. */
 export function merge(runs: readonly RunResult[]): RunResult {
-  const runOf = new Map<string, RunResult>();
-  for (const run of runs) for (const { name } of run.workloads) runOf.set(name, run);
-  const workloads = [...runOf].flatMap(([name, run]) => run.workloads.find((workload) => workload.name === name) ?? []);
-  const commits = new Set([...runOf.values()].flatMap(({ machine }) => machine.commit ?? []));
+  const latest = new Map<string, { workload: WorkloadResult; commit: string | undefined }>();
+  for (const { workloads, machine } of runs)
+    for (const workload of workloads) latest.set(workload.name, { workload, commit: machine.commit });
+  const commits = new Set([...latest.values()].flatMap(({ commit }) => commit ?? []));
   const commit = commits.size > 0 ? { commit: [...commits].join(", ") } : {};
-  return { machine: { ...runs.at(-1)?.machine, ...commit }, workloads };
+  return {
+    machine: { ...runs.at(-1)?.machine, ...commit },
+    workloads: [...latest.values()].map(({ workload }) => workload),
+  };
 }
 
 /** Reads a run from the JSON of one. @throws Error for what is no such JSON, with the place */

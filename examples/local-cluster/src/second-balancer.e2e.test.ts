@@ -58,12 +58,16 @@ describe("a second balancer with a state of its own and the audit file of one th
       ...["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--server", "name=one,address=127.0.0.1:1"],
     ];
     const env = { ...process.env, BILANCIA_AUDIT__FILE: file };
-    const first = spawn(process.execPath, [balancerScript, ...args("first")], {
-      env,
-      stdio: ["ignore", "pipe", "inherit"],
-    });
+    const start = async (name: string) => {
+      const child = spawn(process.execPath, [balancerScript, ...args(name)], {
+        env,
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      await once(child.stdout, "data");
+      return child;
+    };
+    const first = await start("first");
     try {
-      await once(first.stdout, "data");
       const second = await runScript(balancerScript, args("second"), { env, timeoutMs: 20_000 });
       assert.deepEqual(second, {
         ...{ code: 1, stdout: "" },
@@ -74,11 +78,7 @@ describe("a second balancer with a state of its own and the audit file of one th
       await once(first, "close");
     }
     // Whoever had it has given it back by ending.
-    const again = spawn(process.execPath, [balancerScript, ...args("second")], {
-      env,
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    await once(again.stdout, "data");
+    const again = await start("second");
     again.kill("SIGTERM");
     assert.deepEqual(await once(again, "close"), [0, null]);
     await rm(folder, { recursive: true });

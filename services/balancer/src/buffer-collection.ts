@@ -1,5 +1,5 @@
-import { getHeapStatistics, setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
+import { getHeapStatistics } from "node:v8";
+import { findCollector } from "./collector.js";
 
 /** Below this V8 decides, in bytes: a few clients' files take less. */
 const muchBytes = 128 * 1024 * 1024;
@@ -46,8 +46,6 @@ export function collectBuffersEarly(heap: BufferHeap = ownHeap()): { check(): nu
 }
 
 function ownHeap(): BufferHeap {
-  // The way to V8's collector from within a process that was started without the flag.
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
+  const collect = findCollector();
   return { bufferBytes: () => getHeapStatistics().external_memory, collect, nowMs: () => performance.now() };
 }

@@ -1,6 +1,6 @@
 import path from "node:path";
 import { makeFolder } from "@bilancia/proto/folder";
-import { takeLock } from "@bilancia/proto/folder-lock";
+import { lockFolder, takeLock } from "@bilancia/proto/folder-lock";
 import { ListenError } from "@bilancia/proto/grpc-server";
 import { giveHeapRoom } from "@bilancia/proto/heap-room";
 import { CommanderError } from "commander";
@@ -51,15 +51,15 @@ async function main(): Promise<void> {
  * break the chain of an audit.
  */
 async function takeFiles({ stateDir, audit: { file } }: Config): Promise<void> {
-  await take(`the state folder ${stateDir}`, stateDir, "lock");
+  await take(`the state folder ${stateDir}`, stateDir, () => lockFolder(stateDir));
   if (file !== "" && file !== "off")
-    await take(`the audit file ${file}`, path.dirname(file), `${path.basename(file)}.lock`);
+    await take(`the audit file ${file}`, path.dirname(file), () => takeLock(`${file}.lock`));
 }
 
-async function take(what: string, folder: string, lock: string): Promise<void> {
+async function take(what: string, folder: string, lock: () => Promise<unknown>): Promise<void> {
   try {
     await makeFolder(folder);
-    await takeLock(path.join(folder, lock));
+    await lock();
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
     throw new Error(`cannot use ${what}: ${problem}`, { cause: error });

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { RefuseReason } from "@bilancia/proto/gen/storage";
+import { findCollector } from "../collector.js";
 import type { Delivery } from "../ports/outbox.js";
 import { chunkAt, describeFile } from "../test-support/queue-fixtures.js";
 import { attemptDelivery } from "./attempt.js";
@@ -63,8 +62,7 @@ describe("an attempt", () => {
 
 /** What is in use of the heap, after garbage has been collected. */
 function collectedHeap(): () => number {
-  setFlagsFromString("--expose-gc");
-  const collect = runInNewContext("gc") as () => void;
+  const collect = findCollector();
   return () => {
     collect();
     return process.memoryUsage().heapUsed;

@@ -41,6 +41,18 @@ export class PieceList {
     return { offset, length, crc32c: crc, data: undefined, raw: undefined, written: true };
   }
 
+  /** The pieces from an index on, up to the one that makes it so many bytes; fewer where there are no more. */
+  stretch(from: number, bytes: number): Piece[] {
+    const pieces: Piece[] = [];
+    for (let sum = 0; sum < bytes; ) {
+      const piece = this.get(from + pieces.length);
+      if (!piece) break;
+      pieces.push(piece);
+      sum += piece.length;
+    }
+    return pieces;
+  }
+
   /** Adds a piece as it is. */
   add(piece: Piece): void {
     this.#pieces.push(piece);

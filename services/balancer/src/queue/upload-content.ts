@@ -323,14 +323,7 @@ export class UploadContent {
 
   async #writeOut(): Promise<void> {
     while (!this.#dropped && (this.#hurried || this.#unwrittenBytes >= writeBytes)) {
-      const first = this.#nextToWrite;
-      const batch: Piece[] = [];
-      for (let bytes = 0; bytes < writeBytes; ) {
-        const piece = this.#pieces.get(first + batch.length);
-        if (!piece) break;
-        batch.push(piece);
-        bytes += piece.length;
-      }
+      const batch = this.#pieces.stretch(this.#nextToWrite, writeBytes);
       if (batch.length === 0) {
         this.#hurried = false;
         return;

@@ -2,9 +2,8 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import fc from "fast-check";
+import { findCollector } from "../collector.js";
 import type { Delivery } from "../ports/outbox.js";
 import { eventually } from "../test-support/eventually.js";
 import { saved } from "../test-support/queue-bench.js";
@@ -159,8 +158,7 @@ describe("the queue in memory", () => {
 
   it("keeps the bytes of an upload that has ended no longer in memory, though it still answers for it", async () => {
     const { queue, stop } = await memoryQueue();
-    setFlagsFromString("--expose-gc");
-    const collect = runInNewContext("gc") as () => void;
+    const collect = findCollector();
     /** Sends a file, has it delivered in some way, and returns what tells whether its bytes are in memory, and its receipt. */
     const delivered = async (deliver: (delivery: Delivery) => unknown) => {
       const chunk = chunkAt(0, 400_000);
