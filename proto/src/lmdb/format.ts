@@ -21,6 +21,8 @@ export const valueFlags = { large: 1, tree: 2 } as const;
 export const numberKeys = 8;
 /** Of the tree of free pages, beside its own: LMDB keeps there that the environment was made without a folder. */
 export const noFolder = 0x4000;
+/** In the same place: that it is encrypted. Ours never is; LMDB goes by the first header here, even where it is the older one. */
+const encrypted = 0x2000;
 /** The root of a tree without anything in it. */
 export const noPage = Number.POSITIVE_INFINITY;
 
@@ -51,6 +53,7 @@ export interface Header {
 export function headerIn(page: Buffer): Header | undefined {
   const at = pageHeaderBytes;
   const free = treeAt(page, at + 24);
+  const commit = numberAt(page, at + 128);
   const isWhole =
     (page.readUInt16LE(18) & pageFlags.header) !== 0 &&
     page.readUInt32LE(at) === 0xbeefc0de &&
@@ -58,10 +61,12 @@ export function headerIn(page: Buffer): Header | undefined {
     // Where it is to be mapped: anywhere; and how much: no more than a process can.
     numberAt(page, at + 8) === 0 &&
     numberAt(page, at + 16) < 2 ** 46 &&
-    pageSizes.includes(free.pad);
+    pageSizes.includes(free.pad) &&
+    (free.flags & encrypted) === 0 &&
+    Number.isFinite(commit);
   if (!isWhole) return undefined;
   const main = treeAt(page, at + 24 + treeBytes);
-  return { commit: numberAt(page, at + 128), pageBytes: free.pad, lastPage: numberAt(page, at + 120), free, main };
+  return { commit, pageBytes: free.pad, lastPage: numberAt(page, at + 120), free, main };
 }
 
 export function treeAt(bytes: Buffer, at: number): Tree {

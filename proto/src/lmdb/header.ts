@@ -2,28 +2,43 @@ import { closeSync, fsyncSync, openSync, readSync, writeFileSync, writeSync } fr
 import path from "node:path";
 import { type Header, headerBytes, headerIn, pageSizes } from "./format.js";
 
-/** The header at a place of an open file; `undefined` where there is none, or a damaged one. */
-export function headerAt(fd: number, at: number): Header | undefined {
-  const bytes = bytesAt(fd, at);
-  return bytes.length === headerBytes ? headerIn(bytes) : undefined;
+/** The headers of an open file. One is `undefined` where it is damaged, or not there. */
+export interface Headers {
+  readonly first: Header | undefined;
+  readonly second: Header | undefined;
+}
+
+/** Reads both: the second is in the second page, and says how long a page is, so that it is found without the first, too. */
+export function headersOf(fd: number): Headers {
+  const isSecond = (bytes: number) => headerAt(fd, bytes)?.pageBytes === bytes;
+  const secondAt = pageSizes.find(isSecond);
+  const first = headerAt(fd, 0);
+  if (secondAt === undefined) return { first, second: undefined };
+  return { first: first?.pageBytes === secondAt ? first : undefined, second: headerAt(fd, secondAt) };
 }
 
 /**
- * LMDB opens no file whose first header is damaged, and goes by the older one where it is the second. So the second one takes the place of a first one that is damaged; what
- * was there is kept beside the file. What the last commit may have lost is for who reads the file to say, as it is with the second one.
+ * LMDB opens no file whose first header is damaged; the second one it believes without a look, and goes by it where it is the newer one. So a header that is whole takes the
+ * place of one that is damaged; what was there is kept beside the file. What the last commit may have lost is for who reads the file to say.
  */
-export function restoreFirstHeader(dir: string): void {
+export function restoreHeaders(dir: string): void {
   const fd = openSync(path.join(dir, "data.mdb"), "r+");
   try {
-    if (headerAt(fd, 0)) return;
-    const secondAt = pageSizes.find((bytes) => headerAt(fd, bytes)?.pageBytes === bytes);
-    if (secondAt === undefined) return;
-    writeFileSync(path.join(dir, `first-header.damaged-${Date.now()}`), bytesAt(fd, 0), { flush: true });
-    writeSync(fd, bytesAt(fd, secondAt), 0, headerBytes, 0);
+    const { first, second } = headersOf(fd);
+    const whole = second ?? first;
+    if (!whole || (first && second)) return;
+    const [damaged, damagedAt, wholeAt] = second ? ["first", 0, whole.pageBytes] : ["second", whole.pageBytes, 0];
+    writeFileSync(path.join(dir, `${damaged}-header.damaged-${Date.now()}`), bytesAt(fd, damagedAt), { flush: true });
+    writeSync(fd, bytesAt(fd, wholeAt), 0, headerBytes, damagedAt);
     fsyncSync(fd);
   } finally {
     closeSync(fd);
   }
+}
+
+function headerAt(fd: number, at: number): Header | undefined {
+  const bytes = bytesAt(fd, at);
+  return bytes.length === headerBytes ? headerIn(bytes) : undefined;
 }
 
 /** As many bytes as a header has; fewer at the end of the file. */

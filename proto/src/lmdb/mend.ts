@@ -3,7 +3,7 @@ import { rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { openDamaged, reading } from "./damaged-file.js";
 import { isFormatHere } from "./format.js";
-import { restoreFirstHeader } from "./header.js";
+import { restoreHeaders } from "./header.js";
 import type { LmdbFile } from "./lmdb-file.js";
 import { DamagedPages } from "./page-file.js";
 
@@ -48,7 +48,7 @@ export async function mendEnvironment<Copied>(
   const file = path.join(dir, "data.mdb");
   // One that is empty was never written: LMDB begins it.
   if (!isFormatHere || !existsSync(file) || statSync(file).size === 0) return undefined;
-  restoreFirstHeader(dir);
+  restoreHeaders(dir);
   const problem = problemIn(file, tables);
   if (problem === undefined) return undefined;
   if (problem === lostCommit) return { problem };

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { type Header, nodeAt, nodeBytesAt, nodeHeaderBytes, numberAt, pageFlags, pageHeaderBytes } from "./format.js";
-import { headerAt } from "./header.js";
+import { headersOf } from "./header.js";
 
 /** A place where LMDB would go astray. The message says where, what there is, and what was expected. */
 export class DamagedPages extends Error {}
@@ -43,9 +43,8 @@ export class PageFile {
   constructor(file: string, commit: CommitChoice) {
     this.#fd = openSync(file, "r");
     try {
-      const first = headerAt(this.#fd, 0);
+      const { first, second } = headersOf(this.#fd);
       if (!first) throw new DamagedPages("the first header is damaged");
-      const second = headerAt(this.#fd, first.pageBytes);
       const [last, before] = second && second.commit > first.commit ? [second, first] : [first, second];
       const header = commit === "last" ? last : before;
       if (!header) throw new DamagedPages("the second header is damaged");

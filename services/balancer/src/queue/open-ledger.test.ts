@@ -191,15 +191,24 @@ describe("opening the ledger", () => {
     });
   }
 
-  for (const [damage, harm] of [
-    ["a page of zeros", (page: Buffer) => page.fill(0)],
-    ["a wrong bit", (page: Buffer) => page.writeUInt8(page.readUInt8(25) ^ 4, 25)],
-  ] as const)
-    it(`goes by the second header where the first one is damaged (${damage}), and keeps what was there`, async () => {
+  const flipIn = (at: number, bit: number) => (page: Buffer) => page.writeUInt8(page.readUInt8(at) ^ (1 << bit), at);
+  const harms: readonly [string, (page: Buffer) => void][] = [
+    ["a page of zeros", (page) => page.fill(0)],
+    ["a wrong bit in what it begins with", flipIn(25, 2)],
+    ["a wrong bit in how much memory to take", flipIn(46, 6)],
+    ["a wrong bit in how long a page is", flipIn(49, 7)],
+    ["a wrong bit that says that all is encrypted", flipIn(53, 5)],
+  ];
+  const eachHarm = ["first", "second"].flatMap((which, number) =>
+    harms.map(([damage, harm]) => ({ which, number, damage, harm })),
+  );
+  for (const { which, number, damage, harm } of eachHarm)
+    it(`goes by the other header where the ${which} one is damaged (${damage}), and keeps what was there`, async () => {
       const file = await fill(20);
       const bytes = await readFile(file);
-      harm(bytes.subarray(0, pageBytes));
-      const before = Buffer.from(bytes.subarray(0, pageBytes));
+      const page = bytes.subarray(number * pageBytes, (number + 1) * pageBytes);
+      harm(page);
+      const before = Buffer.from(page);
       await writeFile(file, bytes);
       // The last commit was recorded in one of the two: the last uploads, or none, are missing.
       assert.ok((await opened()).length >= 1);
@@ -207,7 +216,7 @@ describe("opening the ledger", () => {
         noted.map((occurrence) => occurrence.kind === "quarantined" && occurrence.what),
         ["ledger header"],
       );
-      const kept = (await readdir(path.dirname(file))).filter((name) => name.startsWith("first-header.damaged-"));
+      const kept = (await readdir(path.dirname(file))).filter((name) => name.startsWith(`${which}-header.damaged-`));
       assert.equal(kept.length, 1);
       const keptBytes = await readFile(path.join(path.dirname(file), kept[0] ?? ""));
       assert.deepEqual(keptBytes, before.subarray(0, keptBytes.length));
