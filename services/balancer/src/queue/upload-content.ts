@@ -2,6 +2,7 @@ import { crc32c } from "@node-rs/crc32";
 import type { Chunk, Content, ContentReader } from "../ports/content.js";
 import { FollowingReader } from "./following-reader.js";
 import { type Piece, PieceList, toChunk, unreadChunk } from "./piece.js";
+import { PieceWriter, writeBytes } from "./piece-writer.js";
 import type { Spool } from "./spool.js";
 import { SpoolFile } from "./spool-file.js";
 
@@ -21,10 +22,6 @@ const maxKeptBytes = 8 * 1024 * 1024;
  * read back from disk, checked, and put into messages anew.
  */
 const maxLeadBytes = 4 * 1024 * 1024;
-/** Bytes of one write to disk: as many as this are waited for, and a write ends with the piece that fills it. */
-const writeBytes = 1024 * 1024;
-/** How long bytes wait for more, to be written together, in milliseconds. */
-const gatherMs = 20;
 /** What a reader is told of content that has been let go of. */
 const ended = "the upload has ended";
 
@@ -37,15 +34,9 @@ export class UploadContent {
   readonly #file: SpoolFile;
   readonly #onFailure: (error: unknown) => void;
   readonly #pieces = new PieceList();
+  readonly #writer: PieceWriter;
   #receivedBytes = 0;
-  #unwrittenBytes = 0;
   #memoryBytes = 0;
-  #nextToWrite = 0;
-  #spilling = false;
-  /** Whether everything is to be written now, however little it is. */
-  #hurried = false;
-  #gathering: NodeJS.Timeout | undefined;
-  #writing: Promise<void> | undefined;
   #end: { readonly sha256: Uint8Array | undefined } | undefined;
   #dropped = false;
   #reader: FollowingReader | undefined;
@@ -62,8 +53,14 @@ export class UploadContent {
     this.#onFailure = onFailure;
     for (const piece of left) this.#pieces.add(piece);
     this.#pieces.pack();
-    this.#nextToWrite = left.length;
-    this.#spilling = left.length > 0;
+    this.#writer = new PieceWriter({
+      pieces: this.#pieces,
+      file: this.#file,
+      writtenCount: left.length,
+      onWritten: (piece) => this.#written(piece),
+      onTurn: () => this.#letGo(),
+      onFailure,
+    });
     const last = left.at(-1);
     this.#receivedBytes = last ? last.offset + last.length : 0;
   }
@@ -76,11 +73,11 @@ export class UploadContent {
     const { length } = chunk.data;
     if (length === 0 || this.#dropped) return;
     this.#receivedBytes += length;
-    this.#unwrittenBytes += length;
     this.#account(length);
     this.#pieces.append(chunk);
-    if (this.#spool.crowded && this.#receivedBytes > smallBytes) this.#spill();
-    else if (this.#receivedBytes > memoryShareBytes) this.#gather();
+    this.#writer.expect(length);
+    if (this.#spool.crowded && this.#receivedBytes > smallBytes) this.#writer.hurry();
+    else if (this.#receivedBytes > memoryShareBytes) this.#writer.gather();
     this.#reader?.wake();
   }
 
@@ -99,7 +96,7 @@ export class UploadContent {
   /** Resolves when more may come; `undefined` when that is now. */
   ready(): Promise<void> | undefined {
     if (!this.#mustWait()) return undefined;
-    if (this.#waitsForDisk() && this.#unwrittenBytes > 0) this.spill();
+    if (this.#waitsForDisk() && this.#writer.waitingBytes > 0) this.spill();
     this.#stopWaiting ??= this.#spool.onRoom(() => this.#letGo());
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
@@ -128,26 +125,25 @@ export class UploadContent {
   /** Has it written to the spool's file, and lets go of it in memory. */
   spill(): void {
     this.#pieces.settle();
-    this.#spill();
+    this.#writer.hurry();
   }
 
   /** Whether any of it is, or is about to be, in the spool's file. */
   get spilled(): boolean {
-    return this.#spilling;
+    return this.#writer.begun;
   }
 
   /** Makes everything that has come durable in the spool's file; small content that is kept elsewhere need not be. */
   async flush(): Promise<void> {
-    this.spill();
-    while (this.#writing) await this.#writing;
+    this.#pieces.settle();
+    await this.#writer.finish();
     await this.#spool.flush(this.#file);
   }
 
   /** Lets go of memory and file, and leaves on disk what is there. */
   async release(): Promise<void> {
     if (this.#dropped) return;
-    this.#letGoOfMemory();
-    await this.#writing;
+    await this.#letGoOfMemory();
     await this.#file.close();
   }
 
@@ -158,9 +154,8 @@ export class UploadContent {
    */
   async drop(recorded?: Promise<void>): Promise<void> {
     if (this.#dropped) return;
-    this.#letGoOfMemory();
-    await this.#writing;
-    if (!this.#spilling) return;
+    await this.#letGoOfMemory();
+    if (!this.#writer.begun) return;
     try {
       await recorded;
     } catch {
@@ -171,14 +166,16 @@ export class UploadContent {
     await this.#file.remove();
   }
 
-  #letGoOfMemory(): void {
+  /** Resolves when nothing is written any more. */
+  #letGoOfMemory(): Promise<void> {
     this.#dropped = true;
-    this.#endGathering();
+    const stopped = this.#writer.stop();
     // The record outlives its content: it answers for the upload for a while yet.
     this.#pieces.clear();
     this.#account(-this.#memoryBytes);
     this.#reader?.interrupt(ended);
     this.#letGo();
+    return stopped;
   }
 
   #mustWait(): boolean {
@@ -187,7 +184,7 @@ export class UploadContent {
 
   #waitsForDisk(): boolean {
     const { crowded, full } = this.#spool;
-    return full || this.#unwrittenBytes > (crowded ? writeBytes : maxUnwrittenBytes);
+    return full || this.#writer.waitingBytes > (crowded ? writeBytes : maxUnwrittenBytes);
   }
 
   /** A reader that begins anew, behind what is on disk already, is not waited for. */
@@ -243,6 +240,10 @@ export class UploadContent {
     return { offset: 0, data, crc32c: crc32c(data) };
   }
 
+  #written(piece: Piece): void {
+    if (!this.#isAwaited(piece)) this.#forget(piece);
+  }
+
   /** Whether the reader will soon want a piece that is on disk. */
   #isAwaited(piece: Piece): boolean {
     if (!this.#reader || this.#spool.crowded || this.#memoryBytes > maxKeptBytes) return false;
@@ -262,7 +263,7 @@ export class UploadContent {
     this.#reader = undefined;
     this.#letGo();
     if (this.#dropped) return;
-    for (let index = this.#nextToWrite - 1; index >= this.#pieces.packedCount; index--) {
+    for (let index = this.#writer.writtenCount - 1; index >= this.#pieces.packedCount; index--) {
       this.#forget(this.#pieces.get(index) as Piece);
     }
   }
@@ -278,65 +279,6 @@ export class UploadContent {
   #account(bytes: number): void {
     this.#memoryBytes += bytes;
     this.#spool.account(bytes);
-  }
-
-  /** Writes once it is worth a write. */
-  #gather(): void {
-    this.#spilling = true;
-    if (this.#unwrittenBytes >= writeBytes) this.#write();
-    else this.#gathering ??= setTimeout(() => this.#spill(), gatherMs);
-  }
-
-  #endGathering(): void {
-    clearTimeout(this.#gathering);
-    this.#gathering = undefined;
-  }
-
-  /** Writes everything that has come. */
-  #spill(): void {
-    this.#spilling = true;
-    this.#hurried = true;
-    this.#write();
-  }
-
-  #write(): void {
-    this.#endGathering();
-    this.#writing ??= this.#writeOut().then(
-      () => {
-        this.#writing = undefined;
-        // What came after the last look, and before it was known that the writing had ended.
-        if (!this.#dropped && this.#nextToWrite < this.#pieces.length) this.#goOn();
-        this.#letGo();
-      },
-      (error: unknown) => {
-        this.#writing = undefined;
-        if (!this.#dropped) this.#onFailure(error);
-        this.#letGo();
-      },
-    );
-  }
-
-  #goOn(): void {
-    if (this.#hurried) this.#write();
-    else this.#gather();
-  }
-
-  async #writeOut(): Promise<void> {
-    while (!this.#dropped && (this.#hurried || this.#unwrittenBytes >= writeBytes)) {
-      const batch = this.#pieces.stretch(this.#nextToWrite, writeBytes);
-      if (batch.length === 0) {
-        this.#hurried = false;
-        return;
-      }
-      await this.#file.append(batch);
-      this.#nextToWrite += batch.length;
-      for (const piece of batch) {
-        piece.written = true;
-        this.#unwrittenBytes -= piece.length;
-        if (!this.#isAwaited(piece)) this.#forget(piece);
-      }
-      this.#letGo();
-    }
   }
 
   #letGo(): void {
