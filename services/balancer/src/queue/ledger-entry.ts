@@ -72,14 +72,30 @@ export function encodeEntry(entry: LedgerEntry): Buffer {
   return withChecksum(Buffer.from(JSON.stringify(inJson(entry))));
 }
 
-/** What JSON has no notation for, tagged; `decodeEntry` knows the tags. A replacer would be called for each value of each entry. */
-function inJson(entry: LedgerEntry): object {
+/** A number or bytes, which JSON has no notation for. */
+interface Tagged {
+  readonly $bigint?: string;
+  readonly $bytes?: string;
+}
+
+/** An entry as it stands in JSON. What is tagged is known by its place: a label may have any name, that of a tag too. */
+type EntryInJson = Omit<LedgerEntry, "requestNumber" | "description" | "finishSha256" | "receipt"> & {
+  readonly requestNumber: Tagged;
+  readonly description: Omit<UploadDescription, "sha256"> & { readonly sha256?: Tagged | undefined };
+  readonly finishSha256?: Tagged | undefined;
+  readonly receipt?:
+    | (Omit<Receipt, "requestNumber" | "sha256"> & { readonly requestNumber: Tagged; readonly sha256: Tagged })
+    | undefined;
+};
+
+/** A replacer would be called for each value of each entry. */
+function inJson(entry: LedgerEntry): EntryInJson {
   const { requestNumber, description, finishSha256, receipt } = entry;
   return {
     ...entry,
     requestNumber: taggedNumber(requestNumber),
-    description: { ...description, sha256: taggedBytes(description.sha256) },
-    finishSha256: taggedBytes(finishSha256),
+    description: { ...description, sha256: description.sha256 && taggedBytes(description.sha256) },
+    finishSha256: finishSha256 && taggedBytes(finishSha256),
     receipt: receipt && {
       ...receipt,
       requestNumber: taggedNumber(receipt.requestNumber),
@@ -88,22 +104,38 @@ function inJson(entry: LedgerEntry): object {
   };
 }
 
-function taggedNumber(number: bigint): object {
+function taggedNumber(number: bigint): Tagged {
   return { $bigint: String(number) };
 }
 
-function taggedBytes(bytes: Uint8Array | undefined): object | undefined {
-  return bytes && { $bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64") };
+function taggedBytes(bytes: Uint8Array): Tagged {
+  return { $bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64") };
 }
 
 /** @throws DamagedEntry */
 export function decodeEntry(bytes: Uint8Array): LedgerEntry {
   const body = checkedBytes(bytes);
   if (!body || body.length === 0) throw new DamagedEntry("the checksum of a ledger entry does not match");
-  return JSON.parse(Buffer.from(body).toString(), (_key, value: unknown) => {
-    const tagged = value as { $bigint?: string; $bytes?: string } | null;
-    if (typeof tagged?.$bigint === "string") return BigInt(tagged.$bigint);
-    if (typeof tagged?.$bytes === "string") return Uint8Array.from(Buffer.from(tagged.$bytes, "base64"));
-    return value;
-  }) as LedgerEntry;
+  const { requestNumber, description, finishSha256, receipt, ...entry } = JSON.parse(
+    Buffer.from(body).toString(),
+  ) as EntryInJson;
+  return {
+    ...entry,
+    requestNumber: numberIn(requestNumber),
+    description: { ...description, sha256: description.sha256 && bytesIn(description.sha256) },
+    finishSha256: finishSha256 && bytesIn(finishSha256),
+    receipt: receipt && {
+      ...receipt,
+      requestNumber: numberIn(receipt.requestNumber),
+      sha256: bytesIn(receipt.sha256),
+    },
+  };
+}
+
+function numberIn({ $bigint }: Tagged): bigint {
+  return BigInt($bigint ?? Number.NaN);
+}
+
+function bytesIn({ $bytes }: Tagged): Uint8Array {
+  return Uint8Array.from(Buffer.from($bytes ?? "", "base64"));
 }

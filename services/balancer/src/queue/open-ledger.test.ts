@@ -37,6 +37,19 @@ describe("opening the ledger", () => {
     await ledger.close();
   });
 
+  it("gives back labels of any name, those too that look like a notation of the ledger's own", async () => {
+    const labels = { $bigint: "abc", $bytes: "abc", team: "x" };
+    const sha256 = new Uint8Array(32).fill(5);
+    const ledger = await openLedger(folder, observer);
+    const labelled = { ...entry, requestNumber: 8n, description: { ...describeFile({ labels }), sha256 } };
+    await ledger.put(labelled);
+    await ledger.close();
+    const again = await openLedger(folder, observer);
+    assert.deepEqual(again.find({ requestNumber: 8n })?.description, labelled.description);
+    assert.deepEqual(noted, []);
+    await again.close();
+  });
+
   it("gives back how urgent an upload is, and takes one for normal that does not say, as older ones do not", async () => {
     const ledger = await openLedger(folder, observer);
     const urgency = ["low", "high", undefined] as const;
