@@ -3,6 +3,11 @@ export function errorCode(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
+/** Whether the system had no handle, or no memory, to spare: what was not done then can be done a little later. */
+export function isShortage(error: unknown): boolean {
+  return ["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"].includes(errorCode(error));
+}
+
 /** Whether there was no room for a write, which then left nothing behind. */
 export function isFull(error: unknown): boolean {
   // LMDB gives the number of the error, Node its name.

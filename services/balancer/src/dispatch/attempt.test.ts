@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { RefuseReason } from "@bilancia/proto/gen/storage";
 import { findCollector } from "../collector.js";
+import { ContentUnreadable } from "../ports/content.js";
 import type { Delivery } from "../ports/outbox.js";
 import { chunkAt, describeFile } from "../test-support/queue-fixtures.js";
 import { attemptDelivery } from "./attempt.js";
@@ -19,6 +20,19 @@ describe("an attempt", () => {
     const clock = { nowMs: () => 0, random: () => 0 };
     const result = await attemptDelivery(delivery, 1, link, { origin: "", term: 1 }, clock);
     assert.deepEqual(result, { outcome: { kind: "void", pauseMs: 1_000 } });
+  });
+
+  it("blames no server where the file cannot be read", async () => {
+    const clock = { nowMs: () => 0, random: () => 0 };
+    const fail = () => Promise.reject(new ContentUnreadable("EMFILE"));
+    const reader = { next: fail, close: () => {} };
+    const stream = { expect: () => new Promise(() => {}), push: () => false, cancel: () => {} };
+    const link = { open: () => stream } as unknown as StorageLink;
+    for (const whole of [fail, () => undefined]) {
+      const delivery = { requestNumber: 1n, description: describeFile(), whole, read: () => reader };
+      const result = await attemptDelivery(delivery as unknown as Delivery, 1, link, { origin: "", term: 1 }, clock);
+      assert.deepEqual(result, { outcome: { kind: "void", pauseMs: 1_000 } });
+    }
   });
 
   it("ends with an answer that comes while the stream takes nothing more", async () => {

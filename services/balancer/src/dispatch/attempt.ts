@@ -1,6 +1,7 @@
 import { type Kind, Kind as KindCode, type SaveHeader } from "@bilancia/proto/gen/storage";
 import { batchTargetBytes } from "@bilancia/proto/limits";
 import type { Clock } from "../ports/clock.js";
+import { ContentUnreadable } from "../ports/content.js";
 import type { LedgerIdentity } from "../ports/ledger-identity.js";
 import type { Delivery } from "../ports/outbox.js";
 import type { SaveOutcome, SaveStream } from "./save-stream.js";
@@ -8,7 +9,7 @@ import type { StorageLink } from "./storage-link.js";
 
 /** What came of an attempt. */
 export interface AttemptResult {
-  /** `void`: the bytes stopped coming before the end, or the intent could not be recorded, so nothing was asked of the server. */
+  /** `void`: the bytes stopped coming before the end, or could not be read, or the intent could not be recorded, so nothing was asked of the server. */
   readonly outcome: SaveOutcome | { readonly kind: "void"; readonly pauseMs: number };
   /** When its finish frame was sent, Unix time, in milliseconds; from then on the server may hold the file. */
   readonly finishSentMs?: number | undefined;
@@ -32,7 +33,7 @@ export async function attemptDelivery(
     if (!whole) return await sendLarge(delivery, header(delivery, undefined, attempt, ledger), stream, clock);
     // The promise is only awaited where there is one: a small file costs no turn of the event loop here.
     const intent = delivery.intend();
-    if (intent && !(await isRecorded(intent))) return unrecorded;
+    if (intent && !(await isRecorded(intent))) return tryAgain;
     finishSentMs = clock.nowMs();
     const { data, crc32c } = whole;
     const outcome = stream.expect(delivery.requestNumber);
@@ -40,6 +41,7 @@ export async function attemptDelivery(
     stream.finished(delivery.requestNumber, finishSentMs);
     return { outcome: await outcome, finishSentMs };
   } catch (error) {
+    if (error instanceof ContentUnreadable) return tryAgain;
     return { outcome: { kind: "lost", message: error instanceof Error ? error.message : String(error) }, finishSentMs };
   }
 }
@@ -72,7 +74,7 @@ async function sendLarge(
       }
       if (content.kind === "end") {
         const intent = delivery.intend();
-        if (intent && !(await isRecorded(intent))) return unrecorded;
+        if (intent && !(await isRecorded(intent))) return tryAgain;
         finishSentMs = clock.nowMs();
         const { sizeBytes, sha256 } = content;
         stream.push({ offset: sizeBytes, data: noBytes, finish: { sizeBytes: BigInt(sizeBytes), sha256 } });
@@ -96,8 +98,8 @@ async function sendLarge(
   }
 }
 
-/** The disk may be full: the upload waits, and no attempt is counted. */
-const unrecorded: AttemptResult = { outcome: { kind: "void", pauseMs: 1_000 } };
+/** The disk may be full, or something else be short that the balancer needs: the upload waits, and no attempt is counted. */
+const tryAgain: AttemptResult = { outcome: { kind: "void", pauseMs: 1_000 } };
 
 /** Whether an intent has become durable. Why it has not is the queue's to report. */
 function isRecorded(intent: Promise<void>): Promise<boolean> {

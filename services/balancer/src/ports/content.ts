@@ -15,8 +15,12 @@ export type Content =
   | { readonly kind: "end"; readonly sizeBytes: number; readonly sha256?: Uint8Array | undefined }
   | { readonly kind: "broken"; readonly message: string };
 
+/** Thrown where bytes cannot be read now. No server has anything to do with it, and no attempt is counted. */
+export class ContentUnreadable extends Error {}
+
 /** Reads a file's bytes in order, following the client while they still arrive. */
 export interface ContentReader {
+  /** @throws ContentUnreadable */
   next(): Content | Promise<Content>;
   close(): void;
 }

@@ -80,6 +80,7 @@ export class KnownUploads {
     else if (entry.complete && !record.complete && entry.bytesAt !== "nowhere") {
       const detail = `${content.receivedBytes} of ${entry.receivedBytes} bytes are left of ${entry.description.name}`;
       observer.note({ kind: "quarantined", what: "upload", detail, requestNumber });
+      record.damaged = true;
     }
     if (counted && entry.state === "queued" && !record.complete) {
       this.counters.move("queued", "receiving");

@@ -1,6 +1,7 @@
 import { isFull } from "@bilancia/proto/system-error";
 import { type Rejection, rejectReasons } from "../domain/errors.js";
 import type { Receipt } from "../domain/upload.js";
+import { ContentUnreadable } from "../ports/content.js";
 import type { SettledUpload } from "../ports/outbox.js";
 import type { KnownUploads } from "./known-uploads.js";
 import { isDeadLetter } from "./ledger-entry.js";
@@ -58,9 +59,11 @@ export class Settlement {
     if (record.final) return;
     this.#parts.observer.note({ kind: "fault", where, error });
     if (error instanceof DamagedSpool) {
-      this.#damaged(record, error);
+      this.damaged(record, { reason: "INTERNAL", message: error.message });
       return;
     }
+    // It is all there, and is read again a little later.
+    if (error instanceof ContentUnreadable) return;
     const rejection: Rejection = isFull(error)
       ? { reason: "QUEUE_FULL", message: "the balancer's disk is full", retryAfterMs: 5_000 }
       : { reason: "INTERNAL", message: "the balancer could not keep the file" };
@@ -68,18 +71,18 @@ export class Settlement {
     this.reject(record, rejection);
   }
 
+  /** Gives up an upload that is damaged on disk. What is left of it is put aside, and its client may send it anew. */
+  damaged(record: UploadRecord, rejection: Rejection): void {
+    const aside = this.#parts.spool.putAside(record.requestNumber).then(() => {
+      record.bytesAt = "nowhere";
+      this.reject(record, rejection);
+    });
+    this.#background("putting a damaged upload aside", aside);
+  }
+
   /** Resolves when everything that was given up before has been written down. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#settling);
-  }
-
-  /** What is left of it is put aside, and its client may send it anew. */
-  #damaged(record: UploadRecord, { message }: DamagedSpool): void {
-    const aside = this.#parts.spool.putAside(record.requestNumber).then(() => {
-      record.bytesAt = "nowhere";
-      this.reject(record, { reason: "INTERNAL", message });
-    });
-    this.#background("putting a damaged upload aside", aside);
   }
 
   #settle(record: UploadRecord, server: string | undefined): void {

@@ -1,12 +1,14 @@
 import { readFileSync, statSync } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { maxPartDataBytes } from "@bilancia/proto/limits";
+import { errorCode, isShortage } from "@bilancia/proto/system-error";
 import { crc32c } from "@node-rs/crc32";
+import { ContentUnreadable } from "../ports/content.js";
 import { flushed } from "./flush-failed.js";
 import type { Piece } from "./piece.js";
 
-/** Thrown when the spool's bytes are not what was written. */
-export class DamagedSpool extends Error {}
+/** Thrown when the spool's bytes are not what was written, or the disk does not give them out. */
+export class DamagedSpool extends ContentUnreadable {}
 
 /** What stands in the index for one piece: its length and its CRC-32C, 4 bytes each, little-endian. */
 const indexEntryBytes = 8;
@@ -30,7 +32,7 @@ export class SpoolFile {
     this.#pieces = pieces;
   }
 
-  /** What an earlier run left at a path; empty where there is nothing usable. */
+  /** What an earlier run left at a path; empty where there is nothing usable. @throws Error where it cannot be told */
   static piecesAt(path: string): Piece[] {
     const pieces: Piece[] = [];
     let index: Buffer;
@@ -39,7 +41,7 @@ export class SpoolFile {
       index = readFileSync(`${path}.index`);
       sizeBytes = statSync(`${path}.part`).size;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+      if (["ENOENT", "EIO"].includes(errorCode(error))) return [];
       throw error;
     }
     let offset = 0;
@@ -84,13 +86,24 @@ export class SpoolFile {
     this.#pieces += pieces.length;
   }
 
-  /** Reads a piece into `data`, which has its length. @throws DamagedSpool */
+  /**
+   * Reads a piece into `data`, which has its length.
+   *
+   * @throws DamagedSpool
+   * @throws ContentUnreadable where that will pass
+   */
   async read(piece: Piece, data: Uint8Array): Promise<void> {
-    const { data: handle } = await this.#open();
-    const { bytesRead } = await handle.read(data, 0, piece.length, piece.offset);
-    if (bytesRead !== piece.length || crc32c(data) !== piece.crc32c) {
-      throw new DamagedSpool(`the spooled bytes ${piece.offset}-${piece.offset + piece.length} are damaged on disk`);
+    const what = `the spooled bytes ${piece.offset}-${piece.offset + piece.length}`;
+    let bytesRead: number;
+    try {
+      const { data: handle } = await this.#open();
+      ({ bytesRead } = await handle.read(data, 0, piece.length, piece.offset));
+    } catch (error) {
+      const words = `${what} cannot be read (${errorCode(error) || (error as Error).message})`;
+      throw isShortage(error) ? new ContentUnreadable(words) : new DamagedSpool(words);
     }
+    if (bytesRead !== piece.length || crc32c(data) !== piece.crc32c)
+      throw new DamagedSpool(`${what} are damaged on disk`);
   }
 
   /** Flushes bytes and index to disk. The folder's entry is the caller's business. @throws FlushFailed */
@@ -157,7 +170,7 @@ async function openOrCreate(path: string): Promise<FileHandle> {
   try {
     return await open(path, "r+");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    if (errorCode(error) !== "ENOENT") throw error;
     return open(path, "wx+", 0o600);
   }
 }

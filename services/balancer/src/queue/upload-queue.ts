@@ -1,5 +1,5 @@
 import { admissionProblem } from "../domain/admission.js";
-import { BilanciaError, rejectReasons } from "../domain/errors.js";
+import { BilanciaError, type Rejection, rejectReasons } from "../domain/errors.js";
 import { descriptionConflict, type UploadDescription } from "../domain/upload.js";
 import type { DeadLetters } from "../ports/dead-letters.js";
 import type { Inbox, Opened, UploadListener, UploadProgress } from "../ports/inbox.js";
@@ -20,6 +20,8 @@ import type { UploadRecord } from "./upload-record.js";
 import { WaitingLine } from "./waiting-line.js";
 
 const sweepIntervalMs = 10_000;
+/** How long an upload rests that cannot be read from disk, for want of a handle for example. */
+const unreadablePauseMs = 1_000;
 
 /**
  * The queue: first in, first out. It decides what becomes of each upload and tells whoever waits; the ledger makes that durable, or, with `queue: memory`,
@@ -93,7 +95,9 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
       if (record.complete || record.sender || idleMs < unfinishedExpiryMs) continue;
       if (this.#recovery.leavesOpen(record)) continue;
       const message = `the upload was not completed within ${unfinishedExpiryMs} ms`;
-      this.#settlement.reject(record, { reason: "DEADLINE_EXCEEDED", message });
+      const rejection: Rejection = { reason: "DEADLINE_EXCEEDED", message };
+      if (record.damaged) this.#settlement.damaged(record, rejection);
+      else this.#settlement.reject(record, rejection);
     }
   }
 
@@ -213,7 +217,14 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
 
   /** Gives out an upload whose turn has come. `undefined`: there is nothing to give, or not yet. */
   #give(requestNumber: bigint): Delivery | undefined {
-    const record = this.#uploads.find({ requestNumber });
+    let record: UploadRecord | undefined;
+    try {
+      record = this.#uploads.find({ requestNumber });
+    } catch (error) {
+      this.#parts.observer.note({ kind: "fault", where: "loading an upload", error });
+      this.#line.putBack(requestNumber, unreadablePauseMs);
+      return undefined;
+    }
     if (!record) this.#uploads.strike(requestNumber);
     if (!record || record.final || record.taken || this.#line.isResting(requestNumber)) return undefined;
     // Its client left while it stood in line; it is offered again when somebody goes on sending.

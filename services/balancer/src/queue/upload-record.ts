@@ -34,6 +34,8 @@ export class UploadRecord implements UploadView {
   safe = false;
   /** Where its bytes are that survive a restart. */
   bytesAt: BytesAt = "nowhere";
+  /** Whether the queue had all of it once, and some was lost on disk since. */
+  damaged = false;
   /** Whether the ledger has an entry of it. */
   inLedger = false;
   /** Whether the ledger may have bytes of it. */

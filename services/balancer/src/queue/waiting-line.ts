@@ -130,6 +130,16 @@ export class WaitingLine {
     this.#resting.set(record.requestNumber, timer);
   }
 
+  /** Takes back an upload whose number has come out, and which could not be had. */
+  putBack(requestNumber: bigint, delayMs: number): void {
+    const timer = setTimeout(() => {
+      this.#resting.delete(requestNumber);
+      this.#returned.push(requestNumber);
+      this.onReady();
+    }, delayMs);
+    this.#resting.set(requestNumber, timer);
+  }
+
   stop(): void {
     for (const timer of this.#resting.values()) clearTimeout(timer);
     this.#resting.clear();
