@@ -206,7 +206,7 @@ export class Dispatcher {
   }
 
   #settle(delivery: Delivery, server: PooledServer, attempt: Attempt, { outcome, finishSentMs }: AttemptResult): void {
-    const { pool, clock } = this.#parts;
+    const { pool, clock, ledger } = this.#parts;
     const { name } = server.backend;
     switch (outcome.kind) {
       case "void":
@@ -232,7 +232,8 @@ export class Dispatcher {
           uploadId: description.uploadId,
           attempt: attempt.number,
         });
-        this.#extraCopies.settled({ requestNumber, lastAttempt: attempt.number });
+        const lastOther = { term: ledger.term, attempt: attempt.number };
+        this.#extraCopies.settled({ requestNumber, server: undefined, mark: { lastOther } });
         return;
       }
       case "busy":

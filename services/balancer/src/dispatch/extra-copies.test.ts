@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { DiscardRequest } from "@bilancia/proto/gen/storage";
-import type { Outbox, Suspicion } from "../ports/outbox.js";
+import { type DiscardRequest, Holding, type StatResponse, StoredFile } from "@bilancia/proto/gen/storage";
+import type { AttemptInTerm, Outbox, Suspicion } from "../ports/outbox.js";
 import { eventually } from "../test-support/eventually.js";
 import { ExtraCopies } from "./extra-copies.js";
 import type { ServerPool } from "./server-pool.js";
@@ -9,8 +9,8 @@ const requestNumber = 7n;
 const uploadId = "0cb0d5bc-615f-43b2-b6ce-1892ffba4945";
 const lost = { requestNumber, uploadId, server: "storage-2", attempt: 1 };
 
-/** The extra copies of a pool with one server, which takes down what it is told to discard. */
-function watched(suspicions: readonly Suspicion[] = []) {
+/** The extra copies of a pool with one server, which takes down what it is told to discard, and has the file by an attempt, if any. */
+function watched(suspicions: readonly Suspicion[] = [], storedBy?: AttemptInTerm) {
   const discards: DiscardRequest[] = [];
   const cleared: unknown[] = [];
   const discard = (
@@ -20,9 +20,13 @@ function watched(suspicions: readonly Suspicion[] = []) {
     discards.push(request);
     answer(null, { discarded: true });
   };
+  const stat = (...[, , , answer]: [unknown, unknown, unknown, (error: null, response: StatResponse) => void]) => {
+    const file = storedBy && StoredFile.fromPartial({ uploadId, ...storedBy, term: BigInt(storedBy.term) });
+    answer(null, { holding: file ? Holding.HOLDING_STORED : Holding.HOLDING_NONE, file });
+  };
   const server = {
     backend: { name: "storage-2", health: { kind: "healthy" } },
-    link: { storage: { discard } },
+    link: { storage: { discard, stat } },
     offers: () => true,
   };
   const pool = { get: (name: string) => (name === "storage-2" ? server : undefined) } as unknown as ServerPool;
@@ -35,28 +39,43 @@ function watched(suspicions: readonly Suspicion[] = []) {
 }
 
 describe("extra copies", () => {
-  it("are discarded as of the upload's last attempt: the server may have seen one whose end was never sent", async () => {
+  it("are discarded as of the last attempt that did not store the file: the server may have seen one whose end was never sent", async () => {
     const { copies, discards, cleared } = watched();
     copies.suspect(lost);
-    copies.settled({ requestNumber, server: "storage-3", lastAttempt: 3 });
+    copies.settled({ requestNumber, server: "storage-3", mark: { lastOther: { term: 3, attempt: 2 } } });
     await eventually("the copy to be settled", () => cleared.length > 0);
-    assert.deepEqual(discards, [{ origin: "a", requestNumber, uploadId, term: 3n, attempt: 3 }]);
+    assert.deepEqual(discards, [{ origin: "a", requestNumber, uploadId, term: 3n, attempt: 2 }]);
     assert.deepEqual(cleared, [[requestNumber, "storage-2", 1]]);
     assert.equal(copies.countOn("storage-2"), 0);
   });
 
-  it("of an earlier run are discarded as of the attempt that is known, since the term is another one", async () => {
-    const { copies, server, discards } = watched([{ ...lost, rests: { server: "storage-3" } }]);
+  it("of an earlier run are discarded as of its term: the server may be the one that has the file, under another address", async () => {
+    const { copies, server, discards } = watched([
+      { ...lost, rests: { server: "storage-3", mark: { lastOther: { term: 2, attempt: 2 } } } },
+    ]);
     copies.returned(server as unknown as Parameters<typeof copies.returned>[0]);
     await eventually("the copy to be discarded", () => discards.length > 0);
-    assert.deepEqual(discards, [{ origin: "a", requestNumber, uploadId, term: 3n, attempt: 1 }]);
+    assert.deepEqual(discards, [{ origin: "a", requestNumber, uploadId, term: 2n, attempt: 2 }]);
   });
 
   it("are none where the upload has come to rest on that server", async () => {
     const { copies, discards, cleared } = watched();
     copies.suspect(lost);
-    copies.settled({ requestNumber, server: "storage-2", lastAttempt: 2 });
+    copies.settled({ requestNumber, server: "storage-2", mark: { lastOther: { term: 3, attempt: 1 } } });
     await eventually("the suspicion to be settled", () => cleared.length > 0);
     assert.deepEqual(discards, []);
   });
+
+  for (const [what, held, expected] of [
+    ["is the copy that was found, under another address of its server", { term: 1, attempt: 1 }, []],
+    ["is another one", { term: 1, attempt: 2 }, [{ origin: "a", requestNumber, uploadId, term: 3n, attempt: 2 }]],
+    ["is not there yet", undefined, [{ origin: "a", requestNumber, uploadId, term: 3n, attempt: 2 }]],
+  ] as const)
+    it(`of an upload that was found on a server: a copy that ${what}, is ${expected.length > 0 ? "discarded" : "kept"}`, async () => {
+      const rests = { server: "storage-3", mark: { storedBy: { term: 1, attempt: 1 } } };
+      const { copies, server, discards, cleared } = watched([{ ...lost, attempt: 2, rests }], held);
+      copies.returned(server as unknown as Parameters<typeof copies.returned>[0]);
+      await eventually("the suspicion to be settled", () => cleared.length > 0);
+      assert.deepEqual(discards, expected);
+    });
 });

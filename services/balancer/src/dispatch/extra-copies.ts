@@ -5,12 +5,13 @@ import {
   Holding,
   type StatRequest,
   type StatResponse,
+  type StoredFile,
 } from "@bilancia/proto/gen/storage";
 import { callUnary } from "@bilancia/proto/unary";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import type { LedgerIdentity } from "../ports/ledger-identity.js";
 import type { Observer } from "../ports/observer.js";
-import type { Outbox, SettledUpload, Suspicion } from "../ports/outbox.js";
+import type { AttemptInTerm, Outbox, Rest, SettledUpload, Suspicion } from "../ports/outbox.js";
 import type { PooledServer } from "./pooled-server.js";
 import type { ServerPool } from "./server-pool.js";
 import { toTextStats } from "./text-stats.js";
@@ -34,8 +35,8 @@ export class ExtraCopies {
   readonly #ledger: LedgerIdentity;
   readonly #observer: Observer;
   readonly #suspects = new Map<bigint, Suspicion[]>();
-  /** Uploads that have come to rest while they have suspects: where, and after which attempt. */
-  readonly #settled = new Map<bigint, { readonly server: string | undefined; readonly lastAttempt: number }>();
+  /** Uploads that have come to rest while they have suspects. */
+  readonly #settled = new Map<bigint, Rest>();
   readonly #checking = new Set<string>();
 
   constructor(pool: ServerPool, outbox: Outbox, ledger: LedgerIdentity, observer: Observer) {
@@ -69,15 +70,15 @@ export class ExtraCopies {
     const suspects = this.#suspects.get(suspicion.requestNumber) ?? [];
     suspects.push(suspicion);
     this.#suspects.set(suspicion.requestNumber, suspects);
-    // What an earlier run did has a lower term, whatever the attempt.
-    if (suspicion.rests) this.#settled.set(suspicion.requestNumber, { ...suspicion.rests, lastAttempt: 0 });
+    if (suspicion.rests) this.#settled.set(suspicion.requestNumber, suspicion.rests);
   }
 
   /** An upload has come to its end. */
-  settled({ requestNumber, server, lastAttempt }: SettledUpload): void {
+  settled(upload: SettledUpload): void {
+    const { requestNumber } = upload;
     const suspects = this.#suspects.get(requestNumber);
     if (!suspects) return;
-    this.#settled.set(requestNumber, { server, lastAttempt });
+    this.#settled.set(requestNumber, upload);
     for (const name of new Set(suspects.map((suspect) => suspect.server))) this.#start(name);
   }
 
@@ -115,9 +116,7 @@ export class ExtraCopies {
     const { requestNumber, uploadId } = due;
     const settled = this.#settled.get(requestNumber);
     const kept = settled?.server === name;
-    const result = kept
-      ? "kept"
-      : await (settled ? this.#remove(server, due, settled.lastAttempt) : this.#adopt(server, due));
+    const result = kept ? "kept" : await (settled ? this.#remove(server, due, settled) : this.#adopt(server, due));
     if (result === "unreachable") return false;
     if (result === "sent again") {
       // Still a suspect, to be looked at once the upload has come to rest.
@@ -148,9 +147,20 @@ export class ExtraCopies {
   }
 
   /** Takes what the server holds for the upload's outcome. */
-  async #adopt(server: PooledServer, { requestNumber, uploadId }: Suspicion): Promise<string> {
-    const { link, backend } = server;
-    const { storage } = link;
+  async #adopt(server: PooledServer, suspect: Suspicion): Promise<string> {
+    const held = await this.#ask(server, suspect);
+    if (typeof held === "string") return held;
+    const { storedName, sha256, textStats } = held;
+    const taken = this.#outbox.found(suspect.requestNumber, server.backend.name, {
+      saved: { storedName, sizeBytes: Number(held.sizeBytes), sha256, textStats: toTextStats(textStats) },
+      storedBy: storedByOf(held),
+    });
+    return taken ? "found stored" : "sent again";
+  }
+
+  /** What a server holds of an upload, or why there is nothing to go by. */
+  async #ask(server: PooledServer, { requestNumber, uploadId }: Suspicion): Promise<StoredFile | string> {
+    const { storage } = server.link;
     if (!server.offers(Capability.CAPABILITY_STAT)) return noStat;
     try {
       const { holding, file } = await callUnary<StatRequest, StatResponse>(
@@ -159,33 +169,37 @@ export class ExtraCopies {
         callTimeoutMs,
       );
       if (holding === Holding.HOLDING_RECEIVING) return "unreachable";
-      if (holding !== Holding.HOLDING_STORED || file?.uploadId !== uploadId) return "none found";
-      const { storedName, sha256, textStats } = file;
-      const taken = this.#outbox.found(requestNumber, backend.name, {
-        storedName,
-        sizeBytes: Number(file.sizeBytes),
-        sha256,
-        textStats: toTextStats(textStats),
-      });
-      return taken ? "found stored" : "sent again";
+      return holding === Holding.HOLDING_STORED && file?.uploadId === uploadId ? file : "none found";
     } catch (error) {
-      if ((error as ServiceError).code === status.UNIMPLEMENTED) return noStat;
-      return "unreachable";
+      return (error as ServiceError).code === status.UNIMPLEMENTED ? noStat : "unreachable";
     }
   }
 
-  /** @param lastAttempt of the upload: attempts whose end was never sent, or that it refused, the server has seen too */
-  async #remove(server: PooledServer, suspect: Suspicion, lastAttempt: number): Promise<string> {
+  async #remove(server: PooledServer, suspect: Suspicion, { mark }: Rest): Promise<string> {
+    // Attempts whose end was never sent, or that it refused, the server has seen too: so all are named that did not store the file, and none that did.
+    if ("lastOther" in mark) return this.#discard(server, suspect, mark.lastOther);
+    const held = await this.#ask(server, suspect);
+    if (held === "unreachable") return held;
+    if (typeof held !== "string") {
+      const { term, attempt } = storedByOf(held);
+      // No other server has got the file in that attempt: this one is another address of it.
+      if (term === mark.storedBy.term && attempt === mark.storedBy.attempt) return "kept";
+    }
+    return this.#discard(server, suspect, { term: this.#ledger.term, attempt: 0 });
+  }
+
+  async #discard(server: PooledServer, suspect: Suspicion, upTo: AttemptInTerm): Promise<string> {
     const { storage } = server.link;
     if (!server.offers(Capability.CAPABILITY_DISCARD)) return noDiscard;
     const { requestNumber, uploadId } = suspect;
-    const attempt = Math.max(suspect.attempt, lastAttempt);
-    const { origin, term } = this.#ledger;
+    const { origin } = this.#ledger;
+    const term = BigInt(upTo.term);
+    const attempt = Math.max(suspect.attempt, upTo.attempt);
     try {
       // Also what is not there is discarded: the server then refuses frames of the lost attempt that are still on their way.
       const { discarded } = await callUnary<DiscardRequest, DiscardResponse>(
         storage.discard.bind(storage),
-        { origin, requestNumber, uploadId, term: BigInt(term), attempt },
+        { origin, requestNumber, uploadId, term, attempt },
         callTimeoutMs,
       );
       return discarded ? "discarded" : "none found";
@@ -217,4 +231,8 @@ export class ExtraCopies {
     this.#suspects.delete(requestNumber);
     this.#settled.delete(requestNumber);
   }
+}
+
+function storedByOf({ term, attempt }: StoredFile): AttemptInTerm {
+  return { term: Number(term), attempt };
 }

@@ -24,7 +24,7 @@ export interface Outbox {
    * A server turns out to hold a file whose bytes the balancer has lost in a restart: the upload is stored after all. Returns false where it is not taken for that,
    * because its client has come back and sends it again: the server stays suspected.
    */
-  found(requestNumber: bigint, server: string, saved: SavedFile): boolean;
+  found(requestNumber: bigint, server: string, file: FoundFile): boolean;
   /** It is known now what attempts up to this one have left on a server: they need not be suspected after the next restart. */
   cleared(requestNumber: bigint, server: string, upToAttempt: number): void;
 }
@@ -75,6 +75,12 @@ export interface Delivery {
 /** What a server says of a file that it holds. */
 export type SavedFile = Pick<Receipt, "storedName" | "sizeBytes" | "sha256" | "textStats">;
 
+/** What a server says that is asked for a file, and in which attempt of which term it has got it. */
+export interface FoundFile {
+  readonly saved: SavedFile;
+  readonly storedBy: AttemptInTerm;
+}
+
 /** An attempt whose answer was lost: the server may hold the file. */
 export interface Suspicion {
   readonly requestNumber: bigint;
@@ -83,14 +89,33 @@ export interface Suspicion {
   readonly attempt: number;
   /** The bytes did not survive the balancer's end: the server is asked whether it has them. */
   readonly bytesGone?: boolean;
-  /** The upload has come to rest, on this server or nowhere. */
-  readonly rests?: { readonly server: string | undefined };
+  /** The upload has come to rest. */
+  readonly rests?: Rest;
 }
 
-/** An upload that has ended, and where its file is, if anywhere. */
-export interface SettledUpload {
+/** An attempt, by the run of the balancer in which it was made. */
+export interface AttemptInTerm {
+  readonly term: number;
+  readonly attempt: number;
+}
+
+/**
+ * How the copy of an upload at rest is told from extra ones. Two of the balancer's servers may be one, under two of its addresses: it must be able to tell that the copy it is
+ * asked for is not meant.
+ */
+export type CopyMark =
+  /** The last attempt that did not store it: a server that has seen a later one is the one that has the file. */
+  | { readonly lastOther: AttemptInTerm }
+  /** The attempt that stored it, as the server says that was found to have it. */
+  | { readonly storedBy: AttemptInTerm };
+
+/** Where an upload has come to rest, if anywhere, and how its copy is known. */
+export interface Rest {
+  readonly server: string | undefined;
+  readonly mark: CopyMark;
+}
+
+/** An upload that has ended. */
+export interface SettledUpload extends Rest {
   readonly requestNumber: bigint;
-  readonly server?: string;
-  /** The number of its last attempt, on whichever server. */
-  readonly lastAttempt: number;
 }

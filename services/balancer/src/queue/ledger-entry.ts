@@ -1,5 +1,6 @@
 import type { Rejection } from "../domain/errors.js";
 import type { AttemptRecord, Receipt, UploadDescription, UploadState } from "../domain/upload.js";
+import type { CopyMark } from "../ports/outbox.js";
 import type { UploadView } from "../ports/upload-directory.js";
 import { checkedBytes, withChecksum } from "./checked-bytes.js";
 
@@ -29,6 +30,8 @@ export interface LedgerEntry {
   readonly bytesAt: BytesAt;
   /** Attempts whose answer is not known. */
   readonly intents: readonly Intent[];
+  /** How its copy is known, where it came to rest while there were such attempts. Earlier versions do not say. */
+  readonly mark?: CopyMark | undefined;
   readonly attemptCount: number;
   readonly failures: number;
   readonly attempts: readonly AttemptRecord[];
@@ -41,6 +44,11 @@ export function keptState(entry: LedgerEntry, complete: boolean): UploadState {
   if (entry.receipt) return { kind: "stored", receipt: entry.receipt };
   if (entry.rejection) return { kind: "dead", rejection: entry.rejection };
   return { kind: complete ? "queued" : "receiving" };
+}
+
+/** @param attemptCount of an upload that has come to rest in this term, with its last attempt if it is stored */
+export function markOf(term: number, attemptCount: number, isStored: boolean): CopyMark {
+  return { lastOther: { term, attempt: isStored ? Math.max(0, attemptCount - 1) : attemptCount } };
 }
 
 /** Whether an upload was given up although the queue still has all of it: it can be tried again. */

@@ -116,7 +116,7 @@ describe("the queue after a crash", () => {
       { requestNumber: gone, server: "storage-1", attempt: 1, bytesGone: true },
     ]);
     assert.equal(queue.find({ requestNumber: gone })?.state.kind, "receiving");
-    assert.ok(queue.found(gone, "storage-1", saved));
+    assert.ok(queue.found(gone, "storage-1", { saved, storedBy: { term: 1, attempt: 1 } }));
     assert.equal(queue.find({ requestNumber: gone })?.state.kind, "stored");
   });
 
@@ -140,7 +140,7 @@ describe("the queue after a crash", () => {
       unsettled.every((occurrence) => occurrence.kind === "unsettled" && occurrence.servers[0] === "storage-1"),
     );
 
-    assert.ok(queue.found(held, "storage-1", saved));
+    assert.ok(queue.found(held, "storage-1", { saved, storedBy: { term: 1, attempt: 1 } }));
     queue.cleared(lost, "storage-1", 1);
     queue.cancel({ requestNumber: cancelled });
     queue.sweep();
@@ -155,7 +155,7 @@ describe("the queue after a crash", () => {
     await delivery?.intend();
     await crash();
     openUpload(queue, description, new RecordingListener());
-    assert.equal(queue.found(requestNumber, "storage-1", saved), false);
+    assert.equal(queue.found(requestNumber, "storage-1", { saved, storedBy: { term: 1, attempt: 1 } }), false);
     assert.equal(queue.find({ requestNumber })?.state.kind, "receiving");
   });
 
@@ -201,7 +201,10 @@ describe("the queue after a crash", () => {
     await crash();
     const [suspicion, ...others] = queue.suspicions();
     assert.deepEqual(others, []);
-    assert.deepEqual(suspicion?.rests, { server: "storage-2" });
+    assert.deepEqual(suspicion?.rests, {
+      server: "storage-2",
+      mark: { lastOther: { term: opened.numbering.term - 1, attempt: 1 } },
+    });
     assert.deepEqual(
       [suspicion?.requestNumber, suspicion?.server, suspicion?.attempt],
       [requestNumber, "storage-1", 1],

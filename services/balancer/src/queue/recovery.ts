@@ -1,6 +1,6 @@
-import type { Outbox, SavedFile, Suspicion } from "../ports/outbox.js";
+import type { FoundFile, Outbox, Rest, Suspicion } from "../ports/outbox.js";
 import type { OpenUpload } from "./ledger.js";
-import type { Intent, LedgerEntry } from "./ledger-entry.js";
+import { type Intent, type LedgerEntry, markOf } from "./ledger-entry.js";
 import { inBackground, type QueueWorks } from "./queue-parts.js";
 import { SpoolFile } from "./spool-file.js";
 import type { UploadRecord } from "./upload-record.js";
@@ -48,13 +48,13 @@ export class Recovery implements Pick<Outbox, "suspicions" | "found" | "cleared"
     return this.#suspicions;
   }
 
-  found(requestNumber: bigint, server: string, saved: SavedFile): boolean {
+  found(requestNumber: bigint, server: string, { saved, storedBy }: FoundFile): boolean {
     const { parts, uploads, settlement } = this.#works;
     const record = uploads.find({ requestNumber });
     // Its client may have come back and be sending it again.
     if (!record || record.final || record.complete || record.sender) return false;
     parts.observer.note({ kind: "found", upload: record.naming, server });
-    settlement.saved(record, { ...record.receipt(saved, parts.clock.nowMs()), server });
+    settlement.saved(record, { ...record.receipt(saved, parts.clock.nowMs()), server }, storedBy);
     return true;
   }
 
@@ -88,8 +88,14 @@ export class Recovery implements Pick<Outbox, "suspicions" | "found" | "cleared"
     const { ledger } = this.#works.parts;
     const entry = ledger.find({ requestNumber });
     if (!entry) ledger.strike(requestNumber);
-    else if (state === "suspected") this.#suspect(entry, { rests: { server: entry.receipt?.server } });
+    else if (state === "suspected") this.#suspect(entry, { rests: this.#restOf(entry) });
     else this.#takeUp(entry);
+  }
+
+  #restOf(entry: LedgerEntry): Rest {
+    const { attemptCount, receipt } = entry;
+    const lastTerm = this.#works.parts.numbering.term - 1;
+    return { server: receipt?.server, mark: entry.mark ?? markOf(lastTerm, attemptCount, receipt !== undefined) };
   }
 
   #suspect(entry: LedgerEntry, facts: Pick<Suspicion, "bytesGone" | "rests">): void {

@@ -2,9 +2,9 @@ import { isFull } from "@bilancia/proto/system-error";
 import { type Rejection, rejectReasons } from "../domain/errors.js";
 import type { Receipt } from "../domain/upload.js";
 import { ContentUnreadable } from "../ports/content.js";
-import type { SettledUpload } from "../ports/outbox.js";
+import type { AttemptInTerm, CopyMark, SettledUpload } from "../ports/outbox.js";
 import type { KnownUploads } from "./known-uploads.js";
-import { isDeadLetter } from "./ledger-entry.js";
+import { isDeadLetter, markOf } from "./ledger-entry.js";
 import { inBackground, type UploadQueueParts } from "./queue-parts.js";
 import { DamagedSpool } from "./spool-file.js";
 import type { UploadRecord } from "./upload-record.js";
@@ -26,7 +26,8 @@ export class Settlement {
     this.#line = line;
   }
 
-  saved(record: UploadRecord, receipt: Receipt): void {
+  /** @param storedBy the attempt that has stored it, where it was found on a server */
+  saved(record: UploadRecord, receipt: Receipt, storedBy?: AttemptInTerm): void {
     // After a restart a server may turn out to hold the whole file while its client sends it again.
     if (!record.complete) {
       record.complete = true;
@@ -38,7 +39,7 @@ export class Settlement {
     this.#parts.observer.note({ kind: "stored", upload: record.naming, receipt, attempt, tookMs });
     this.#uploads.counters.stored(receipt.sizeBytes);
     record.bytesAt = "nowhere";
-    this.#settle(record, receipt.server);
+    this.#settle(record, receipt.server, storedBy && { storedBy });
   }
 
   reject(record: UploadRecord, rejection: Rejection): void {
@@ -85,14 +86,16 @@ export class Settlement {
     await Promise.allSettled(this.#settling);
   }
 
-  #settle(record: UploadRecord, server: string | undefined): void {
-    const { clock } = this.#parts;
+  #settle(record: UploadRecord, server: string | undefined, found?: CopyMark): void {
+    const { clock, numbering } = this.#parts;
+    const mark = found ?? markOf(numbering.term, record.attemptCount, server !== undefined);
     record.sender = undefined;
     record.taken = false;
     record.offered = false;
     this.#endClaim(record, server);
     // A server that may hold a copy all the same stays suspected, over restarts too.
     record.intents = record.intents.filter((intent) => intent.server !== server);
+    record.mark = mark;
     record.touchedAtMs = clock.nowMs();
     this.#uploads.records.end(record);
     this.#uploads.counters.addBytes(-record.content.receivedBytes);
@@ -111,8 +114,7 @@ export class Settlement {
       this.#forgetAfter(recorded, record);
       this.#background("letting go of an upload's bytes", content.drop(recorded));
     }
-    const lastAttempt = record.attemptCount;
-    this.onSettled(server === undefined ? { requestNumber, lastAttempt } : { requestNumber, server, lastAttempt });
+    this.onSettled({ requestNumber, server, mark });
   }
 
   #endClaim({ requestNumber }: UploadRecord, server: string | undefined): void {

@@ -3,7 +3,7 @@ import { BilanciaError, type Rejection, rejectReasons } from "../domain/errors.j
 import { descriptionConflict, type UploadDescription } from "../domain/upload.js";
 import type { DeadLetters } from "../ports/dead-letters.js";
 import type { Inbox, Opened, UploadListener, UploadProgress } from "../ports/inbox.js";
-import type { Delivery, Outbox, SavedFile, SettledUpload, Suspicion } from "../ports/outbox.js";
+import type { Delivery, FoundFile, Outbox, SettledUpload, Suspicion } from "../ports/outbox.js";
 import type { PendingUploads } from "../ports/pending-uploads.js";
 import type { QueueCounts, QueuePlace, UploadDirectory, UploadKey, UploadView } from "../ports/upload-directory.js";
 import { ArrivingUpload } from "./arriving-upload.js";
@@ -180,8 +180,8 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     return this.#recovery.suspicions();
   }
 
-  found(requestNumber: bigint, server: string, saved: SavedFile): boolean {
-    return this.#recovery.found(requestNumber, server, saved);
+  found(requestNumber: bigint, server: string, file: FoundFile): boolean {
+    return this.#recovery.found(requestNumber, server, file);
   }
 
   cleared(requestNumber: bigint, server: string, upToAttempt: number): void {

@@ -11,7 +11,7 @@ import {
   type UploadState,
 } from "../domain/upload.js";
 import type { UploadListener, UploadProgress } from "../ports/inbox.js";
-import type { SavedFile } from "../ports/outbox.js";
+import type { CopyMark, SavedFile } from "../ports/outbox.js";
 import type { UploadView } from "../ports/upload-directory.js";
 import { type BytesAt, type Intent, keptState, type LedgerEntry } from "./ledger-entry.js";
 import type { UploadContent } from "./upload-content.js";
@@ -42,6 +42,8 @@ export class UploadRecord implements UploadView {
   bytesInLedger = false;
   /** Attempts whose answer is not known. */
   intents: readonly Intent[] = [];
+  /** How its copy is known, once it has come to rest. */
+  mark: CopyMark | undefined;
   /** Whether it stands in a line of the queue, or is in dispatch's hands. */
   offered = false;
   /** Whether dispatch holds it. */
@@ -85,6 +87,7 @@ export class UploadRecord implements UploadView {
     record.bytesAt = entry.bytesAt;
     record.bytesInLedger = true;
     record.intents = entry.intents;
+    record.mark = entry.mark;
     record.failures = entry.failures;
     record.#attemptCount = entry.attemptCount;
     record.#attempts = [...entry.attempts];
@@ -112,6 +115,7 @@ export class UploadRecord implements UploadView {
       finishSha256,
       bytesAt,
       intents: this.intents,
+      mark: this.intents.length > 0 ? this.mark : undefined,
       attemptCount: this.#attemptCount,
       failures: this.failures,
       attempts: this.#attempts,

@@ -117,8 +117,8 @@ export function directoryContract(bench: QueueBench): void {
       delivery.begin("storage-1");
       delivery.reject("lost", { reason: "ATTEMPTS_EXHAUSTED", message: "gave up" });
       assert.deepEqual(settled, [
-        { requestNumber: first.requestNumber, server: "storage-2", lastAttempt: 1 },
-        { requestNumber: second.requestNumber, lastAttempt: 1 },
+        { requestNumber: first.requestNumber, server: "storage-2", mark: { lastOther: { term: 1, attempt: 0 } } },
+        { requestNumber: second.requestNumber, server: undefined, mark: { lastOther: { term: 1, attempt: 1 } } },
       ]);
     });
   });
