@@ -34,7 +34,7 @@ export class ArrivingUpload implements IncomingUpload {
   append(chunk: Chunk): void {
     if (!this.#mine) return;
     const record = this.#record;
-    const { limits, clock, ledger, observer } = this.#works.parts;
+    const { limits, clock } = this.#works.parts;
     const receivedBytes = chunk.offset + chunk.data.length;
     const { sizeBytes } = record.description;
     if (sizeBytes !== undefined && receivedBytes > sizeBytes) {
@@ -50,16 +50,15 @@ export class ArrivingUpload implements IncomingUpload {
     record.touchedAtMs = clock.nowMs();
     record.content.append(chunk);
     this.#works.uploads.counters.addBytes(chunk.data.length);
-    if (record.content.spilled && record.bytesAt === "nowhere" && ledger !== memoryLedger) {
-      // From now on it can be resumed after a restart.
-      record.bytesAt = "file";
-      inBackground(observer, "recording an upload", this.#works.uploads.keep(record));
-    }
+    this.#works.uploads.keepArriving(record);
     this.offerEarly();
   }
 
   ready(): Promise<void> | undefined {
-    return this.#record.content.ready();
+    const ready = this.#record.content.ready();
+    // What was in memory may be on its way to disk now.
+    if (ready && this.#mine) this.#works.uploads.keepArriving(this.#record);
+    return ready;
   }
 
   complete(end: Parameters<IncomingUpload["complete"]>[0]): void {
@@ -128,13 +127,16 @@ export class ArrivingUpload implements IncomingUpload {
     const record = this.#record;
     const { ledger } = this.#works.parts;
     if (ledger === memoryLedger) return undefined;
-    const small = record.content.whole(smallBytes);
-    if (small && !(small instanceof Promise)) {
-      record.bytesAt = "ledger";
-      return this.#works.uploads.keep(record, small.data);
-    }
+    const small = record.content.spilled ? undefined : record.content.whole(smallBytes);
+    if (small instanceof Promise) return small.then(({ data }) => this.#keepInLedger(data));
+    if (small) return this.#keepInLedger(small.data);
     record.bytesAt = "file";
     return record.content.flush().then(() => this.#works.uploads.keep(record));
+  }
+
+  #keepInLedger(data: Uint8Array): Promise<void> | undefined {
+    this.#record.bytesAt = "ledger";
+    return this.#works.uploads.keep(this.#record, data);
   }
 
   #after(kept: Promise<void>, next: () => void): void {
@@ -149,6 +151,7 @@ export class ArrivingUpload implements IncomingUpload {
     if (record.final) return;
     record.safe = true;
     record.tell();
+    if (!record.taken) record.content.rest();
     this.#works.line.join(record);
     if (record.description.ack === "queued") this.#leaveToLedger();
   }

@@ -2,10 +2,11 @@ import { crc32c } from "@node-rs/crc32";
 import type { UploadChange, UploadDescription } from "../domain/upload.js";
 import type { UploadListener } from "../ports/inbox.js";
 import type { UploadKey, UploadView } from "../ports/upload-directory.js";
+import { memoryLedger } from "./ledger.js";
 import { type LedgerEntry, viewOf } from "./ledger-entry.js";
 import type { Piece } from "./piece.js";
 import { QueueCounters } from "./queue-counters.js";
-import type { UploadQueueParts } from "./queue-parts.js";
+import { inBackground, type UploadQueueParts } from "./queue-parts.js";
 import { RecordIndex } from "./record-index.js";
 import { SpoolFile } from "./spool-file.js";
 import { UploadContent } from "./upload-content.js";
@@ -82,6 +83,8 @@ export class KnownUploads {
       observer.note({ kind: "quarantined", what: "upload", detail, requestNumber });
       record.damaged = true;
     }
+    // From now on its client has time to come back.
+    if (!record.complete && !record.final) record.touchedAtMs = this.#parts.clock.nowMs();
     if (counted && entry.state === "queued" && !record.complete) {
       this.counters.move("queued", "receiving");
       this.counters.addBytes(content.receivedBytes - entry.receivedBytes);
@@ -109,6 +112,21 @@ export class KnownUploads {
       () => {},
     );
     return kept;
+  }
+
+  /** Has the ledger know of an upload that arrives, once bytes of it are in the spool's file: it can be resumed after a restart then. */
+  keepArriving(record: UploadRecord): void {
+    const { ledger, observer } = this.#parts;
+    if (!record.content.spilled || record.bytesAt !== "nowhere" || ledger === memoryLedger) return;
+    record.bytesAt = "file";
+    inBackground(observer, "recording an upload", this.keep(record));
+  }
+
+  /** Lets go of the memory of an upload that nobody sends for now, where that is short. */
+  abandon(record: UploadRecord): void {
+    if (!this.#parts.spool.crowded || record.content.receivedBytes === 0) return;
+    record.content.spill();
+    this.keepArriving(record);
   }
 
   /** Leaves an upload to the ledger, which has all of it. */

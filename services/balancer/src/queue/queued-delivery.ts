@@ -130,6 +130,7 @@ export class QueuedDelivery implements Delivery {
     // Nobody sends it now; it is offered again when somebody does.
     record.taken = false;
     record.offered = false;
+    record.content.rest();
   }
 
   reject(outcome: Exclude<AttemptOutcome, "saved"> | undefined, rejection: Rejection): void {

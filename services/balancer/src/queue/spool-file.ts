@@ -25,6 +25,8 @@ export class SpoolFile {
   /** Whether what an earlier run left behind the usable pieces has been cut off. */
   #trimmed = false;
   #closed = false;
+  #keptOpen = true;
+  #usesCount = 0;
 
   /** @param path without its ending */
   constructor(path: string, pieces = 0) {
@@ -65,17 +67,20 @@ export class SpoolFile {
   async append(pieces: readonly Piece[]): Promise<void> {
     const [first] = pieces;
     if (!first) return;
-    const { data, index } = await this.#open();
+    await this.#use((handles) => this.#append(pieces, first.offset, handles));
+  }
+
+  async #append(pieces: readonly Piece[], offset: number, { data, index }: Handles): Promise<void> {
     if (!this.#trimmed) {
       // A loss of power may have left whole entries behind a torn one: behind what is written now, a later start would take them for pieces of this file.
       await cutTo(index, this.#pieces * indexEntryBytes);
-      await cutTo(data, first.offset);
+      await cutTo(data, offset);
       this.#trimmed = true;
     }
     await writeFully(
       data,
       pieces.map((piece) => piece.data as Uint8Array),
-      first.offset,
+      offset,
     );
     const entries = Buffer.allocUnsafe(pieces.length * indexEntryBytes);
     for (const [at, piece] of pieces.entries()) {
@@ -96,8 +101,9 @@ export class SpoolFile {
     const what = `the spooled bytes ${piece.offset}-${piece.offset + piece.length}`;
     let bytesRead: number;
     try {
-      const { data: handle } = await this.#open();
-      ({ bytesRead } = await handle.read(data, 0, piece.length, piece.offset));
+      bytesRead = await this.#use(async (handles) => {
+        return (await handles.data.read(data, 0, piece.length, piece.offset)).bytesRead;
+      });
     } catch (error) {
       const words = `${what} cannot be read (${errorCode(error) || (error as Error).message})`;
       throw isShortage(error) ? new ContentUnreadable(words) : new DamagedSpool(words);
@@ -108,8 +114,13 @@ export class SpoolFile {
 
   /** Flushes bytes and index to disk. The folder's entry is the caller's business. @throws FlushFailed */
   async flush(): Promise<void> {
-    const { data, index } = await this.#open();
-    await flushed(Promise.all([data.datasync(), index.datasync()]));
+    await this.#use(({ data, index }) => flushed(Promise.all([data.datasync(), index.datasync()])));
+  }
+
+  /** Whether it stays open between uses; where it does not, the next one opens it again. Default: true. */
+  keepOpen(keptOpen: boolean): Promise<void> | undefined {
+    this.#keptOpen = keptOpen;
+    return this.#opening && this.#closeIfUnused();
   }
 
   close(): Promise<void> {
@@ -125,15 +136,36 @@ export class SpoolFile {
   /** @param beforeClose what is done once nobody can open the files any more, and before they are closed: what has lost its name is not written to disk then */
   async #end(beforeClose: () => Promise<void>): Promise<void> {
     this.#closed = true;
-    const opening = this.#opening;
-    this.#opening = undefined;
-    // What could not be opened need not be closed.
-    const handles = await opening?.catch(() => undefined);
+    const handles = await this.#takeHandles();
     try {
       await beforeClose();
     } finally {
-      if (handles) await Promise.all([handles.data.close(), handles.index.close()]);
+      await handles?.close();
     }
+  }
+
+  async #use<T>(use: (handles: Handles) => Promise<T>): Promise<T> {
+    this.#usesCount += 1;
+    try {
+      return await use(await this.#open());
+    } finally {
+      this.#usesCount -= 1;
+      await this.#closeIfUnused();
+    }
+  }
+
+  async #closeIfUnused(): Promise<void> {
+    if (this.#keptOpen || this.#usesCount > 0) return;
+    const handles = await this.#takeHandles();
+    await handles?.close();
+  }
+
+  /** The handles, for who closes them: the next use opens others. */
+  async #takeHandles(): Promise<Handles | undefined> {
+    const opening = this.#opening;
+    this.#opening = undefined;
+    // What could not be opened need not be closed.
+    return opening?.catch(() => undefined);
   }
 
   async #open(): Promise<Handles> {
@@ -150,16 +182,22 @@ export class SpoolFile {
   }
 }
 
-interface Handles {
-  readonly data: FileHandle;
-  readonly index: FileHandle;
+class Handles {
+  constructor(
+    readonly data: FileHandle,
+    readonly index: FileHandle,
+  ) {}
+
+  async close(): Promise<void> {
+    await Promise.all([this.data.close(), this.index.close()]);
+  }
 }
 
 async function openBoth(path: string): Promise<Handles> {
   // "r+" would refuse a new file, "w+" would empty an old one, "a+" would ignore positions.
   const data = await openOrCreate(`${path}.part`);
   try {
-    return { data, index: await openOrCreate(`${path}.index`) };
+    return new Handles(data, await openOrCreate(`${path}.index`));
   } catch (error) {
     await data.close();
     throw error;

@@ -39,6 +39,7 @@ export class UploadContent {
   #memoryBytes = 0;
   #end: { readonly sha256: Uint8Array | undefined } | undefined;
   #dropped = false;
+  #resting = false;
   #reader: FollowingReader | undefined;
   #stopWaiting: (() => void) | undefined;
   #waiting: (() => void)[] = [];
@@ -72,6 +73,7 @@ export class UploadContent {
   append(chunk: Chunk): void {
     const { length } = chunk.data;
     if (length === 0 || this.#dropped) return;
+    if (this.#resting) this.#rest(false);
     this.#receivedBytes += length;
     this.#account(length);
     this.#pieces.append(chunk);
@@ -93,6 +95,11 @@ export class UploadContent {
     this.#reader?.interrupt(message);
   }
 
+  /** Nobody adds to it, or reads it, for a while: its file is closed between uses. */
+  rest(): void {
+    this.#rest(true);
+  }
+
   /** Resolves when more may come; `undefined` when that is now. */
   ready(): Promise<void> | undefined {
     if (!this.#mustWait()) return undefined;
@@ -109,6 +116,7 @@ export class UploadContent {
       closed: () => this.#detach(reader),
     });
     this.#reader = reader;
+    this.#rest(false);
     if (this.#dropped) reader.interrupt(ended);
     return reader;
   }
@@ -176,6 +184,13 @@ export class UploadContent {
     this.#reader?.interrupt(ended);
     this.#letGo();
     return stopped;
+  }
+
+  #rest(resting: boolean): void {
+    this.#resting = resting;
+    this.#file.keepOpen(!resting)?.catch((error: unknown) => {
+      if (!this.#dropped) this.#onFailure(error);
+    });
   }
 
   #mustWait(): boolean {

@@ -63,6 +63,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
       later: (record, delayMs) => {
         record.taken = false;
         if (record.complete) this.#uploads.change(record, { kind: "requeued" });
+        if (!record.sender) record.content.rest();
         this.#line.comeBack(record, delayMs);
       },
       reject: (record, rejection) => this.#settlement.reject(record, rejection),
@@ -92,7 +93,9 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     ledger.prune(nowMs - retentionMs);
     for (const record of this.#uploads.records.sweep(nowMs)) {
       const idleMs = nowMs - record.touchedAtMs;
-      if (record.complete || record.sender || idleMs < unfinishedExpiryMs) continue;
+      if (record.complete || record.sender) continue;
+      this.#uploads.abandon(record);
+      if (idleMs < unfinishedExpiryMs) continue;
       if (this.#recovery.leavesOpen(record)) continue;
       const message = `the upload was not completed within ${unfinishedExpiryMs} ms`;
       const rejection: Rejection = { reason: "DEADLINE_EXCEEDED", message };
@@ -133,7 +136,11 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     record.unlisten(listener);
     if (record.sender !== listener) return;
     record.sender = undefined;
-    if (!record.complete) record.content.interrupt("the client left before the end of the file");
+    if (record.complete) return;
+    record.touchedAtMs = this.#parts.clock.nowMs();
+    record.content.interrupt("the client left before the end of the file");
+    record.content.rest();
+    this.#uploads.abandon(record);
   }
 
   // ── Outbox ──
