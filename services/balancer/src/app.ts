@@ -34,7 +34,7 @@ import type { QueueCounts } from "./ports/upload-directory.js";
 import { memoryLedger } from "./queue/ledger.js";
 import { Numbering } from "./queue/numbering.js";
 import { openLedger } from "./queue/open-ledger.js";
-import { Spool } from "./queue/spool.js";
+import { openSpool } from "./queue/open-spool.js";
 import { UploadQueue } from "./queue/upload-queue.js";
 
 /** The version that the balancer reports. */
@@ -57,7 +57,7 @@ export interface Balancer {
  * Puts the balancer together and starts it.
  *
  * @param source where `config` has come from: it is read again when its file changes, and on `reload`
- * @throws ListenError when a port cannot be had, Error when the state folder cannot be used
+ * @throws ListenError when a port cannot be had, Error when the state folder cannot be used as the settings want it
  */
 export async function startBalancer(started: Config, source: ConfigSource, log: Logger): Promise<Balancer> {
   const settings = new LiveSettings(started);
@@ -75,15 +75,13 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     onBroken = resolve;
   });
   const { maxMemoryBytes } = limits;
-  const spool = new Spool(path.join(config.stateDir, "spool"), { maxMemoryBytes }, (error) => onBroken(error));
-  await spool.open();
   const isEmbedded = config.queue === "embedded";
+  const { spool, removedFiles: files } = await openSpool(config.stateDir, isEmbedded, { maxMemoryBytes }, (error) =>
+    onBroken(error),
+  );
+  if (files > 0)
+    log.warn({ files }, "spool files of an earlier run removed: the memory queue does not survive a restart");
   const ledger = isEmbedded ? await openLedger(config.stateDir, observer, (error) => onBroken(error)) : undefined;
-  if (!ledger) {
-    const files = await spool.empty();
-    if (files > 0)
-      log.warn({ files }, "spool files of an earlier run removed: the memory queue does not survive a restart");
-  }
 
   const queue = new UploadQueue({
     numbering,
