@@ -60,3 +60,35 @@ describe("SIGTERM with uploads in flight", function () {
     assert.deepEqual(await test.cluster.killServer("storage-1", "SIGTERM"), { code: 0, signal: null });
   });
 });
+
+describe("SIGTERM with an upload whose client has left", function () {
+  this.timeout(60_000);
+  let test: TestCluster;
+
+  before(async () => {
+    test = await TestCluster.start({ weights: [1], balancerArgs: ["--grace-ms", "12000"] });
+  });
+  after(async function () {
+    await test?.finish(allPassed(this.test?.parent));
+  });
+
+  it("ends the balancer at once", async () => {
+    const { cluster } = test;
+    const header = uploadHeader({ name: "unfinished.bin" });
+    const leaving = new UploadSession(cluster.balancer.address);
+    leaving.send({ header, offset: 0, data: Buffer.alloc(200_000, 1) });
+    const seen = async () => {
+      const { receivingFiles, queuedBytes, uploadStreams } = await balancerStatus(cluster.balancer.adminAddress);
+      return { receivingFiles, queuedBytes, uploadStreams };
+    };
+    await eventually(async () => assert.equal((await seen()).queuedBytes, 200_000n));
+    leaving.close();
+    await eventually(async () =>
+      assert.deepEqual(await seen(), { receivingFiles: 1n, queuedBytes: 200_000n, uploadStreams: 0 }),
+    );
+    const startMs = performance.now();
+    assert.deepEqual(await cluster.killBalancer("SIGTERM"), { code: 0, signal: null });
+    const elapsedMs = performance.now() - startMs;
+    assert.ok(elapsedMs < 6_000, `it took ${elapsedMs} ms`);
+  });
+});

@@ -30,7 +30,6 @@ import { LogObserver } from "./observe/log-observer.js";
 import { openPicks } from "./observe/picks.js";
 import type { Clock } from "./ports/clock.js";
 import type { Observer } from "./ports/observer.js";
-import type { QueueCounts } from "./ports/upload-directory.js";
 import { memoryLedger } from "./queue/ledger.js";
 import { Numbering } from "./queue/numbering.js";
 import { openLedger } from "./queue/open-ledger.js";
@@ -218,7 +217,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
       health.setStatus("bilancia.v1.Balancer", "NOT_SERVING");
       health.setStatus("", "NOT_SERVING");
       uploads.drain();
-      await emptied(() => queue.counts(), leftMs());
+      await emptied(queue, leftMs());
       await dispatcher.stop(leftMs());
       // Answers that are due still go out; a client that stays on after that is cut off.
       await stopGracefully(server, address, health, Math.max(500, leftMs()));
@@ -281,12 +280,8 @@ function both(first: Observer, second: Observer): Observer {
   };
 }
 
-/** Waits until the queue has nothing complete left to deliver, at most `timeoutMs`. */
-async function emptied(counts: () => QueueCounts, timeoutMs: number): Promise<void> {
+/** Waits until nobody sends and nothing complete is left to deliver, at most `timeoutMs`. */
+async function emptied(queue: UploadQueue, timeoutMs: number): Promise<void> {
   const endMs = performance.now() + timeoutMs;
-  for (;;) {
-    const { receivingFiles, queuedFiles, dispatchingFiles } = counts();
-    if (receivingFiles + queuedFiles + dispatchingFiles === 0 || performance.now() >= endMs) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  while (queue.busy && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, 20));
 }

@@ -209,6 +209,14 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     return this.#uploads.counters.report(this.#parts.numbering.last);
   }
 
+  /** Whether something is under way: an upload that somebody sends, or a complete one that is not stored yet. */
+  get busy(): boolean {
+    const { queuedFiles, dispatchingFiles } = this.counts();
+    if (queuedFiles + dispatchingFiles > 0) return true;
+    for (const { sender } of this.#uploads.records.unfinished) if (sender) return true;
+    return false;
+  }
+
   // ── Inside ──
 
   /** Gives out an upload whose turn has come. `undefined`: there is nothing to give, or not yet. */
