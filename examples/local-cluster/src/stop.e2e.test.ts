@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { symlink } from "node:fs/promises";
+import path from "node:path";
 import { Kind } from "@bilancia/proto/gen/storage";
 import { balancerStatus } from "./admin.js";
 import { storedFiles } from "./folder-listing.js";
@@ -90,5 +93,25 @@ describe("SIGTERM with an upload whose client has left", function () {
     assert.deepEqual(await cluster.killBalancer("SIGTERM"), { code: 0, signal: null });
     const elapsedMs = performance.now() - startMs;
     assert.ok(elapsedMs < 6_000, `it took ${elapsedMs} ms`);
+  });
+});
+
+describe("a state folder whose disk is full", function () {
+  this.timeout(60_000);
+  let test: TestCluster;
+
+  before(async function () {
+    // Whatever is written there finds no room.
+    if (!existsSync("/dev/full")) this.skip();
+    test = await TestCluster.start({ weights: [1] });
+  });
+  after(async function () {
+    await test?.finish(allPassed(this.test?.parent));
+  });
+
+  it("lets the balancer stop with code 0 and a warning", async () => {
+    await symlink("/dev/full", path.join(test.folder, "balancer", "numbering.json.new"));
+    assert.deepEqual(await test.cluster.killBalancer("SIGTERM"), { code: 0, signal: null });
+    assert.match(test.cluster.logOf("balancer"), /"level":40,.*disk full: the numbers reserved are not given back/);
   });
 });

@@ -7,6 +7,7 @@ import { listen, stopGracefully } from "@bilancia/proto/grpc-server";
 import { sendInPlace } from "@bilancia/proto/message-sending";
 import { addReflection } from "@bilancia/proto/reflection";
 import { balancerService } from "@bilancia/proto/services";
+import { isFull } from "@bilancia/proto/system-error";
 import { Server } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import type { Logger } from "pino";
@@ -178,7 +179,12 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     await ledger?.close();
     await picks.close();
     await audit?.close();
-    await numbering.close();
+    try {
+      await numbering.close();
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      log.warn({ err: error }, "disk full: the numbers reserved are not given back, the next start skips them");
+    }
   };
 
   queue.start();
