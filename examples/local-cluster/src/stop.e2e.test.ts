@@ -4,8 +4,10 @@ import { symlink } from "node:fs/promises";
 import path from "node:path";
 import { Kind } from "@bilancia/proto/gen/storage";
 import { balancerStatus } from "./admin.js";
+import { balancerScript } from "./cluster.js";
 import { storedFiles } from "./folder-listing.js";
 import { eventually } from "./test-support/eventually.js";
+import { runScript } from "./test-support/run-script.js";
 import { allPassed, TestCluster } from "./test-support/test-cluster.js";
 import { receiptOf, textDocument, UploadSession, uploadHeader } from "./test-support/upload-session.js";
 
@@ -113,5 +115,15 @@ describe("a state folder whose disk is full", function () {
     await symlink("/dev/full", path.join(test.folder, "balancer", "numbering.json.new"));
     assert.deepEqual(await test.cluster.killBalancer("SIGTERM"), { code: 0, signal: null });
     assert.match(test.cluster.logOf("balancer"), /"level":40,.*disk full: the numbers reserved are not given back/);
+  });
+
+  it("is named at the start, with what is wrong with it", async () => {
+    const stateDir = path.join(test.folder, "balancer");
+    const args = ["--state-dir", stateDir, "--log-file", path.join(test.folder, "second.log")];
+    const server = ["--server", "name=storage-1,address=127.0.0.1:1"];
+    assert.deepEqual(await runScript(balancerScript, [...args, ...server], { timeoutMs: 10_000 }), {
+      ...{ code: 1, stdout: "" },
+      stderr: `bilancia-balancer: cannot use the state folder ${stateDir}: the disk is full\n`,
+    });
   });
 });

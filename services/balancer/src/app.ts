@@ -24,6 +24,7 @@ import { RegistryService } from "./dispatch/registry-service.js";
 import { type PoolLimits, ServerPool } from "./dispatch/server-pool.js";
 import { systemResolver } from "./dispatch/system-resolver.js";
 import type { QueueLimits } from "./domain/admission.js";
+import { openedOnDisk } from "./full-disk.js";
 import { UploadService } from "./intake/upload-service.js";
 import { LiveSettings } from "./live-settings.js";
 import { AuditLog } from "./observe/audit-log.js";
@@ -109,7 +110,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     clock,
     observer,
   });
-  const picks = await openPicks(config.picks, observer);
+  const picks = await openedOnDisk(`the file of picks ${config.picks.file}`, openPicks(config.picks, observer));
   const dispatcher = new Dispatcher({
     outbox: queue,
     pool,
@@ -274,7 +275,8 @@ async function openAudit(config: Config, clock: Clock, faults: Observer): Promis
   const { file, maxFileBytes, rotate } = config.audit;
   if (file === "off") return undefined;
   const written = file === "" ? path.join(config.stateDir, "audit.jsonl") : file;
-  return AuditLog.open(written, clock, faults, { maxFileBytes, daily: rotate === "daily" });
+  const audit = AuditLog.open(written, clock, faults, { maxFileBytes, daily: rotate === "daily" });
+  return openedOnDisk(`the audit file ${written}`, audit);
 }
 
 function both(first: Observer, second: Observer): Observer {
