@@ -120,7 +120,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     observer,
     picks: picks.log,
   });
-  const uploads = new UploadService(queue, queue, observer, clock);
+  const uploads = new UploadService(queue, queue, observer);
   const unsettled = (name: string) => dispatcher.unsettledOn(name);
   const membership = new Membership({ facts, pool, file, unsettled, clock, observer });
   const leases = new Leases({ settings: config.registration, pool, membership, unsettled, clock, observer });
@@ -219,8 +219,8 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
       names.stop();
       leases.stop();
       membership.stop();
-      const deadlineMs = clock.nowMs() + config.graceMs;
-      const leftMs = () => Math.max(0, deadlineMs - clock.nowMs());
+      const deadlineMs = performance.now() + config.graceMs;
+      const leftMs = () => Math.max(0, deadlineMs - performance.now());
       health.setStatus("bilancia.v1.Balancer", "NOT_SERVING");
       health.setStatus("", "NOT_SERVING");
       uploads.drain();
