@@ -87,7 +87,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   sweep(): void {
     const { clock, ledger, retentionMs, unfinishedExpiryMs } = this.#parts;
     const nowMs = clock.nowMs();
-    ledger.prune(nowMs - retentionMs);
+    ledger.prune(nowMs - retentionMs, nowMs);
     for (const record of this.#uploads.records.sweep(nowMs)) {
       const idleMs = nowMs - record.touchedAtMs;
       if (record.complete || record.sender || idleMs < unfinishedExpiryMs) continue;
