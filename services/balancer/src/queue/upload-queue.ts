@@ -257,6 +257,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
       record.content.interrupt("another connection went on with the upload");
       record.dismiss(before, { reason: "SUPERSEDED", message: "a newer connection sends this upload now" });
     }
+    record.describe(description);
     return this.#receive(record, listener);
   }
 

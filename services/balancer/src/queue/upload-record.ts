@@ -22,7 +22,6 @@ const maxRememberedAttempts = 32;
 /** Everything the queue knows of one upload. */
 export class UploadRecord implements UploadView {
   readonly requestNumber: bigint;
-  readonly description: UploadDescription;
   readonly receivedAtMs: number;
   readonly client: string;
   readonly content: UploadContent;
@@ -53,6 +52,7 @@ export class UploadRecord implements UploadView {
   /** When it was last taken up again after it had been given up. */
   revivedAtMs: number | undefined;
   failures = 0;
+  #description: UploadDescription;
   #attemptCount = 0;
   #attempts: AttemptRecord[] = [];
   #state: UploadState = { kind: "receiving" };
@@ -66,7 +66,7 @@ export class UploadRecord implements UploadView {
     nowMs: number,
   ) {
     this.requestNumber = requestNumber;
-    this.description = description;
+    this.#description = description;
     this.client = client;
     this.content = content;
     this.receivedAtMs = nowMs;
@@ -116,6 +116,16 @@ export class UploadRecord implements UploadView {
       receipt: state.kind === "stored" ? state.receipt : undefined,
       rejection: state.kind === "dead" ? state.rejection : undefined,
     };
+  }
+
+  get description(): UploadDescription {
+    return this.#description;
+  }
+
+  /** Takes over what a later header of it says of size and digest, where those before left it open. */
+  describe({ sizeBytes, sha256 }: UploadDescription): void {
+    const known = this.#description;
+    this.#description = { ...known, sizeBytes: known.sizeBytes ?? sizeBytes, sha256: known.sha256 ?? sha256 };
   }
 
   get state(): UploadState {

@@ -29,6 +29,41 @@ export function inboxContract(bench: QueueBench): void {
       assert.deepEqual(first.told, []);
     });
 
+    it("holds an upload to the size and the digest that came only when it was resumed", () => {
+      const description = describeFile();
+      const resumed = (added: Partial<typeof description>) => {
+        const upload = openUpload(queue, { ...description, ...added }, listener);
+        upload.append(chunkAt(upload.receivedBytes, 500));
+        return upload;
+      };
+      const listener = new RecordingListener();
+      resumed({});
+      const sha256 = new Uint8Array(32).fill(7);
+      const upload = resumed({ sizeBytes: 1_500, sha256 });
+      assert.deepEqual(resumed({}).receivedBytes, 1_500);
+      upload.complete({});
+      const delivery = take();
+      assert.deepEqual([delivery.sizeBytes, delivery.sha256], [1_500, sha256]);
+      assert.deepEqual(listener.told, []);
+    });
+
+    it("rejects an upload that is longer than was said when it was resumed", () => {
+      const description = describeFile();
+      const listener = new RecordingListener();
+      openUpload(queue, description, listener).append(chunkAt(0, 1_000));
+      openUpload(queue, { ...description, sizeBytes: 1_500 }, listener).append(chunkAt(1_000, 1_000));
+      assert.deepEqual(listener.told, ["rejected SIZE_MISMATCH"]);
+    });
+
+    it("refuses to resume an upload as another file than it was said to be when it was last resumed", () => {
+      const description = describeFile();
+      const listener = new RecordingListener();
+      openUpload(queue, description, listener).append(chunkAt(0, 1_000));
+      openUpload(queue, { ...description, sizeBytes: 1_500 }, listener);
+      const opened = queue.open({ ...description, sizeBytes: 2_000 }, listener);
+      assert.equal(opened.kind === "rejected" && opened.rejection.reason, "UPLOAD_ID_CONFLICT");
+    });
+
     it("lets the newer connection take over; what the older one still sends is ignored", async () => {
       const description = describeFile();
       const [older, newer] = [new RecordingListener(), new RecordingListener()];
