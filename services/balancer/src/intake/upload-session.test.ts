@@ -6,7 +6,7 @@ import { Ack, Priority, type UploadEvent } from "@bilancia/proto/gen/balancer";
 import { Kind } from "@bilancia/proto/gen/storage";
 import { listen } from "@bilancia/proto/grpc-server";
 import { BalancerClient, balancerService } from "@bilancia/proto/services";
-import { credentials, Server } from "@grpc/grpc-js";
+import { credentials, Server, type ServiceError } from "@grpc/grpc-js";
 import { eventually } from "../test-support/eventually.js";
 import { saved } from "../test-support/queue-bench.js";
 import { describeFile, patterned } from "../test-support/queue-fixtures.js";
@@ -100,5 +100,29 @@ describe("an upload stream", () => {
       Date.now = now;
       for (const call of calls) call.cancel();
     }
+  });
+
+  it("breaks off where a file's end comes further on than its bytes; 0 stands for nothing", async () => {
+    const finish = { sizeBytes: undefined, sha256: undefined };
+    const end = (offset: number) => ({ header: undefined, offset, data: Buffer.alloc(0), finish });
+    const beginning = () => ({ ...part(0), header: { ...header(0), sizeBytes: undefined } });
+    const call = client.uploadFile();
+    call.on("data", () => {});
+    const failed = new Promise<string>((resolve) => call.on("error", (error: ServiceError) => resolve(error.details)));
+    call.write({ parts: [beginning(), end(0)] });
+    call.write({ parts: [beginning(), end(partBytes)] });
+    const gap = beginning();
+    call.write({ parts: [gap, end(partBytes + 1)] });
+    assert.equal(
+      await failed,
+      `PROTOCOL_VIOLATION: the end of "a.bin" comes at offset ${partBytes + 1}; expected ${partBytes}`,
+    );
+    assert.equal(opened.queue.counts().queuedFiles, 2);
+    // Sent again with its id, it goes on.
+    const again = client.uploadFile();
+    again.on("data", () => {}).on("error", () => {});
+    again.write({ parts: [{ ...end(partBytes), header: gap.header }] });
+    await eventually("the file is complete", () => opened.queue.counts().queuedFiles === 3);
+    again.cancel();
   });
 });
