@@ -85,6 +85,7 @@ export class Settlement {
   #settle(record: UploadRecord, server: string | undefined): void {
     const { clock } = this.#parts;
     record.sender = undefined;
+    this.#uploads.countComing(record);
     record.taken = false;
     record.offered = false;
     this.#endClaim(record, server);

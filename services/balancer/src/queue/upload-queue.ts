@@ -1,4 +1,4 @@
-import { admissionProblem } from "../domain/admission.js";
+import { admissionProblem, sizeProblem } from "../domain/admission.js";
 import { BilanciaError, rejectReasons } from "../domain/errors.js";
 import { descriptionConflict, type UploadDescription } from "../domain/upload.js";
 import type { DeadLetters } from "../ports/dead-letters.js";
@@ -129,6 +129,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     record.unlisten(listener);
     if (record.sender !== listener) return;
     record.sender = undefined;
+    this.#uploads.countComing(record);
     if (!record.complete) record.content.interrupt("the client left before the end of the file");
   }
 
@@ -258,12 +259,18 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
       record.dismiss(before, { reason: "SUPERSEDED", message: "a newer connection sends this upload now" });
     }
     record.describe(description);
+    const tooLarge = sizeProblem(record.description.sizeBytes ?? 0, this.#parts.limits);
+    if (tooLarge) {
+      this.#settlement.reject(record, tooLarge);
+      return { kind: "known", requestNumber, told: true };
+    }
     return this.#receive(record, listener);
   }
 
   /** The listener sends the bytes from now on. */
   #receive(record: UploadRecord, sender: UploadListener): Opened {
     record.sender = sender;
+    this.#uploads.countComing(record);
     const resumedAtBytes = record.content.receivedBytes;
     const { client } = sender;
     const { priority } = record.description;

@@ -47,6 +47,8 @@ export class UploadRecord implements UploadView {
   intended = false;
   /** The stream whose bytes are taken; another one may take over. */
   sender: UploadListener | undefined;
+  /** What is counted as announced by its sender and not come yet. */
+  comingBytes = 0;
   /** When it became final, or was last written to; for forgetting it in time. */
   touchedAtMs: number;
   /** When it was last taken up again after it had been given up. */

@@ -213,5 +213,77 @@ export function inboxContract(bench: QueueBench): void {
       assert.equal(opened.kind === "rejected" && opened.rejection.reason, "QUEUE_FULL");
       assert.equal(queue.open(describeFile({ sizeBytes: 400 }), new RecordingListener()).kind, "receiving");
     });
+
+    it("does not let in more bytes than it may hold when many are announced at a time", async () => {
+      queue = await bench.begin({ ...roomy, maxBytes: 1_000_000 });
+      const kinds = Array.from(
+        { length: 10 },
+        () => queue.open(describeFile({ sizeBytes: 300_000 }), new RecordingListener()).kind,
+      );
+      assert.deepEqual(kinds, [...Array(3).fill("receiving"), ...Array(7).fill("rejected")]);
+    });
+
+    describe("counts what was announced", () => {
+      const listener = new RecordingListener();
+
+      /** Whether so many bytes more would be let in, and no more than that. */
+      function assertRoom(sizeBytes: number): void {
+        const [fits, more] = [sizeBytes, sizeBytes + 1].map((size) => {
+          const tried = queue.open(describeFile({ sizeBytes: size }), listener);
+          if (tried.kind === "receiving") queue.cancel(tried.upload);
+          return tried.kind === "receiving";
+        });
+        assert.deepEqual([fits, more], [true, false], `room for ${sizeBytes} bytes`);
+      }
+      beforeEach(async () => {
+        queue = await bench.begin({ ...roomy, maxBytes: 1_000, maxFileBytes: 2_000 });
+      });
+
+      it("for as long as its client is there to send it", () => {
+        const description = describeFile({ sizeBytes: 600 });
+        const first = openUpload(queue, description, listener);
+        assertRoom(400);
+        first.append(chunkAt(0, 200));
+        assertRoom(400);
+        queue.leave(first.requestNumber, listener);
+        assertRoom(800);
+        openUpload(queue, description, listener);
+        assertRoom(400);
+        const upload = openUpload(queue, description, new RecordingListener());
+        assertRoom(400);
+        upload.append(chunkAt(200, 400));
+        assertRoom(400);
+        upload.complete({});
+        assertRoom(400);
+        store(take());
+        assertRoom(1_000);
+      });
+
+      it("until the upload is cancelled or rejected", () => {
+        queue.cancel(openUpload(queue, describeFile({ sizeBytes: 600 }), listener));
+        assertRoom(1_000);
+        openUpload(queue, describeFile({ sizeBytes: 600 }), listener).append(chunkAt(0, 601));
+        assertRoom(1_000);
+        openUpload(queue, describeFile({ sizeBytes: 600 }), listener).complete({});
+        assertRoom(1_000);
+      });
+
+      it("when that came only with the resuming header", () => {
+        const description = describeFile();
+        openUpload(queue, description, listener).append(chunkAt(0, 300));
+        assertRoom(700);
+        openUpload(queue, { ...description, sizeBytes: 500 }, listener);
+        assertRoom(500);
+      });
+
+      it("and not what is too large for it, also when a resuming header says so", () => {
+        const description = describeFile();
+        openUpload(queue, description, listener).append(chunkAt(0, 300));
+        const resuming = new RecordingListener();
+        assert.equal(queue.open({ ...description, sizeBytes: 2_001 }, resuming).kind, "known");
+        assert.deepEqual(resuming.told, ["rejected TOO_LARGE"]);
+        assertRoom(1_000);
+      });
+    });
   });
 }
