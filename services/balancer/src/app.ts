@@ -7,6 +7,7 @@ import { listen, stopGracefully } from "@bilancia/proto/grpc-server";
 import { sendInPlace } from "@bilancia/proto/message-sending";
 import { addReflection } from "@bilancia/proto/reflection";
 import { balancerService } from "@bilancia/proto/services";
+import { isFull } from "@bilancia/proto/system-error";
 import { Server } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import type { Logger } from "pino";
@@ -23,6 +24,7 @@ import { RegistryService } from "./dispatch/registry-service.js";
 import { type PoolLimits, ServerPool } from "./dispatch/server-pool.js";
 import { systemResolver } from "./dispatch/system-resolver.js";
 import type { QueueLimits } from "./domain/admission.js";
+import { openedOnDisk } from "./full-disk.js";
 import { UploadService } from "./intake/upload-service.js";
 import { LiveSettings } from "./live-settings.js";
 import { AuditLog } from "./observe/audit-log.js";
@@ -30,11 +32,10 @@ import { LogObserver } from "./observe/log-observer.js";
 import { openPicks } from "./observe/picks.js";
 import type { Clock } from "./ports/clock.js";
 import type { Observer } from "./ports/observer.js";
-import type { QueueCounts } from "./ports/upload-directory.js";
 import { memoryLedger } from "./queue/ledger.js";
 import { Numbering } from "./queue/numbering.js";
 import { openLedger } from "./queue/open-ledger.js";
-import { Spool } from "./queue/spool.js";
+import { openSpool } from "./queue/open-spool.js";
 import { UploadQueue } from "./queue/upload-queue.js";
 
 /** The version that the balancer reports. */
@@ -57,7 +58,7 @@ export interface Balancer {
  * Puts the balancer together and starts it.
  *
  * @param source where `config` has come from: it is read again when its file changes, and on `reload`
- * @throws ListenError when a port cannot be had, Error when the state folder cannot be used
+ * @throws ListenError when a port cannot be had, Error when the state folder cannot be used as the settings want it
  */
 export async function startBalancer(started: Config, source: ConfigSource, log: Logger): Promise<Balancer> {
   const settings = new LiveSettings(started);
@@ -75,15 +76,13 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     onBroken = resolve;
   });
   const { maxMemoryBytes } = limits;
-  const spool = new Spool(path.join(config.stateDir, "spool"), { maxMemoryBytes }, (error) => onBroken(error));
-  await spool.open();
   const isEmbedded = config.queue === "embedded";
+  const { spool, removedFiles: files } = await openSpool(config.stateDir, isEmbedded, { maxMemoryBytes }, (error) =>
+    onBroken(error),
+  );
+  if (files > 0)
+    log.warn({ files }, "spool files of an earlier run removed: the memory queue does not survive a restart");
   const ledger = isEmbedded ? await openLedger(config.stateDir, observer, (error) => onBroken(error)) : undefined;
-  if (!ledger) {
-    const files = await spool.empty();
-    if (files > 0)
-      log.warn({ files }, "spool files of an earlier run removed: the memory queue does not survive a restart");
-  }
 
   const queue = new UploadQueue({
     numbering,
@@ -111,7 +110,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     clock,
     observer,
   });
-  const picks = await openPicks(config.picks, observer);
+  const picks = await openedOnDisk(`the file of picks ${config.picks.file}`, openPicks(config.picks, observer));
   const dispatcher = new Dispatcher({
     outbox: queue,
     pool,
@@ -121,7 +120,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     observer,
     picks: picks.log,
   });
-  const uploads = new UploadService(queue, queue, observer, clock);
+  const uploads = new UploadService(queue, queue, observer);
   const unsettled = (name: string) => dispatcher.unsettledOn(name);
   const membership = new Membership({ facts, pool, file, unsettled, clock, observer });
   const leases = new Leases({ settings: config.registration, pool, membership, unsettled, clock, observer });
@@ -181,7 +180,12 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     await ledger?.close();
     await picks.close();
     await audit?.close();
-    await numbering.close();
+    try {
+      await numbering.close();
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      log.warn({ err: error }, "disk full: the numbers reserved are not given back, the next start skips them");
+    }
   };
 
   queue.start();
@@ -215,12 +219,12 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
       names.stop();
       leases.stop();
       membership.stop();
-      const deadlineMs = clock.nowMs() + config.graceMs;
-      const leftMs = () => Math.max(0, deadlineMs - clock.nowMs());
+      const deadlineMs = performance.now() + config.graceMs;
+      const leftMs = () => Math.max(0, deadlineMs - performance.now());
       health.setStatus("bilancia.v1.Balancer", "NOT_SERVING");
       health.setStatus("", "NOT_SERVING");
       uploads.drain();
-      await emptied(() => queue.counts(), leftMs());
+      await emptied(queue, leftMs());
       await dispatcher.stop(leftMs());
       // Answers that are due still go out; a client that stays on after that is cut off.
       await stopGracefully(server, address, health, Math.max(500, leftMs()));
@@ -271,7 +275,8 @@ async function openAudit(config: Config, clock: Clock, faults: Observer): Promis
   const { file, maxFileBytes, rotate } = config.audit;
   if (file === "off") return undefined;
   const written = file === "" ? path.join(config.stateDir, "audit.jsonl") : file;
-  return AuditLog.open(written, clock, faults, { maxFileBytes, daily: rotate === "daily" });
+  const audit = AuditLog.open(written, clock, faults, { maxFileBytes, daily: rotate === "daily" });
+  return openedOnDisk(`the audit file ${written}`, audit);
 }
 
 function both(first: Observer, second: Observer): Observer {
@@ -283,12 +288,8 @@ function both(first: Observer, second: Observer): Observer {
   };
 }
 
-/** Waits until the queue has nothing complete left to deliver, at most `timeoutMs`. */
-async function emptied(counts: () => QueueCounts, timeoutMs: number): Promise<void> {
+/** Waits until nobody sends and nothing complete is left to deliver, at most `timeoutMs`. */
+async function emptied(queue: UploadQueue, timeoutMs: number): Promise<void> {
   const endMs = performance.now() + timeoutMs;
-  for (;;) {
-    const { receivingFiles, queuedFiles, dispatchingFiles } = counts();
-    if (receivingFiles + queuedFiles + dispatchingFiles === 0 || performance.now() >= endMs) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  while (queue.busy && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, 20));
 }

@@ -220,7 +220,7 @@ export const configSchema = z
           .describe("Files that are not stored yet; beyond it new ones are rejected."),
         maxQueuedBytes: bytes()
           .default(100 * 1024 ** 3)
-          .describe("Bytes of these."),
+          .describe("Bytes of these, and what those who are sending have announced."),
         minFreeDiskBytes: bytes(0)
           .default(256 * 1024 ** 2)
           .describe("What must stay free on the disk of `stateDir`; below it new files are rejected."),

@@ -9,6 +9,7 @@ import { collectBuffersEarly } from "./buffer-collection.js";
 import { ConfigError, readConfig, readSources } from "./config.js";
 import type { Config } from "./config-schema.js";
 import { giveBackFreedBuffers } from "./freed-memory.js";
+import { openedOnDisk, problemOf } from "./full-disk.js";
 import { createLogger } from "./observe/logger.js";
 
 /** Exit codes: 0 stopped as asked, 1 could not start or failed, 2 the configuration cannot be used, 130 a second signal. */
@@ -20,7 +21,8 @@ async function main(): Promise<void> {
   await takeFiles(config);
   const log = createLogger(config.log);
   const read = () => readConfig(process.argv.slice(2), process.env);
-  const balancer = await startBalancer(config, { file, read }, log);
+  const starting = startBalancer(config, { file, read }, log);
+  const balancer = await openedOnDisk(`the state folder ${config.stateDir}`, starting);
   const { address, adminAddress } = balancer;
   log.info({ address, adminAddress, servers: config.servers.map(({ name }) => name) }, "listening");
 
@@ -61,8 +63,7 @@ async function take(what: string, folder: string, lock: () => Promise<unknown>):
     await makeFolder(folder);
     await lock();
   } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
-    throw new Error(`cannot use ${what}: ${problem}`, { cause: error });
+    throw new Error(`cannot use ${what}: ${problemOf(error)}`, { cause: error });
   }
 }
 

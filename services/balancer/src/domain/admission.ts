@@ -17,6 +17,8 @@ export interface QueueLimits {
 export interface QueueUsage {
   readonly files: number;
   readonly bytes: number;
+  /** What those who are sending have announced on top of it. */
+  readonly comingBytes: number;
   /** Free space on the queue's disk, as last looked at; absent while it is not known. */
   readonly freeDiskBytes?: number | undefined;
 }
@@ -40,14 +42,15 @@ export function admissionProblem(
   if (usage.files >= limits.maxFiles) {
     return queueFull(`${usage.files} files are waiting; at most ${limits.maxFiles} may`);
   }
-  if (usage.bytes + sizeBytes > limits.maxBytes) {
+  const { freeDiskBytes } = usage;
+  const comingBytes = usage.comingBytes + sizeBytes;
+  if (usage.bytes + comingBytes > limits.maxBytes) {
     return queueFull(
-      `${usage.bytes} bytes are waiting and ${sizeBytes} would come; at most ${limits.maxBytes} may wait`,
+      `${usage.bytes} bytes are waiting and ${comingBytes} would come; at most ${limits.maxBytes} may wait`,
     );
   }
-  const { freeDiskBytes } = usage;
-  if (freeDiskBytes !== undefined && freeDiskBytes - sizeBytes < limits.minFreeDiskBytes) {
-    const message = `the balancer's disk is full: ${freeDiskBytes} bytes are free and ${sizeBytes} would come; at least ${limits.minFreeDiskBytes} must stay free`;
+  if (freeDiskBytes !== undefined && freeDiskBytes - comingBytes < limits.minFreeDiskBytes) {
+    const message = `the balancer's disk is full: ${freeDiskBytes} bytes are free and ${comingBytes} would come; at least ${limits.minFreeDiskBytes} must stay free`;
     return { reason: "QUEUE_FULL", message, retryAfterMs: diskFullRetryMs };
   }
   return undefined;

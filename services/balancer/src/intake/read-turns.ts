@@ -39,6 +39,7 @@ export class ReadTurns {
   #timer: NodeJS.Timeout | undefined;
   #giving = false;
 
+  /** @param nowMs a clock that is never set */
   constructor(limits: TurnLimits, nowMs: () => number) {
     this.#limits = limits;
     this.#nowMs = nowMs;

@@ -7,7 +7,6 @@ import type {
 import { isUuid } from "@bilancia/proto/header-rules";
 import type { handleUnaryCall } from "@grpc/grpc-js";
 import { BilanciaError } from "../domain/errors.js";
-import type { Clock } from "../ports/clock.js";
 import type { Inbox } from "../ports/inbox.js";
 import type { Observer } from "../ports/observer.js";
 import type { UploadDirectory, UploadKey } from "../ports/upload-directory.js";
@@ -34,11 +33,11 @@ export class UploadService {
     cancelUpload: handleUnaryCall<CancelUploadRequest, CancelUploadResponse>;
   };
 
-  constructor(inbox: Inbox, directory: UploadDirectory, observer: Observer, clock: Clock) {
+  constructor(inbox: Inbox, directory: UploadDirectory, observer: Observer) {
     this.#inbox = inbox;
     this.#directory = directory;
     this.#observer = observer;
-    this.#turns = new ReadTurns(turnLimits, () => clock.nowMs());
+    this.#turns = new ReadTurns(turnLimits, () => performance.now());
     this.handlers = {
       uploadFile: (call: UploadCall): void => {
         const session = new UploadSession(call, this.#inbox, this.#observer, this.#turns, (over) =>

@@ -176,6 +176,7 @@ export class UploadSession implements UploadListener, Reader {
     if (part.data.length > 0) this.#data(current, part, raw);
     else if (part.crc32c) current.upload?.reject(damaged(current.name, part.offset, part.offset, 0, part.crc32c));
     if (!part.finish) return;
+    if (part.data.length === 0) this.#noGap(current, part.offset);
     this.#current = undefined;
     const { sizeBytes, sha256 } = part.finish;
     current.upload?.complete({ sizeBytes: sizeBytes === undefined ? undefined : Number(sizeBytes), sha256 });
@@ -219,9 +220,7 @@ export class UploadSession implements UploadListener, Reader {
     const expected = current.nextOffset ?? part.offset;
     const received = upload?.receivedBytes ?? part.offset;
     if (part.offset !== expected || part.offset > received) {
-      throw violation(
-        `the data of ${JSON.stringify(current.name)} goes on at offset ${part.offset}; expected ${Math.min(expected, received)}`,
-      );
+      throw misplaced("data", current.name, part.offset, Math.min(expected, received));
     }
     current.nextOffset = part.offset + part.data.length;
     if (!upload) return;
@@ -240,6 +239,12 @@ export class UploadSession implements UploadListener, Reader {
       const data = part.data.subarray(known);
       upload.append({ offset: received, data, crc32c: crc32c(data) });
     }
+  }
+
+  /** An end without data need not say where it is (0 stands for nothing), but what comes before it must be there. */
+  #noGap({ name, nextOffset, upload }: Current, offset: number): void {
+    const expected = nextOffset ?? upload?.receivedBytes ?? offset;
+    if (offset > expected) throw misplaced("end", name, offset, expected);
   }
 
   #notAdmitted(uploadId: string, name: string, rejection: Rejection): void {
@@ -286,6 +291,11 @@ export class UploadSession implements UploadListener, Reader {
 
 function violation(message: string): BilanciaError {
   return new BilanciaError("PROTOCOL_VIOLATION", message);
+}
+
+function misplaced(what: "data" | "end", name: string, offset: number, expected: number): BilanciaError {
+  const comes = what === "data" ? "goes on" : "comes";
+  return violation(`the ${what} of ${JSON.stringify(name)} ${comes} at offset ${offset}; expected ${expected}`);
 }
 
 /** @param found CRC-32C of the bytes as they came; that of no bytes is 0 */

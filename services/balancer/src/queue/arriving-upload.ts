@@ -50,6 +50,7 @@ export class ArrivingUpload implements IncomingUpload {
     record.touchedAtMs = clock.nowMs();
     record.content.append(chunk);
     this.#works.uploads.counters.addBytes(chunk.data.length);
+    this.#works.uploads.countComing(record);
     this.#works.uploads.keepArriving(record);
     this.offerEarly();
   }
@@ -80,6 +81,7 @@ export class ArrivingUpload implements IncomingUpload {
     }
     record.complete = true;
     record.sender = undefined;
+    this.#works.uploads.countComing(record);
     record.finishSha256 = end.sha256 && new Uint8Array(end.sha256);
     this.#works.uploads.change(record, { kind: "completed", underway: record.taken });
     content.finish(record.finishSha256 ?? description.sha256);

@@ -141,6 +141,14 @@ export class KnownUploads {
     this.counters.move(before, record.state.kind);
   }
 
+  /** Counts anew what an upload's sender has announced and not sent yet. Who has left is counted with what has come. */
+  countComing(record: UploadRecord): void {
+    const { sender, description, content } = record;
+    const comingBytes = sender ? Math.max(0, (description.sizeBytes ?? 0) - content.receivedBytes) : 0;
+    this.counters.addComing(comingBytes - record.comingBytes);
+    record.comingBytes = comingBytes;
+  }
+
   /** A queued upload whose entry is damaged is not waited for any more. */
   strike(requestNumber: bigint): void {
     this.#listeners.delete(requestNumber);

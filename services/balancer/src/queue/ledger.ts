@@ -50,8 +50,12 @@ export interface Ledger {
    * @returns the bytes it was listed with; `undefined` where it was not listed
    */
   strike(requestNumber: bigint): number | undefined;
-  /** Forgets final entries that were last touched before a time; at most some thousands in one call. */
-  prune(beforeMs: number): void;
+  /**
+   * Forgets final entries that were last touched before a time; at most some thousands in one call.
+   *
+   * @param nowMs tells entries of a clock that was ahead from those that are merely young
+   */
+  prune(beforeMs: number, nowMs: number): void;
 }
 
 /** The ledger that keeps nothing: for `queue: memory`. */

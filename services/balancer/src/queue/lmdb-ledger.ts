@@ -137,14 +137,14 @@ export class LmdbLedger implements Ledger {
     return listed.readDoubleBE(1);
   }
 
-  prune(beforeMs: number): void {
+  prune(beforeMs: number, nowMs: number): void {
     const due: LedgerEntry[] = [];
     let last: Buffer | undefined;
     for (const { key } of this.#env.table("entries").getRange({ start: this.#pruneFrom, limit: pruneBatch })) {
       const entry = this.#read(key);
       if (!entry) continue;
-      // Numbers are given in the order of time: nothing behind this one is old enough.
-      if (entry.receivedAtMs >= beforeMs) {
+      // Numbers are given in the order of time: nothing behind this one is old enough, unless the clock was ahead when it came.
+      if (entry.receivedAtMs >= beforeMs && entry.receivedAtMs <= nowMs) {
         last = undefined;
         break;
       }

@@ -79,7 +79,7 @@ export class Numbering implements LedgerIdentity {
     return this.#last;
   }
 
-  /** Gives the unused rest of the block back. */
+  /** Gives the unused rest of the block back. @throws Error when that cannot be written: the next start skips it, as after a crash */
   async close(): Promise<void> {
     await this.#reserving;
     await this.#write(this.#last);

@@ -8,6 +8,7 @@ type StateName = UploadState["kind"];
 export class QueueCounters {
   readonly #files: Record<StateName, number> = { receiving: 0, queued: 0, dispatching: 0, stored: 0, dead: 0 };
   #waitingBytes = 0;
+  #comingBytes = 0;
   #storedBytes = 0;
   #rejectedFiles = 0;
 
@@ -28,6 +29,11 @@ export class QueueCounters {
     this.#waitingBytes += bytes;
   }
 
+  /** Counts what is announced and has not come yet, or is expected no longer (negative). */
+  addComing(bytes: number): void {
+    this.#comingBytes += bytes;
+  }
+
   stored(bytes: number): void {
     this.#storedBytes += bytes;
   }
@@ -39,7 +45,7 @@ export class QueueCounters {
   /** What admission looks at. */
   get usage(): QueueUsage {
     const { receiving, queued, dispatching } = this.#files;
-    return { files: receiving + queued + dispatching, bytes: this.#waitingBytes };
+    return { files: receiving + queued + dispatching, bytes: this.#waitingBytes, comingBytes: this.#comingBytes };
   }
 
   report(lastRequestNumber: bigint): QueueCounts {

@@ -90,6 +90,7 @@ export class Settlement {
     const { clock, numbering } = this.#parts;
     const mark = found ?? markOf(numbering.term, record.attemptCount, server !== undefined);
     record.sender = undefined;
+    this.#uploads.countComing(record);
     record.taken = false;
     record.offered = false;
     this.#endClaim(record, server);

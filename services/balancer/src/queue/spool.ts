@@ -49,7 +49,7 @@ export class Spool {
   }
 
   /**
-   * Removes the files of uploads that nobody knows: for a queue that does not survive a restart.
+   * Removes the files of uploads: for a queue that does not survive a restart.
    *
    * @returns how many there were
    */

@@ -53,6 +53,38 @@ describe("the queue that survives restarts", () => {
     }
   });
 
+  it("forgets old uploads, also those behind one that came while the clock was years ahead", async () => {
+    const realMs = 1_700_000_000_000;
+    let nowMs = realMs + 10 * 365 * 86_400_000;
+    const { queue, ledger, stop } = await makeQueue({ nowMs: () => nowMs, maxFinishedInMemory: 1 });
+    try {
+      const storeFiles = async (count: number) => {
+        const sent = Array.from({ length: count }, () => sendFile(queue, describeFile(), new RecordingListener()));
+        for (let delivery = queue.take(); delivery; delivery = queue.take()) {
+          delivery.begin("storage-1");
+          delivery.stored(saved);
+        }
+        await eventually("the outcomes in the ledger", () =>
+          sent.every((upload) => ledger.find(upload)?.state === "stored"),
+        );
+        return sent;
+      };
+      const early = await storeFiles(1);
+      nowMs = realMs;
+      const old = await storeFiles(20);
+      nowMs += 3_600_000;
+      const young = await storeFiles(3);
+      const known = (uploads: typeof old) => uploads.filter((upload) => ledger.find(upload)).length;
+      await eventually("the old ones to be forgotten", () => {
+        queue.sweep();
+        return known(old) === 0;
+      });
+      assert.deepEqual([known(early), known(young)], [1, 3]);
+    } finally {
+      await stop();
+    }
+  });
+
   for (const ack of ["stored", "queued"] as const)
     it(`gives out every file of a line that is too long for the memory, and tells its client, who waits for ${ack}`, async () => {
       const { queue, spool, spooled, stop } = await makeQueue({});

@@ -1,4 +1,4 @@
-import { admissionProblem } from "../domain/admission.js";
+import { admissionProblem, sizeProblem } from "../domain/admission.js";
 import { BilanciaError, type Rejection, rejectReasons } from "../domain/errors.js";
 import { descriptionConflict, type UploadDescription } from "../domain/upload.js";
 import type { DeadLetters } from "../ports/dead-letters.js";
@@ -90,7 +90,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   sweep(): void {
     const { clock, ledger, retentionMs, unfinishedExpiryMs } = this.#parts;
     const nowMs = clock.nowMs();
-    ledger.prune(nowMs - retentionMs);
+    ledger.prune(nowMs - retentionMs, nowMs);
     for (const record of this.#uploads.records.sweep(nowMs)) {
       const idleMs = nowMs - record.touchedAtMs;
       if (record.complete || record.sender) continue;
@@ -136,6 +136,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     record.unlisten(listener);
     if (record.sender !== listener) return;
     record.sender = undefined;
+    this.#uploads.countComing(record);
     if (record.complete) return;
     record.touchedAtMs = this.#parts.clock.nowMs();
     record.content.interrupt("the client left before the end of the file");
@@ -220,6 +221,14 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     return this.#uploads.counters.report(this.#parts.numbering.last);
   }
 
+  /** Whether something is under way: an upload that somebody sends, or a complete one that is not stored yet. */
+  get busy(): boolean {
+    const { queuedFiles, dispatchingFiles } = this.counts();
+    if (queuedFiles + dispatchingFiles > 0) return true;
+    for (const { sender } of this.#uploads.records.unfinished) if (sender) return true;
+    return false;
+  }
+
   // ── Inside ──
 
   /** Gives out an upload whose turn has come. `undefined`: there is nothing to give, or not yet. */
@@ -267,12 +276,19 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
       record.content.interrupt("another connection went on with the upload");
       record.dismiss(before, { reason: "SUPERSEDED", message: "a newer connection sends this upload now" });
     }
+    record.describe(description);
+    const tooLarge = sizeProblem(record.description.sizeBytes ?? 0, this.#parts.limits);
+    if (tooLarge) {
+      this.#settlement.reject(record, tooLarge);
+      return { kind: "known", requestNumber, told: true };
+    }
     return this.#receive(record, listener);
   }
 
   /** The listener sends the bytes from now on. */
   #receive(record: UploadRecord, sender: UploadListener): Opened {
     record.sender = sender;
+    this.#uploads.countComing(record);
     const resumedAtBytes = record.content.receivedBytes;
     const { client } = sender;
     const { priority } = record.description;

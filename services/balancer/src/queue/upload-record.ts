@@ -22,7 +22,6 @@ const maxRememberedAttempts = 32;
 /** Everything the queue knows of one upload. */
 export class UploadRecord implements UploadView {
   readonly requestNumber: bigint;
-  readonly description: UploadDescription;
   readonly receivedAtMs: number;
   readonly client: string;
   readonly content: UploadContent;
@@ -52,11 +51,14 @@ export class UploadRecord implements UploadView {
   intended = false;
   /** The stream whose bytes are taken; another one may take over. */
   sender: UploadListener | undefined;
+  /** What is counted as announced by its sender and not come yet. */
+  comingBytes = 0;
   /** When it became final, or was last written to; for forgetting it in time. */
   touchedAtMs: number;
   /** When it was last taken up again after it had been given up. */
   revivedAtMs: number | undefined;
   failures = 0;
+  #description: UploadDescription;
   #attemptCount = 0;
   #attempts: AttemptRecord[] = [];
   #state: UploadState = { kind: "receiving" };
@@ -70,7 +72,7 @@ export class UploadRecord implements UploadView {
     nowMs: number,
   ) {
     this.requestNumber = requestNumber;
-    this.description = description;
+    this.#description = description;
     this.client = client;
     this.content = content;
     this.receivedAtMs = nowMs;
@@ -122,6 +124,16 @@ export class UploadRecord implements UploadView {
       receipt: state.kind === "stored" ? state.receipt : undefined,
       rejection: state.kind === "dead" ? state.rejection : undefined,
     };
+  }
+
+  get description(): UploadDescription {
+    return this.#description;
+  }
+
+  /** Takes over what a later header of it says of size and digest, where those before left it open. */
+  describe({ sizeBytes, sha256 }: UploadDescription): void {
+    const known = this.#description;
+    this.#description = { ...known, sizeBytes: known.sizeBytes ?? sizeBytes, sha256: known.sha256 ?? sha256 };
   }
 
   get state(): UploadState {

@@ -29,6 +29,41 @@ export function inboxContract(bench: QueueBench): void {
       assert.deepEqual(first.told, []);
     });
 
+    it("holds an upload to the size and the digest that came only when it was resumed", () => {
+      const description = describeFile();
+      const resumed = (added: Partial<typeof description>) => {
+        const upload = openUpload(queue, { ...description, ...added }, listener);
+        upload.append(chunkAt(upload.receivedBytes, 500));
+        return upload;
+      };
+      const listener = new RecordingListener();
+      resumed({});
+      const sha256 = new Uint8Array(32).fill(7);
+      const upload = resumed({ sizeBytes: 1_500, sha256 });
+      assert.deepEqual(resumed({}).receivedBytes, 1_500);
+      upload.complete({});
+      const delivery = take();
+      assert.deepEqual([delivery.sizeBytes, delivery.sha256], [1_500, sha256]);
+      assert.deepEqual(listener.told, []);
+    });
+
+    it("rejects an upload that is longer than was said when it was resumed", () => {
+      const description = describeFile();
+      const listener = new RecordingListener();
+      openUpload(queue, description, listener).append(chunkAt(0, 1_000));
+      openUpload(queue, { ...description, sizeBytes: 1_500 }, listener).append(chunkAt(1_000, 1_000));
+      assert.deepEqual(listener.told, ["rejected SIZE_MISMATCH"]);
+    });
+
+    it("refuses to resume an upload as another file than it was said to be when it was last resumed", () => {
+      const description = describeFile();
+      const listener = new RecordingListener();
+      openUpload(queue, description, listener).append(chunkAt(0, 1_000));
+      openUpload(queue, { ...description, sizeBytes: 1_500 }, listener);
+      const opened = queue.open({ ...description, sizeBytes: 2_000 }, listener);
+      assert.equal(opened.kind === "rejected" && opened.rejection.reason, "UPLOAD_ID_CONFLICT");
+    });
+
     it("lets the newer connection take over; what the older one still sends is ignored", async () => {
       const description = describeFile();
       const [older, newer] = [new RecordingListener(), new RecordingListener()];
@@ -177,6 +212,78 @@ export function inboxContract(bench: QueueBench): void {
       const opened = queue.open(describeFile({ sizeBytes: 401 }), new RecordingListener());
       assert.equal(opened.kind === "rejected" && opened.rejection.reason, "QUEUE_FULL");
       assert.equal(queue.open(describeFile({ sizeBytes: 400 }), new RecordingListener()).kind, "receiving");
+    });
+
+    it("does not let in more bytes than it may hold when many are announced at a time", async () => {
+      queue = await bench.begin({ ...roomy, maxBytes: 1_000_000 });
+      const kinds = Array.from(
+        { length: 10 },
+        () => queue.open(describeFile({ sizeBytes: 300_000 }), new RecordingListener()).kind,
+      );
+      assert.deepEqual(kinds, [...Array(3).fill("receiving"), ...Array(7).fill("rejected")]);
+    });
+
+    describe("counts what was announced", () => {
+      const listener = new RecordingListener();
+
+      /** Whether so many bytes more would be let in, and no more than that. */
+      function assertRoom(sizeBytes: number): void {
+        const [fits, more] = [sizeBytes, sizeBytes + 1].map((size) => {
+          const tried = queue.open(describeFile({ sizeBytes: size }), listener);
+          if (tried.kind === "receiving") queue.cancel(tried.upload);
+          return tried.kind === "receiving";
+        });
+        assert.deepEqual([fits, more], [true, false], `room for ${sizeBytes} bytes`);
+      }
+      beforeEach(async () => {
+        queue = await bench.begin({ ...roomy, maxBytes: 1_000, maxFileBytes: 2_000 });
+      });
+
+      it("for as long as its client is there to send it", () => {
+        const description = describeFile({ sizeBytes: 600 });
+        const first = openUpload(queue, description, listener);
+        assertRoom(400);
+        first.append(chunkAt(0, 200));
+        assertRoom(400);
+        queue.leave(first.requestNumber, listener);
+        assertRoom(800);
+        openUpload(queue, description, listener);
+        assertRoom(400);
+        const upload = openUpload(queue, description, new RecordingListener());
+        assertRoom(400);
+        upload.append(chunkAt(200, 400));
+        assertRoom(400);
+        upload.complete({});
+        assertRoom(400);
+        store(take());
+        assertRoom(1_000);
+      });
+
+      it("until the upload is cancelled or rejected", () => {
+        queue.cancel(openUpload(queue, describeFile({ sizeBytes: 600 }), listener));
+        assertRoom(1_000);
+        openUpload(queue, describeFile({ sizeBytes: 600 }), listener).append(chunkAt(0, 601));
+        assertRoom(1_000);
+        openUpload(queue, describeFile({ sizeBytes: 600 }), listener).complete({});
+        assertRoom(1_000);
+      });
+
+      it("when that came only with the resuming header", () => {
+        const description = describeFile();
+        openUpload(queue, description, listener).append(chunkAt(0, 300));
+        assertRoom(700);
+        openUpload(queue, { ...description, sizeBytes: 500 }, listener);
+        assertRoom(500);
+      });
+
+      it("and not what is too large for it, also when a resuming header says so", () => {
+        const description = describeFile();
+        openUpload(queue, description, listener).append(chunkAt(0, 300));
+        const resuming = new RecordingListener();
+        assert.equal(queue.open({ ...description, sizeBytes: 2_001 }, resuming).kind, "known");
+        assert.deepEqual(resuming.told, ["rejected TOO_LARGE"]);
+        assertRoom(1_000);
+      });
     });
   });
 }
