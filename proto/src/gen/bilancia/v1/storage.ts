@@ -484,8 +484,8 @@ export interface SaveAccept {
 /** The server cannot take the file now. */
 export interface SaveBusy {
   /**
-   * When it is worth asking again; absent means that the balancer decides. A minute at most: for longer there is the
-   * overload bit.
+   * When it is worth asking again; absent means that the balancer decides. 50 ms at least, and a minute at
+   * most: for longer there is the overload bit.
    */
   retryAfter: Duration | undefined;
 }
@@ -526,7 +526,7 @@ export interface LoadRequest {
 export interface LoadResponse {
   /** The overload bit: true means 'send me no new files'. Files already on their way are still taken. */
   overloaded: boolean;
-  /** Which limits are over; empty when not overloaded. */
+  /** Which limits are over; empty when not overloaded. The balancer heeds 16 different ones at most. */
   causes: OverloadCause[];
   /** Share of all processors in use by this process, 0-100. */
   cpuPercent?:
