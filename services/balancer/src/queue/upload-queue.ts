@@ -1,4 +1,4 @@
-import { admissionProblem } from "../domain/admission.js";
+import { admissionProblem, noNumberYet } from "../domain/admission.js";
 import { BilanciaError, rejectReasons } from "../domain/errors.js";
 import { descriptionConflict, type UploadDescription } from "../domain/upload.js";
 import type { DeadLetters } from "../ports/dead-letters.js";
@@ -119,6 +119,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     const problem = admissionProblem(description, usage, limits);
     if (problem) return { kind: "rejected", rejection: problem };
     const record = this.#uploads.begin(description, listener.client);
+    if (!record) return { kind: "rejected", rejection: noNumberYet };
     record.listen(listener);
     return this.#receive(record, listener);
   }
