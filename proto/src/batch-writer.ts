@@ -31,6 +31,7 @@ export class BatchWriter<Item, Message = unknown> {
   #ending = false;
   #closed = false;
   #waiting: (() => void)[] = [];
+  #sentCount = 0;
 
   constructor(stream: Writable, options: BatchWriterOptions<Item, Message>) {
     this.#stream = stream;
@@ -51,6 +52,11 @@ export class BatchWriter<Item, Message = unknown> {
   /** Whether the stream is gone: items pushed now are dropped. */
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** How many messages the stream has sent: grows for as long as the other side takes any. */
+  get sentCount(): number {
+    return this.#sentCount;
   }
 
   /** Queues an item for the next message. Returns false when the caller should wait for `ready()` before the next one. */
@@ -113,6 +119,7 @@ export class BatchWriter<Item, Message = unknown> {
 
   /** The stream has sent a message. Where it has said 'enough', 'drain' follows. */
   readonly #sent = (): void => {
+    this.#sentCount += 1;
     if (this.#blocked && !this.#stream.writableNeedDrain && this.#mayWait()) this.#goOn();
   };
 

@@ -31,7 +31,7 @@ async function withConnections(
   count: number,
   test: (sessions: ClientHttp2Session[]) => Promise<void>,
 ): Promise<void> {
-  server.addService(storageService, { save: () => {} } as never);
+  server.addService(storageService, { save: () => {}, load: () => {} } as never);
   const address = await listen(server, "127.0.0.1:0");
   const sessions = Array.from({ length: count }, () => connect(`http://${address}`));
   try {
@@ -133,10 +133,10 @@ function framed(dataBytes: number): Buffer {
 }
 
 /** Begins a call that goes on. */
-function call(session: ClientHttp2Session): ClientHttp2Stream {
+function call(session: ClientHttp2Session, path: string = storageService.save.path): ClientHttp2Stream {
   const stream = session.request({
     ":method": "POST",
-    ":path": storageService.save.path,
+    ":path": path,
     "content-type": "application/grpc",
     te: "trailers",
   });
@@ -145,12 +145,12 @@ function call(session: ClientHttp2Session): ClientHttp2Stream {
 
 function widened(): Server {
   const server = new Server(serverOptions);
-  widenReceiveWindows(server, windows);
+  widenReceiveWindows(server, windows, storageService.save.path);
   return server;
 }
 
 describe("widenReceiveWindows", () => {
-  it("makes the server advertise a wide window for a connection that has a call, and for each stream on it", () =>
+  it("makes the server advertise a wide window for a connection that has an upload, and for each stream on it", () =>
     withConnections(widened(), 2, async ([session, idle]) => {
       assert.ok(session && idle);
       assert.equal(session.remoteSettings.initialWindowSize, windows.leastBytes);
@@ -159,6 +159,20 @@ describe("widenReceiveWindows", () => {
       assert.equal(session.remoteSettings.initialWindowSize, windows.mostBytes);
       assert.equal(await windowOf(idle), 65_535);
       assert.equal(idle.remoteSettings.initialWindowSize, windows.leastBytes);
+    }));
+
+  it("leaves the wide windows to uploads, however many connections have other calls", () =>
+    withConnections(widened(), 21, async ([uploader, ...others]) => {
+      assert.ok(uploader);
+      for (const session of others) call(session, storageService.load.path);
+      await Promise.all(others.map(windowOf));
+      call(uploader);
+      assert.equal(await windowOf(uploader), windows.mostBytes);
+      for (const session of others) assert.equal(session.remoteSettings.initialWindowSize, windows.leastBytes);
+      const [other] = others;
+      assert.ok(other);
+      call(other);
+      assert.equal(await windowOf(other), windows.mostBytes);
     }));
 
   it("tells a client that does not answer no more than it has to, however many calls come and go", async () => {
@@ -198,7 +212,7 @@ describe("widenReceiveWindows", () => {
   it("gives a connection with a long way more, once its sender waits for the window, and takes it back when the call ends", async () => {
     const narrow = { ...windows, mostBytes: mebibyte / 4, widestBytes: mebibyte };
     const server = new Server(serverOptions);
-    widenReceiveWindows(server, narrow);
+    widenReceiveWindows(server, narrow, storageService.save.path);
     server.addService(storageService, {
       save: (call: Duplex) => void call.on("error", () => {}).resume(),
     } as never);

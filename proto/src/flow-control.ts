@@ -1,4 +1,4 @@
-import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Readable } from "node:stream";
 import type { Server } from "@grpc/grpc-js";
 import { type ShareLimits, WindowShares } from "./window-shares.js";
@@ -106,11 +106,13 @@ class LongWays {
  * Widens a server's HTTP/2 receive windows. grpc-js leaves them at 65,535 bytes, so that an upload gets 64 KiB per round trip (3 MB/s at 20
  * ms), and has an option for the client's side only. To be called before the server is bound.
  *
- * What has arrived and is not read yet lies in memory, up to the window. So the connections that have calls share an amount of bytes: few get
- * wide windows, and a thousand cannot take the memory. Of a second amount a connection gets more whose round trip is so long that its sender waits
- * for the window. The window of a connection is also that of each stream on it.
+ * What has arrived and is not read yet lies in memory, up to the window. So the connections that have uploads share an amount of bytes: few get
+ * wide windows, and a thousand cannot take the memory. Other calls need no more than the least, however long they stay open. Of a second amount a
+ * connection gets more whose round trip is so long that its sender waits for the window. The window of a connection is also that of each stream on it.
+ *
+ * @param uploadPath path of the rpc that carries uploads
  */
-export function widenReceiveWindows(server: Server, limits: ShareLimits): void {
+export function widenReceiveWindows(server: Server, limits: ShareLimits, uploadPath: string): void {
   const shares = new WindowShares<ReceiveWindow>(limits, (window, bytes) => window.set(bytes));
   const longWays = new LongWays((window) => shares.grow(window));
   const internals = server as unknown as ServerInternals;
@@ -120,20 +122,21 @@ export function widenReceiveWindows(server: Server, limits: ShareLimits): void {
   internals.createHttp2Server = (credentials) => {
     const http2Server = createHttp2Server(credentials);
     http2Server.on("session", (session: ServerHttp2Session) => {
-      let streamsCount = 0;
+      let uploadsCount = 0;
       const watchIfFar = () => {
-        if (streamsCount > 0 && window.isFar && !session.destroyed) longWays.watch(window);
+        if (uploadsCount > 0 && window.isFar && !session.destroyed) longWays.watch(window);
       };
       const window = new ReceiveWindow(session, watchIfFar);
       const leave = () => {
         longWays.forget(window);
         shares.leave(window);
       };
-      session.on("stream", (stream: ServerHttp2Stream) => {
-        if (streamsCount++ === 0) shares.join(window);
+      session.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
+        if (headers[":path"] !== uploadPath) return;
+        if (uploadsCount++ === 0) shares.join(window);
         watchIfFar();
         stream.once("close", () => {
-          if (--streamsCount === 0) leave();
+          if (--uploadsCount === 0) leave();
         });
       });
       session.once("close", leave);

@@ -160,7 +160,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
 
   const health = new HealthImplementation({ "": "SERVING", "bilancia.v1.Balancer": "SERVING" });
   const server = new Server(serverOptions);
-  widenReceiveWindows(server, receiveWindows);
+  widenReceiveWindows(server, receiveWindows, balancerService.uploadFile.path);
   sendInPlace();
   server.addService(balancerService, uploads.handlers);
   server.addService(RegistryDefinition, registry.handlers);

@@ -252,7 +252,9 @@ export const configSchema = z
         maxDelayMs: milliseconds(0).default(30_000).describe("Upper bound of every delay."),
         answerTimeoutMs: milliseconds()
           .default(300_000)
-          .describe("How long a server may take to answer a file it has in full."),
+          .describe(
+            "How long a server may take to answer a file it has in full, or to take the next 256 KiB of a large one.",
+          ),
         claimMs: milliseconds()
           .default(60_000)
           .describe("How long an upload is kept for a server that has claimed it."),

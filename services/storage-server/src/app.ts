@@ -84,7 +84,7 @@ export async function startStorageServer(
   };
   const service = new StorageService(desk, monitor);
   const server = new Server(serverOptions);
-  widenReceiveWindows(server, receiveWindows);
+  widenReceiveWindows(server, receiveWindows, storageService.save.path);
   server.addService(storageService, service.handlers());
   health.addToServer(server);
   addReflection(server, [serviceName]);

@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
-import { RefuseReason } from "@bilancia/proto/gen/storage";
+import { setTimeout as delay } from "node:timers/promises";
+import { RefuseReason, type SaveResponse } from "@bilancia/proto/gen/storage";
+import { listen } from "@bilancia/proto/grpc-server";
+import { type SaveBatch, storageService } from "@bilancia/proto/services";
+import { Server, type ServerDuplexStream } from "@grpc/grpc-js";
 import { findCollector } from "../collector.js";
-import { ContentUnreadable } from "../ports/content.js";
+import { type Content, ContentUnreadable } from "../ports/content.js";
 import type { Delivery } from "../ports/outbox.js";
 import { chunkAt, describeFile } from "../test-support/queue-fixtures.js";
-import { attemptDelivery } from "./attempt.js";
-import type { StorageLink } from "./storage-link.js";
+import { type AttemptResult, attemptDelivery } from "./attempt.js";
+import { StorageLink } from "./storage-link.js";
 
 describe("an attempt", () => {
   it("sends nothing, and counts for nothing, when it cannot be recorded which server may hold the file", async () => {
@@ -71,6 +75,93 @@ describe("an attempt", () => {
     const clock = { nowMs: () => 0, random: () => 0 };
     await attemptDelivery(delivery as unknown as Delivery, 1, link, { origin: "", term: 1 }, clock);
     assert.ok(grown < 100 * chunksCount, `${grown} bytes were kept of ${chunksCount} chunks`);
+  });
+});
+
+describe("a large file that goes to a server", () => {
+  const timeoutMs = 400;
+  const chunkBytes = 200_000;
+
+  /** Sends a file of so many chunks over a connection, each when it is there, to a server that takes what comes in its way. */
+  async function send(
+    chunksCount: number,
+    client: (at: number) => Promise<unknown> | undefined,
+    take: (call: ServerDuplexStream<SaveBatch, SaveResponse>) => void,
+  ): Promise<AttemptResult> {
+    const server = new Server();
+    const save = (call: ServerDuplexStream<SaveBatch, SaveResponse>) => take(call.on("error", () => {}));
+    server.addService(storageService, { save } as never);
+    const link = new StorageLink(await listen(server, "127.0.0.1:0"), { overloaded: () => {}, broken: () => {} });
+    const looking = setInterval(() => link.expire(performance.now(), timeoutMs), 20);
+    let at = 0;
+    const reader = {
+      next: async (): Promise<Content> => {
+        await client(at);
+        if (at === chunksCount) return { kind: "end", sizeBytes: at * chunkBytes, sha256: undefined };
+        return { kind: "chunk", chunk: chunkAt(at++ * chunkBytes, chunkBytes) };
+      },
+      close: () => {},
+    };
+    const delivery = {
+      requestNumber: 1n,
+      description: describeFile(),
+      whole: () => undefined,
+      read: () => reader,
+      intend: () => undefined,
+    };
+    const clock = { nowMs: () => performance.now(), random: () => 0 };
+    try {
+      return await attemptDelivery(delivery as unknown as Delivery, 1, link, { origin: "", term: 1 }, clock);
+    } finally {
+      clearInterval(looking);
+      link.close();
+      server.forceShutdown();
+    }
+  }
+
+  /** Takes the parts of a file, one after another, and says at its end that it is saved. */
+  const takeEach = (pause: () => Promise<unknown> | undefined) => async (call: AsyncIterable<SaveBatch>) => {
+    for await (const { parts } of call) {
+      await pause();
+      if (!parts.some(({ finish }) => finish)) continue;
+      const value = { storedName: "1_", sizeBytes: 1n, sha256: Buffer.alloc(32), duplicate: false };
+      const results = [{ requestNumber: 1n, outcome: { $case: "saved", value } }];
+      (call as unknown as ServerDuplexStream<SaveBatch, unknown>).write({ results, overloaded: false });
+    }
+  };
+
+  it("is lost when the server takes nothing of it for as long as an answer may take, and goes elsewhere", async () => {
+    const result = await send(
+      1_000,
+      () => undefined,
+      () => {},
+    );
+    assert.deepEqual(result, {
+      outcome: { kind: "lost", message: `nothing was taken within ${timeoutMs} ms` },
+      finishSentMs: undefined,
+    });
+  });
+
+  it("waits for its client however long that takes", async () => {
+    const result = await send(
+      3,
+      (at) => (at === 2 ? delay(2.5 * timeoutMs) : undefined),
+      takeEach(() => undefined),
+    );
+    assert.equal(result.outcome.kind, "saved");
+  });
+
+  it("waits for a server that is slow, as long as it takes something in that time", async () => {
+    let slowCount = 20;
+    const result = await send(
+      40,
+      () => undefined,
+      takeEach(() => (slowCount-- > 0 ? delay(50) : undefined)),
+    );
+    assert.ok(
+      result.outcome.kind === "saved",
+      "message" in result.outcome ? result.outcome.message : result.outcome.kind,
+    );
   });
 });
 

@@ -19,7 +19,7 @@ export interface DispatcherParts {
   readonly outbox: Outbox;
   readonly pool: ServerPool;
   readonly ledger: LedgerIdentity;
-  /** `answerTimeoutMs`: how long a server may take to answer a file that it has in full, in milliseconds. */
+  /** `answerTimeoutMs`: how long a server may take to answer a file that it has in full, and to take the next message of one that it has not, in milliseconds. */
   readonly retry: RetryPolicy & { readonly answerTimeoutMs: number };
   readonly clock: Clock;
   readonly observer: Observer;

@@ -14,6 +14,8 @@ import { StorageLink } from "./storage-link.js";
 /** For how long a server that says that it has started is looked for, and how often, in milliseconds. */
 const announcedMs = 2_000;
 const announcedPauseMs = 100;
+/** So many causes of an overload are believed and told at most; each is one of the few that there are. */
+const maxCauses = 16;
 
 /** What a server in the pool tells the pool. */
 export interface PooledServerEvents {
@@ -129,8 +131,9 @@ export class PooledServer {
   }
 
   #loaded(load: LoadResponse): void {
-    this.load = load;
-    this.#overloaded(load.overloaded, load.causes);
+    const causes = distinct(load.causes);
+    this.load = { ...load, causes };
+    this.#overloaded(load.overloaded, causes);
   }
 
   #overloaded(overloaded: boolean, causes: readonly OverloadCause[]): void {
@@ -143,6 +146,13 @@ export class PooledServer {
     observer.note({ kind: "server-overload", server: this.backend.name, overloaded, causes: words });
     events.changed(this);
   }
+}
+
+/** The first of the causes, each once: how many a server says is up to it. */
+function distinct(causes: readonly OverloadCause[]): OverloadCause[] {
+  const found = new Set<OverloadCause>();
+  for (const cause of causes) if (found.add(cause).size === maxCauses) break;
+  return [...found];
 }
 
 function causeName(cause: OverloadCause): string {

@@ -36,6 +36,8 @@ export class SaveStream {
   readonly #pending = new Map<bigint, Pending>();
   readonly #events: SaveStreamEvents;
   #closed = false;
+  /** Since when messages wait that the server does not take, and how many it had taken by then. */
+  #held: { readonly sentCount: number; readonly sinceMs: number } | undefined;
 
   /** @param maxUnsent how many messages may wait in memory to be sent; see `BatchWriter` */
   constructor(client: StorageClient, events: SaveStreamEvents, maxUnsent?: () => number) {
@@ -83,13 +85,19 @@ export class SaveStream {
     return this.#writer.ready();
   }
 
-  /** Gives up on answers that have not come for `timeoutMs`: they are lost, and ignored should they come after all. */
+  /**
+   * Gives up on answers that have not come for `timeoutMs`: they are lost, and ignored should they come after all. Gives up on the whole stream where
+   * messages have waited for as long and the server has taken none. To be called time and again.
+   */
   expire(nowMs: number, timeoutMs: number): void {
     for (const [requestNumber, { settle, sinceMs }] of this.#pending) {
       if (sinceMs === undefined || nowMs - sinceMs < timeoutMs) break;
       this.#pending.delete(requestNumber);
       settle({ kind: "lost", message: `no answer within ${timeoutMs} ms` });
     }
+    if (this.#closed || !this.#isHeld(nowMs, timeoutMs)) return;
+    this.#broke(`nothing was taken within ${timeoutMs} ms`, status.CANCELLED);
+    this.cancel();
   }
 
   /** Half-closes: what was pushed goes out, answers still come. */
@@ -100,6 +108,14 @@ export class SaveStream {
   /** Breaks the stream off: the server drops what it has not in full. */
   cancel(): void {
     this.#call.cancel();
+  }
+
+  /** Where nothing waits to be sent, it is the client who is waited for. */
+  #isHeld(nowMs: number, timeoutMs: number): boolean {
+    const { sentCount } = this.#writer;
+    if (this.#call.writableLength === 0) this.#held = undefined;
+    else if (this.#held?.sentCount !== sentCount) this.#held = { sentCount, sinceMs: nowMs };
+    return this.#held !== undefined && nowMs - this.#held.sinceMs >= timeoutMs;
   }
 
   #answered(response: SaveResponse): void {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { OverloadCause } from "@bilancia/proto/gen/storage";
 import { eventually } from "../test-support/eventually.js";
 import type { FakeStorage } from "../test-support/fake-storage.js";
 import {
@@ -60,6 +61,36 @@ describe("the pool of servers", function () {
     nowMs -= 500_000;
     await back;
     assert.match(fixture.state("a"), /^available/);
+  });
+
+  it("leaves a busy server alone for a moment, also where it asks for none", async () => {
+    fixture = await Fixture.start([1], { clock: { nowMs: () => 1_000_000, random: Math.random } });
+    for (const [asked, paused] of [
+      [0, 50],
+      [-5_000, 50],
+      [Number.NEGATIVE_INFINITY, 50],
+      [Number.NaN, 200],
+      [undefined, 200],
+      [Number.POSITIVE_INFINITY, 60_000],
+    ]) {
+      fixture.pool.pause(fixture.server("a"), asked);
+      assert.equal(fixture.state("a"), `busy: asked to be left alone for another ${paused} ms`, `${asked}`);
+    }
+  });
+
+  it("tells few causes of an overload, each once, however many the server says", async () => {
+    fixture = await Fixture.start([1]);
+    const [a] = fixture.storages as [FakeStorage];
+    a.causes = [...new Array(10_000).fill(OverloadCause.OVERLOAD_CAUSE_MEMORY), ...Array(10_000).keys()];
+    await fixture.becomes("a", /^overloaded/, () => {
+      a.overloaded = true;
+    });
+    const told = fixture.occurrences.flatMap((one) => (one.kind === "server-overload" ? one.causes : []));
+    assert.equal(told.length, 16);
+    assert.equal(new Set(told).size, 16);
+    assert.equal(told[0], "MEMORY");
+    assert.ok(fixture.state("a").length < 200, fixture.state("a"));
+    assert.equal(fixture.server("a").load?.causes.length, 16);
   });
 
   it("hears at once from servers that tell by themselves, without asking them again", async () => {

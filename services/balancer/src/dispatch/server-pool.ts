@@ -48,6 +48,8 @@ const drainReason = "an operator drains it";
 const nobody: ReadonlySet<string> = new Set();
 /** How long a server that says `busy` without a time is left alone, in milliseconds. */
 const busyPauseMs = 200;
+/** How long a server is left alone for one `busy` at least, whatever it asks: it would be tried thousands of times a second. */
+const minBusyPauseMs = 50;
 /** How long a server is left alone for one `busy` at most. One that cannot take anything for longer has the overload bit to say so. */
 const maxBusyPauseMs = 60_000;
 /** Files up to this size, in bytes, take about equally long. */
@@ -256,7 +258,8 @@ export class ServerPool {
   /** Leaves a server alone that said `busy`. */
   pause(server: PooledServer, retryAfterMs: number | undefined): void {
     const { backend } = server;
-    const pauseMs = Math.min(retryAfterMs ?? busyPauseMs, maxBusyPauseMs);
+    const askedMs = retryAfterMs === undefined || Number.isNaN(retryAfterMs) ? busyPauseMs : retryAfterMs;
+    const pauseMs = Math.max(minBusyPauseMs, Math.min(askedMs, maxBusyPauseMs));
     const untilMs = this.#clock.nowMs() + pauseMs;
     backend.busyUntilMs = untilMs;
     backend.limit?.failed();

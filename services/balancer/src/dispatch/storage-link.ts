@@ -46,7 +46,7 @@ export class StorageLink {
     return stream;
   }
 
-  /** Gives up on answers that do not come. */
+  /** Gives up on answers that do not come, and on streams of which nothing is taken. */
   expire(nowMs: number, timeoutMs: number): void {
     for (const stream of this.#streams) stream.expire(nowMs, timeoutMs);
   }

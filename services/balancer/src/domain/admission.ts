@@ -25,6 +25,8 @@ export interface QueueUsage {
 
 /** How long a client should wait when the queue is full, in milliseconds. */
 const queueFullRetryMs = 1_000;
+/** Numbers are there again once a small file has been flushed. */
+const numberRetryMs = 100;
 /** Disks do not empty as fast as queues do. */
 const diskFullRetryMs = 5_000;
 
@@ -55,6 +57,13 @@ export function admissionProblem(
   }
   return undefined;
 }
+
+/** Why a new upload is not let in for which there is no request number yet. */
+export const noNumberYet: Rejection = {
+  reason: "QUEUE_FULL",
+  message: "new files come faster than request numbers can be reserved for them",
+  retryAfterMs: numberRetryMs,
+};
 
 /** Whether a file is larger than may be; to be asked again as the bytes of a file of unknown size arrive. */
 export function sizeProblem(sizeBytes: number, limits: QueueLimits): Rejection | undefined {

@@ -33,10 +33,11 @@ export class KnownUploads {
     this.records = new RecordIndex(parts.retentionMs, parts.maxFinishedInMemory);
   }
 
-  /** A new upload. */
-  begin(description: UploadDescription, client: string): UploadRecord {
+  /** A new upload; `undefined` where there is no number for it yet. */
+  begin(description: UploadDescription, client: string): UploadRecord | undefined {
     const { numbering, clock } = this.#parts;
     const requestNumber = numbering.next();
+    if (requestNumber === undefined) return undefined;
     const content = this.#content(requestNumber, () => record);
     const record: UploadRecord = new UploadRecord(requestNumber, description, client, content, clock.nowMs());
     this.records.add(record);

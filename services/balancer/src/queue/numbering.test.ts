@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rename, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { eventually } from "../test-support/eventually.js";
 import { withTempFolder } from "../test-support/temp-folder.js";
 import { Numbering } from "./numbering.js";
 
-const take = (numbering: Numbering, count: number) => Array.from({ length: count }, () => numbering.next());
+const take = (numbering: Numbering, count: number) =>
+  Array.from({ length: count }, () => numbering.next()).filter((number) => number !== undefined);
 
 describe("Numbering", () => {
   it("begins at 1, and goes on without a gap after a proper close", () =>
@@ -54,12 +55,8 @@ describe("Numbering", () => {
       for (let block = 0; block < 3; block++) {
         const upTo = await reserved();
         while (numbering.last < upTo - 10n) {
-          try {
-            numbering.next();
-          } catch {
-            // The file is on disk a moment before the numbering hears of it.
-            await nextTurn();
-          }
+          // The file is on disk a moment before the numbering hears of it.
+          if (numbering.next() === undefined) await nextTurn();
         }
         assert.ok(numbering.last <= (await reserved()));
         await eventually("the next block to be reserved", async () => (await reserved()) > upTo);
@@ -68,14 +65,50 @@ describe("Numbering", () => {
       assert.equal(await reserved(), numbering.last);
     }));
 
-  it("throws rather than give a number that is not reserved", () =>
+  it("gives no number that is not reserved, and the next ones a moment later", () =>
     withTempFolder(async (folder) => {
       const numbering = await Numbering.open(folder);
       // One turn of the event loop: no write can end in between.
-      assert.throws(
-        () => take(numbering, 100_001),
-        /no request number is reserved; the state folder cannot be written/,
-      );
+      assert.equal(take(numbering, 100_100).length, 100_000);
+      await eventually("the next block to be reserved", () => numbering.next() === 100_001n);
+      await numbering.close();
+    }));
+
+  it("reserves more at a time where many are wanted", () =>
+    withTempFolder(async (folder) => {
+      const numbering = await Numbering.open(folder);
+      let mostAtOnce = 0;
+      await eventually("a larger block", () => {
+        mostAtOnce = Math.max(mostAtOnce, take(numbering, 500_000).length);
+        return mostAtOnce === 500_000;
+      });
+      await numbering.close();
+    }));
+
+  it("says that the state folder cannot be written where that is so, and goes on once it can be", () =>
+    withTempFolder(async (folder) => {
+      const stateDir = path.join(folder, "state");
+      const moved = path.join(folder, "moved");
+      const numbering = await Numbering.open(stateDir);
+      await rename(stateDir, moved);
+      take(numbering, 100_000);
+      await eventually("an error", () => {
+        try {
+          return numbering.next() !== undefined;
+        } catch (error) {
+          assert.match(String(error), /no request number is reserved; the state folder cannot be written/);
+          return true;
+        }
+      });
+      assert.equal(numbering.last, 100_000n);
+      await rename(moved, stateDir);
+      await eventually("the next block to be reserved", () => {
+        try {
+          return numbering.next() === 100_001n;
+        } catch {
+          return false;
+        }
+      });
       await numbering.close();
     }));
 

@@ -12,13 +12,14 @@ interface Saved {
   readonly reservedUpTo: string;
 }
 
-/** How many numbers are reserved with one write. */
-const blockSize = 100_000n;
+/** How many numbers are reserved with one write: at first, and at most. */
+const firstBlockSize = 100_000n;
+const mostBlockSize = 64n * firstBlockSize;
 
 /**
  * Gives every upload its number: from 1, never the same twice, across restarts and crashes. Numbers are reserved in blocks, in one small fsynced file
- * (`numbering.json`), before any of them is given out; a crash skips the rest of its block, a proper `close` does not. The file also keeps who numbers (the origin) and how
- * often it was started (the term).
+ * (`numbering.json`), before any of them is given out; a crash skips the rest of its block, a proper `close` does not. Where much of a block is given out while the next one is being
+ * written, blocks become larger. The file also keeps who numbers (the origin) and how often it was started (the term).
  */
 export class Numbering implements LedgerIdentity {
   readonly origin: string;
@@ -26,7 +27,10 @@ export class Numbering implements LedgerIdentity {
   readonly #file: string;
   #last: bigint;
   #reservedUpTo: bigint;
+  #blockSize = firstBlockSize;
   #reserving: Promise<void> | undefined;
+  /** Why the last reservation has failed. */
+  #failure: unknown;
 
   private constructor(file: string, saved: Saved) {
     this.#file = file;
@@ -60,23 +64,19 @@ export class Numbering implements LedgerIdentity {
   }
 
   /**
-   * The next number.
+   * The next number; `undefined` for a moment where numbers are wanted faster than they can be reserved.
    *
-   * @throws Error when the disk has not kept up with reserving: numbers are never given out unreserved
+   * @throws Error when the disk does not take what is reserved: numbers are never given out unreserved
    */
-  next(): bigint {
-    if (this.#last >= this.#reservedUpTo)
-      throw new Error("no request number is reserved; the state folder cannot be written");
-    this.#last += 1n;
-    if (this.#reservedUpTo - this.#last < blockSize / 2n) {
-      // A failed write is tried again with the next number, until the block is used up.
-      this.#reserving ??= this.#reserve()
-        .catch(() => undefined)
-        .finally(() => {
-          this.#reserving = undefined;
-        });
-    }
-    return this.#last;
+  next(): bigint | undefined {
+    const isUsedUp = this.#last >= this.#reservedUpTo;
+    if (!isUsedUp) this.#last += 1n;
+    // A failed write is tried again with the next number.
+    if (this.#reservedUpTo - this.#last < this.#blockSize / 2n) this.#reserving ??= this.#reserveNext();
+    if (!isUsedUp) return this.#last;
+    if (!this.#failure) return undefined;
+    const cause = this.#failure;
+    throw new Error("no request number is reserved; the state folder cannot be written", { cause });
   }
 
   /** Gives the unused rest of the block back. @throws Error when that cannot be written: the next start skips it, as after a crash */
@@ -86,10 +86,24 @@ export class Numbering implements LedgerIdentity {
     this.#reservedUpTo = this.#last;
   }
 
+  async #reserveNext(): Promise<void> {
+    try {
+      await this.#reserve();
+      this.#failure = undefined;
+    } catch (error) {
+      this.#failure = error;
+    } finally {
+      this.#reserving = undefined;
+    }
+  }
+
   async #reserve(): Promise<void> {
-    const upTo = this.#last + blockSize;
+    const from = this.#last;
+    const upTo = from + this.#blockSize;
     await this.#write(upTo);
     this.#reservedUpTo = upTo;
+    const isUsedFast = this.#last - from > this.#blockSize / 4n;
+    if (isUsedFast && this.#blockSize < mostBlockSize) this.#blockSize *= 2n;
   }
 
   async #write(reservedUpTo: bigint): Promise<void> {

@@ -85,6 +85,28 @@ describe("the queue that survives restarts", () => {
     }
   });
 
+  it("asks a client to come back in a moment whose file comes before its number could be reserved", async () => {
+    const { queue, numbering, noted, stop } = await makeQueue({});
+    try {
+      for (let number = numbering.next(); number !== undefined; number = numbering.next());
+      const description = describeFile();
+      const listener = new RecordingListener();
+      const opened = queue.open(description, listener);
+      assert.ok(opened.kind === "rejected");
+      const { reason, retryAfterMs } = opened.rejection;
+      assert.equal(reason, "QUEUE_FULL");
+      assert.ok(retryAfterMs !== undefined && retryAfterMs > 0);
+      await eventually("a number", () => queue.open(description, listener).kind === "receiving");
+      assert.equal(queue.find(description)?.requestNumber, 100_001n);
+      assert.deepEqual(
+        noted.filter(({ kind }) => kind === "fault"),
+        [],
+      );
+    } finally {
+      await stop();
+    }
+  });
+
   for (const ack of ["stored", "queued"] as const)
     it(`gives out every file of a line that is too long for the memory, and tells its client, who waits for ${ack}`, async () => {
       const { queue, spool, spooled, stop } = await makeQueue({});

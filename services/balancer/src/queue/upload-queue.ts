@@ -1,4 +1,4 @@
-import { admissionProblem, sizeProblem } from "../domain/admission.js";
+import { admissionProblem, noNumberYet, sizeProblem } from "../domain/admission.js";
 import { BilanciaError, type Rejection, rejectReasons } from "../domain/errors.js";
 import { descriptionConflict, type UploadDescription } from "../domain/upload.js";
 import type { DeadLetters } from "../ports/dead-letters.js";
@@ -126,6 +126,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     const problem = admissionProblem(description, usage, limits);
     if (problem) return { kind: "rejected", rejection: problem };
     const record = this.#uploads.begin(description, listener.client);
+    if (!record) return { kind: "rejected", rejection: noNumberYet };
     record.listen(listener);
     return this.#receive(record, listener);
   }

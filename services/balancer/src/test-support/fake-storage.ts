@@ -41,6 +41,8 @@ export class FakeStorage {
   readonly asked = { check: 0, load: 0 };
   /** While true, no question is answered. */
   frozen = false;
+  /** Why it is overloaded, as it says. */
+  causes = [OverloadCause.OVERLOAD_CAUSE_MEMORY];
   /** Files answered, and how long it could have worked, and had nothing to work on, in milliseconds, all since the start. */
   readonly done = { files: 0, availableMs: 0, idleMs: 0 };
   readonly #work: Work[] = [];
@@ -154,7 +156,7 @@ export class FakeStorage {
   #load(): LoadResponse {
     return {
       overloaded: this.#overloaded,
-      causes: this.#overloaded ? [OverloadCause.OVERLOAD_CAUSE_MEMORY] : [],
+      causes: this.#overloaded ? this.causes : [],
       capabilities: this.#options.watchLoad === false ? [] : [Capability.CAPABILITY_WATCH_LOAD],
       instanceId: "fake",
       serverName: "fake",

@@ -484,8 +484,8 @@ export interface SaveAccept {
 /** The server cannot take the file now. */
 export interface SaveBusy {
   /**
-   * When it is worth asking again; absent means that the balancer decides. A minute at most: for longer there is the
-   * overload bit.
+   * When it is worth asking again; absent means that the balancer decides. 50 ms at least, and a minute at
+   * most: for longer there is the overload bit.
    */
   retryAfter: Duration | undefined;
 }
@@ -526,7 +526,7 @@ export interface LoadRequest {
 export interface LoadResponse {
   /** The overload bit: true means 'send me no new files'. Files already on their way are still taken. */
   overloaded: boolean;
-  /** Which limits are over; empty when not overloaded. */
+  /** Which limits are over; empty when not overloaded. The balancer heeds 16 different ones at most. */
   causes: OverloadCause[];
   /** Share of all processors in use by this process, 0-100. */
   cpuPercent?:
@@ -3278,7 +3278,8 @@ export const StorageService = {
    * side, the server answers what it has and then ends the stream with OK.
    *
    * - Deadline: none; the balancer keeps the stream open for days. An answer that does not come for five minutes
-   *   (`delivery.answerTimeoutMs`) after `finish` counts as lost.
+   *   (`delivery.answerTimeoutMs`) after `finish` counts as lost, and a stream of which no message is taken for as long, although one waits,
+   *   is cancelled.
    * - Retry: the balancer sends a file again, under the same number, on a new stream, when the stream broke or the answer was lost. A
    *   file that is stored already is answered with `saved` and `duplicate`, and nothing is written. gRPC's own retries are never to be
    *   used on this rpc.
@@ -3386,7 +3387,8 @@ export interface StorageServer extends UntypedServiceImplementation {
    * side, the server answers what it has and then ends the stream with OK.
    *
    * - Deadline: none; the balancer keeps the stream open for days. An answer that does not come for five minutes
-   *   (`delivery.answerTimeoutMs`) after `finish` counts as lost.
+   *   (`delivery.answerTimeoutMs`) after `finish` counts as lost, and a stream of which no message is taken for as long, although one waits,
+   *   is cancelled.
    * - Retry: the balancer sends a file again, under the same number, on a new stream, when the stream broke or the answer was lost. A
    *   file that is stored already is answered with `saved` and `duplicate`, and nothing is written. gRPC's own retries are never to be
    *   used on this rpc.
@@ -3454,7 +3456,8 @@ export interface StorageClient extends Client {
    * side, the server answers what it has and then ends the stream with OK.
    *
    * - Deadline: none; the balancer keeps the stream open for days. An answer that does not come for five minutes
-   *   (`delivery.answerTimeoutMs`) after `finish` counts as lost.
+   *   (`delivery.answerTimeoutMs`) after `finish` counts as lost, and a stream of which no message is taken for as long, although one waits,
+   *   is cancelled.
    * - Retry: the balancer sends a file again, under the same number, on a new stream, when the stream broke or the answer was lost. A
    *   file that is stored already is answered with `saved` and `duplicate`, and nothing is written. gRPC's own retries are never to be
    *   used on this rpc.
