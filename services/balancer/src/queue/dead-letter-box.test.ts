@@ -245,6 +245,43 @@ describe("dead letters", () => {
       assert.deepEqual(await readOut(take(opened.queue).read()), { sizeBytes: 100_000, end: "end" });
     }));
 
+  it("cannot be cancelled, which leaves nothing of them in memory: a client that sends one again has it retried", () =>
+    withQueue(async (opened) => {
+      const { queue, spool } = opened;
+      const description = describeFile({ ack: "queued" });
+      const requestNumber = await die(opened, 50_000, description);
+      assert.deepEqual(await numbers(opened), [requestNumber]);
+      for (const key of [{ requestNumber }, { uploadId: description.uploadId }])
+        assert.throws(() => queue.cancel(key), { reason: "NOT_CANCELLABLE", message: "the upload is dead already" });
+      assert.equal(spool.memoryBytes, 0);
+      const again = new RecordingListener();
+      assert.equal(queue.open(description, again).kind, "known");
+      assert.deepEqual(again.told, ["queued"]);
+      assert.equal(take(queue).requestNumber, requestNumber);
+    }));
+
+  it("stay where they are when the turn comes of a number that a claim has left in the line", () =>
+    withQueue(async (opened) => {
+      const { queue, spool } = opened;
+      const listener = new RecordingListener();
+      const { requestNumber } = sendFile(queue, describeFile({ ack: "queued" }), listener, 50_000);
+      await eventually("the upload to be kept", () => listener.told.length === 1);
+      assert.equal(queue.pending.claim("storage-1", requestNumber, () => true).kind, "claimed");
+      const delivery = queue.takeClaimed("storage-1");
+      delivery?.begin("storage-1");
+      await delivery?.intend();
+      delivery?.reject("lost", givenUp);
+      assert.deepEqual(await numbers(opened), [requestNumber]);
+      assert.equal(queue.take(), undefined);
+      assert.equal(spool.memoryBytes, 0);
+      assert.deepEqual(await numbers(opened), [requestNumber]);
+      assert.deepEqual(
+        [...opened.ledger.openAfter(0n)].map(({ state }) => state),
+        ["suspected"],
+        "the server may hold it",
+      );
+    }));
+
   it("are neither unknown uploads nor those that are queued, stored or cancelled", () =>
     withQueue(async (opened) => {
       const { queue, letters } = opened;
