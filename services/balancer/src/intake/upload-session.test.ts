@@ -7,6 +7,7 @@ import { Kind } from "@bilancia/proto/gen/storage";
 import { listen } from "@bilancia/proto/grpc-server";
 import { BalancerClient, balancerService } from "@bilancia/proto/services";
 import { credentials, Server } from "@grpc/grpc-js";
+import type { UploadListener } from "../ports/inbox.js";
 import { eventually } from "../test-support/eventually.js";
 import { saved } from "../test-support/queue-bench.js";
 import { describeFile, patterned } from "../test-support/queue-fixtures.js";
@@ -14,10 +15,19 @@ import { openTestQueue, type TestQueue } from "../test-support/test-queue.js";
 import { UploadService } from "./upload-service.js";
 
 const clock = { nowMs: Date.now, random: Math.random };
+/** The end of a file that says nothing of it. */
+const noFacts = { sizeBytes: undefined, sha256: undefined };
+
+function headerOf(ack: Ack, sizeBytes: number) {
+  const { uploadId, name, labels } = describeFile();
+  const rest = { sha256: undefined, contentType: "", kind: Kind.KIND_BINARY, ack, labels };
+  return { uploadId, name, sizeBytes: BigInt(sizeBytes), priority: Priority.PRIORITY_UNSPECIFIED, ...rest };
+}
 
 describe("an upload stream", () => {
   let folder: string;
   let opened: TestQueue;
+  let service: UploadService;
   let server: Server;
   let client: BalancerClient;
 
@@ -25,7 +35,7 @@ describe("an upload stream", () => {
     folder = await mkdtemp(path.join(tmpdir(), "bilancia-session-"));
     opened = await openTestQueue(folder);
     const { queue } = opened;
-    const service = new UploadService(queue, queue, { note: () => {} }, clock);
+    service = new UploadService(queue, queue, { note: () => {} }, clock);
     server = new Server();
     server.addService(balancerService, { ...service.handlers });
     client = new BalancerClient(await listen(server, "127.0.0.1:0"), credentials.createInsecure());
@@ -45,12 +55,7 @@ describe("an upload stream", () => {
     const kinds = () => events.map(({ event }) => event?.$case);
     const told = (kind: string) =>
       Promise.race([eventually(kind, () => kinds().includes(kind as never), 5_000), failed]);
-    const header = (sizeBytes: number) => {
-      const { uploadId, name, labels } = describeFile();
-      const rest = { sha256: undefined, contentType: "", kind: Kind.KIND_BINARY, ack: Ack.ACK_STORED, labels };
-      const priority = Priority.PRIORITY_UNSPECIFIED;
-      return { uploadId, name, sizeBytes: BigInt(sizeBytes), priority, ...rest };
-    };
+    const header = (sizeBytes: number) => headerOf(Ack.ACK_STORED, sizeBytes);
     const partBytes = 200_000;
     const part = (index: number) => ({ offset: index * partBytes, data: patterned(index * partBytes, partBytes) });
     call.write({ parts: [{ header: header(4 * partBytes), ...part(0) }] });
@@ -62,10 +67,8 @@ describe("an upload stream", () => {
     assert.ok(delivery.stored({ ...saved, sizeBytes: 4 * partBytes }));
     await told("stored");
     call.write({ parts: [part(2)] });
-    call.write({ parts: [{ ...part(3), finish: { sizeBytes: undefined, sha256: undefined } }] });
-    call.write({
-      parts: [{ header: header(partBytes), ...part(0), finish: { sizeBytes: undefined, sha256: undefined } }],
-    });
+    call.write({ parts: [{ ...part(3), finish: noFacts }] });
+    call.write({ parts: [{ header: header(partBytes), ...part(0), finish: noFacts }] });
     const nextIsThere = () => opened.queue.counts().queuedFiles === 1;
     await Promise.race([eventually("the next file has come", nextIsThere), failed]);
     assert.deepEqual(kinds(), ["accepted", "stored"]);
@@ -76,5 +79,58 @@ describe("an upload stream", () => {
     );
     call.cancel();
     await failed.catch(() => {});
+  });
+
+  it("hears of its queued files while it is open; once it has ended none of them keeps it, in memory or not", async () => {
+    const { queue, spool } = opened;
+    const listeners = new Set<UploadListener>();
+    const open = queue.open.bind(queue);
+    queue.open = (description, listener) => {
+      listeners.add(listener);
+      return open(description, listener);
+    };
+    // More than stay in memory while none is delivered.
+    const filesCount = 150;
+    const sizeBytes = 60_000;
+    const kinds: (string | undefined)[] = [];
+    const heard = (kind: string) => kinds.filter((one) => one === kind).length;
+    const send = async () => {
+      const before = heard("queued");
+      const call = client.uploadFile();
+      call.on("data", ({ events }: { events: UploadEvent[] }) =>
+        kinds.push(...events.map(({ event }) => event?.$case)),
+      );
+      for (let file = 0; file < filesCount; file++) {
+        const part = { header: headerOf(Ack.ACK_QUEUED, sizeBytes), offset: 0, data: patterned(0, sizeBytes) };
+        call.write({ parts: [{ ...part, finish: noFacts }] });
+      }
+      await eventually("all files are queued", () => heard("queued") === before + filesCount);
+      assert.ok(spool.memoryBytes > 0 && spool.memoryBytes < filesCount * sizeBytes, "some are in memory, not all");
+      return call;
+    };
+    const deliver = () => {
+      for (let delivery = queue.take(); delivery; delivery = queue.take()) {
+        delivery.begin("storage-1");
+        delivery.stored({ ...saved, sizeBytes });
+      }
+      assert.equal(queue.counts().queuedFiles, 0);
+    };
+
+    const stays = await send();
+    deliver();
+    await eventually("all files are stored", () => heard("stored") === filesCount);
+    stays.end();
+
+    const ends = await send();
+    ends.end();
+    await eventually("the streams have ended", () => service.streams === 0);
+    let toldCount = 0;
+    for (const listener of listeners) {
+      listener.uploadProgress = () => {
+        toldCount += 1;
+      };
+    }
+    deliver();
+    assert.equal(toldCount, 0);
   });
 });

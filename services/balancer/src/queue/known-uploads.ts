@@ -119,6 +119,14 @@ export class KnownUploads {
     if (record.listeners.length > 0) this.#listeners.set(record.requestNumber, record.listeners);
   }
 
+  /** A listener of an upload that only the ledger knows has left. */
+  unlisten(requestNumber: bigint, listener: UploadListener): void {
+    const left = this.#listeners.get(requestNumber)?.filter((other) => other !== listener);
+    if (!left) return;
+    if (left.length > 0) this.#listeners.set(requestNumber, left);
+    else this.#listeners.delete(requestNumber);
+  }
+
   change(record: UploadRecord, change: UploadChange): void {
     const before = record.state.kind;
     record.change(change);

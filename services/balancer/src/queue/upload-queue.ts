@@ -128,6 +128,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   }
 
   leave(requestNumber: bigint, listener: UploadListener): void {
+    this.#uploads.unlisten(requestNumber, listener);
     const record = this.#uploads.records.byNumber(requestNumber);
     if (!record) return;
     record.unlisten(listener);
