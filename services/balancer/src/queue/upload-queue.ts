@@ -22,6 +22,8 @@ import { WaitingLine } from "./waiting-line.js";
 const sweepIntervalMs = 10_000;
 /** How long an upload rests that cannot be read from disk, for want of a handle for example. */
 const unreadablePauseMs = 1_000;
+/** How long nothing is given out after the ledger has refused to record an attempt, in milliseconds. */
+const refusedPauseMs = 1_000;
 
 /**
  * The queue: first in, first out. It decides what becomes of each upload and tells whoever waits; the ledger makes that durable, or, with `queue: memory`,
@@ -56,7 +58,11 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
       observer: parts.observer,
       persist: (record) => {
         const recorded = this.#uploads.keep(record);
-        inBackground(parts.observer, "recording an attempt", recorded);
+        recorded?.catch((error: unknown) => {
+          parts.observer.note({ kind: "fault", where: "recording an attempt", error });
+          // The disk may be full: each further file would be loaded, or even sent, in vain.
+          this.#line.hold(refusedPauseMs);
+        });
         return recorded;
       },
       saved: (record, receipt) => this.#settlement.saved(record, receipt),
@@ -154,7 +160,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
 
   takeClaimed(server: string): Delivery | undefined {
     for (;;) {
-      const requestNumber = this.#line.claims.next(server);
+      const requestNumber = this.#line.nextClaimed(server);
       if (requestNumber === undefined) return undefined;
       const delivery = this.#give(requestNumber);
       if (delivery) return delivery;
