@@ -8,6 +8,7 @@ import { saved } from "../test-support/queue-bench.js";
 import { describeFile, openUpload, RecordingListener, readOut, sendFile } from "../test-support/queue-fixtures.js";
 import { withTempFolder } from "../test-support/temp-folder.js";
 import { openTestQueue, type TestQueueOptions } from "../test-support/test-queue.js";
+import { DiskFull } from "./ledger-room.js";
 import type { UploadQueue } from "./upload-queue.js";
 
 const givenUp = { reason: "ATTEMPTS_EXHAUSTED", message: "not delivered after 10 attempts" } as const;
@@ -191,6 +192,22 @@ describe("dead letters", () => {
       } finally {
         await opened.stop();
       }
+    }));
+
+  it("stay what they are, and not in memory, where the disk does not take that they are discarded", () =>
+    withQueue(async (opened) => {
+      const { letters, ledger, noted, spool } = opened;
+      const requestNumber = await die(opened, 50_000);
+      assert.deepEqual(await numbers(opened), [requestNumber]);
+      const put = ledger.put.bind(ledger);
+      ledger.put = () => Promise.reject(new DiskFull());
+      await assert.rejects(letters.discard(requestNumber), DiskFull);
+      ledger.put = put;
+      assert.equal(spool.memoryBytes, 0);
+      assert.equal((await letters.find(requestNumber)).rejection.message, givenUp.message);
+      await letters.discard(requestNumber);
+      assert.deepEqual(await numbers(opened), []);
+      assert.equal(noted.filter(({ kind }) => kind === "dead-letter").length, 1);
     }));
 
   it("survive a restart after a retry, as queued uploads", () =>
