@@ -23,7 +23,7 @@ describe("an attempt", () => {
     const link = { shared: {} } as unknown as StorageLink;
     const clock = { nowMs: () => 0, random: () => 0 };
     const result = await attemptDelivery(delivery, 1, link, { origin: "", term: 1 }, clock);
-    assert.deepEqual(result, { outcome: { kind: "void", pauseMs: 1_000 } });
+    assert.deepEqual(result, { outcome: { kind: "void", pauseMs: 0 } });
   });
 
   it("blames no server where the file cannot be read", async () => {

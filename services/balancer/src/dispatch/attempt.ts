@@ -33,7 +33,7 @@ export async function attemptDelivery(
     if (!whole) return await sendLarge(delivery, header(delivery, undefined, attempt, ledger), stream, clock);
     // The promise is only awaited where there is one: a small file costs no turn of the event loop here.
     const intent = delivery.intend();
-    if (intent && !(await isRecorded(intent))) return tryAgain;
+    if (intent && !(await isRecorded(intent))) return unasked;
     finishSentMs = clock.nowMs();
     const { data, crc32c } = whole;
     const outcome = stream.expect(delivery.requestNumber);
@@ -41,7 +41,7 @@ export async function attemptDelivery(
     stream.finished(delivery.requestNumber, finishSentMs);
     return { outcome: await outcome, finishSentMs };
   } catch (error) {
-    if (error instanceof ContentUnreadable) return tryAgain;
+    if (error instanceof ContentUnreadable) return unreadable;
     return { outcome: { kind: "lost", message: error instanceof Error ? error.message : String(error) }, finishSentMs };
   }
 }
@@ -70,11 +70,11 @@ async function sendLarge(
       if (outcome) break;
       if (content.kind === "broken") {
         stream.cancel();
-        return { outcome: { kind: "void", pauseMs: 0 }, finishSentMs };
+        return unasked;
       }
       if (content.kind === "end") {
         const intent = delivery.intend();
-        if (intent && !(await isRecorded(intent))) return tryAgain;
+        if (intent && !(await isRecorded(intent))) return unasked;
         finishSentMs = clock.nowMs();
         const { sizeBytes, sha256 } = content;
         stream.push({ offset: sizeBytes, data: noBytes, finish: { sizeBytes: BigInt(sizeBytes), sha256 } });
@@ -98,8 +98,11 @@ async function sendLarge(
   }
 }
 
-/** The disk may be full, or something else be short that the balancer needs: the upload waits, and no attempt is counted. */
-const tryAgain: AttemptResult = { outcome: { kind: "void", pauseMs: 1_000 } };
+/** The upload is given back as it was. Where it could not be recorded, it is the queue that pauses. */
+const unasked: AttemptResult = { outcome: { kind: "void", pauseMs: 0 } };
+
+/** Something may be short that the balancer needs: the upload waits, and no attempt is counted. */
+const unreadable: AttemptResult = { outcome: { kind: "void", pauseMs: 1_000 } };
 
 /** Whether an intent has become durable. Why it has not is the queue's to report. */
 function isRecorded(intent: Promise<void>): Promise<boolean> {

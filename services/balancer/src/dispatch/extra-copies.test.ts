@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type DiscardRequest, Holding, type StatResponse, StoredFile } from "@bilancia/proto/gen/storage";
+import { status } from "@grpc/grpc-js";
 import type { AttemptInTerm, Outbox, Suspicion } from "../ports/outbox.js";
 import { eventually } from "../test-support/eventually.js";
 import { ExtraCopies } from "./extra-copies.js";
@@ -9,16 +10,26 @@ const requestNumber = 7n;
 const uploadId = "0cb0d5bc-615f-43b2-b6ce-1892ffba4945";
 const lost = { requestNumber, uploadId, server: "storage-2", attempt: 1 };
 
-/** The extra copies of a pool with one server, which takes down what it is told to discard, and has the file by an attempt, if any. */
-function watched(suspicions: readonly Suspicion[] = [], storedBy?: AttemptInTerm) {
+/**
+ * The extra copies of a pool with one server, which takes down what it is told to discard.
+ *
+ * @param storedBy the attempt by which it has the file. Default: none
+ * @param fails the uploads of which it cannot say whether it has them. Default: none
+ */
+function watched(
+  suspicions: readonly Suspicion[] = [],
+  storedBy?: AttemptInTerm,
+  fails: (requestNumber: bigint) => boolean = () => false,
+) {
   const discards: DiscardRequest[] = [];
   const cleared: unknown[] = [];
   const discard = (
     request: DiscardRequest,
-    ...[, , answer]: [unknown, unknown, (error: null, response: object) => void]
+    ...[, , answer]: [unknown, unknown, (error: object | null, response?: object) => void]
   ) => {
     discards.push(request);
-    answer(null, { discarded: true });
+    if (fails(request.requestNumber)) answer({ code: status.INTERNAL, details: "a fault" });
+    else answer(null, { discarded: true });
   };
   const stat = (...[, , , answer]: [unknown, unknown, unknown, (error: null, response: StatResponse) => void]) => {
     const file = storedBy && StoredFile.fromPartial({ uploadId, ...storedBy, term: BigInt(storedBy.term) });
@@ -56,6 +67,18 @@ describe("extra copies", () => {
     copies.returned(server as unknown as Parameters<typeof copies.returned>[0]);
     await eventually("the copy to be discarded", () => discards.length > 0);
     assert.deepEqual(discards, [{ origin: "a", requestNumber, uploadId, term: 2n, attempt: 2 }]);
+  });
+
+  it("are discarded although there are many of which the server can never say whether it has them", async () => {
+    const suspicions = Array.from({ length: 100 }, (_, index) => ({
+      ...{ ...lost, requestNumber: BigInt(index + 1) },
+      rests: { server: "storage-3", mark: { lastOther: { term: 2, attempt: 2 } } },
+    }));
+    const never = (number: bigint) => number <= 20n || number % 2n === 1n;
+    const { copies, server, cleared } = watched(suspicions, undefined, never);
+    copies.returned(server as unknown as Parameters<typeof copies.returned>[0]);
+    await eventually("all others to be settled", () => cleared.length === 40, 10_000);
+    assert.equal(copies.countOn("storage-2"), 60);
   });
 
   it("are none where the upload has come to rest on that server", async () => {

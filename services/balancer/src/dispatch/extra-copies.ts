@@ -101,10 +101,10 @@ export class ExtraCopies {
   async #check(server: PooledServer): Promise<void> {
     const { name } = server.backend;
     for (let due = this.#due(name); due.length > 0; due = this.#due(name)) {
-      // When the server cannot be talked to now, all of this is tried again on its return, or soon.
+      // When the server cannot be talked to now, all of this is tried again on its return; what it can say nothing of, soon, behind the others.
       if (server.backend.health.kind !== "healthy") return;
       const known = await Promise.all(due.map((suspicion) => this.#settle(server, suspicion)));
-      if (known.every((one) => one)) continue;
+      if (known.some((one) => one)) continue;
       setTimeout(() => this.#start(name), againMs).unref();
       return;
     }
@@ -117,7 +117,10 @@ export class ExtraCopies {
     const settled = this.#settled.get(requestNumber);
     const kept = settled?.server === name;
     const result = kept ? "kept" : await (settled ? this.#remove(server, due, settled) : this.#adopt(server, due));
-    if (result === "unreachable") return false;
+    if (result === "unreachable") {
+      this.#toTheEnd(requestNumber);
+      return false;
+    }
     if (result === "sent again") {
       // Still a suspect, to be looked at once the upload has come to rest.
       this.#replace(due, { ...due, bytesGone: false });
@@ -209,6 +212,14 @@ export class ExtraCopies {
       if (code === status.FAILED_PRECONDITION) return `not discarded: ${details}`;
       return "unreachable";
     }
+  }
+
+  /** Has the others looked at first: what cannot be settled for long must not keep them waiting. */
+  #toTheEnd(requestNumber: bigint): void {
+    const suspects = this.#suspects.get(requestNumber);
+    if (!suspects) return;
+    this.#suspects.delete(requestNumber);
+    this.#suspects.set(requestNumber, suspects);
   }
 
   #replace(suspicion: Suspicion, by: Suspicion): void {

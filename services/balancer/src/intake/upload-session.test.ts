@@ -7,6 +7,7 @@ import { Kind } from "@bilancia/proto/gen/storage";
 import { listen } from "@bilancia/proto/grpc-server";
 import { BalancerClient, balancerService } from "@bilancia/proto/services";
 import { credentials, Server, type ServiceError } from "@grpc/grpc-js";
+import type { UploadListener } from "../ports/inbox.js";
 import { eventually } from "../test-support/eventually.js";
 import { saved } from "../test-support/queue-bench.js";
 import { describeFile, patterned } from "../test-support/queue-fixtures.js";
@@ -14,21 +15,25 @@ import { openTestQueue, type TestQueue } from "../test-support/test-queue.js";
 import { UploadService } from "./upload-service.js";
 
 const partBytes = 200_000;
+/** The end of a file that says nothing of it. */
+const noFacts = { sizeBytes: undefined, sha256: undefined };
 
 function part(index: number) {
   return { header: undefined, offset: index * partBytes, data: patterned(index * partBytes, partBytes) };
 }
 
-function header(sizeBytes: number) {
+function headerOf(ack: Ack, sizeBytes: number) {
   const { uploadId, name, labels } = describeFile();
-  const rest = { sha256: undefined, contentType: "", kind: Kind.KIND_BINARY, ack: Ack.ACK_STORED, labels };
-  const priority = Priority.PRIORITY_UNSPECIFIED;
-  return { uploadId, name, sizeBytes: BigInt(sizeBytes), priority, ...rest };
+  const rest = { sha256: undefined, contentType: "", kind: Kind.KIND_BINARY, ack, labels };
+  return { uploadId, name, sizeBytes: BigInt(sizeBytes), priority: Priority.PRIORITY_UNSPECIFIED, ...rest };
 }
+
+const header = (sizeBytes: number) => headerOf(Ack.ACK_STORED, sizeBytes);
 
 describe("an upload stream", () => {
   let folder: string;
   let opened: TestQueue;
+  let service: UploadService;
   let server: Server;
   let client: BalancerClient;
 
@@ -36,7 +41,7 @@ describe("an upload stream", () => {
     folder = await mkdtemp(path.join(tmpdir(), "bilancia-session-"));
     opened = await openTestQueue(folder);
     const { queue } = opened;
-    const service = new UploadService(queue, queue, { note: () => {} });
+    service = new UploadService(queue, queue, { note: () => {} });
     server = new Server();
     server.addService(balancerService, { ...service.handlers });
     client = new BalancerClient(await listen(server, "127.0.0.1:0"), credentials.createInsecure());
@@ -65,10 +70,8 @@ describe("an upload stream", () => {
     assert.ok(delivery.stored({ ...saved, sizeBytes: 4 * partBytes }));
     await told("stored");
     call.write({ parts: [part(2)] });
-    call.write({ parts: [{ ...part(3), finish: { sizeBytes: undefined, sha256: undefined } }] });
-    call.write({
-      parts: [{ ...part(0), header: header(partBytes), finish: { sizeBytes: undefined, sha256: undefined } }],
-    });
+    call.write({ parts: [{ ...part(3), finish: noFacts }] });
+    call.write({ parts: [{ ...part(0), header: header(partBytes), finish: noFacts }] });
     const nextIsThere = () => opened.queue.counts().queuedFiles === 1;
     await Promise.race([eventually("the next file has come", nextIsThere), failed]);
     assert.deepEqual(kinds(), ["accepted", "stored"]);
@@ -103,8 +106,7 @@ describe("an upload stream", () => {
   });
 
   it("breaks off where a file's end comes further on than its bytes; 0 stands for nothing", async () => {
-    const finish = { sizeBytes: undefined, sha256: undefined };
-    const end = (offset: number) => ({ header: undefined, offset, data: Buffer.alloc(0), finish });
+    const end = (offset: number) => ({ header: undefined, offset, data: Buffer.alloc(0), finish: noFacts });
     const beginning = () => ({ ...part(0), header: { ...header(0), sizeBytes: undefined } });
     const call = client.uploadFile();
     call.on("data", () => {});
@@ -124,5 +126,58 @@ describe("an upload stream", () => {
     again.write({ parts: [{ ...end(partBytes), header: gap.header }] });
     await eventually("the file is complete", () => opened.queue.counts().queuedFiles === 3);
     again.cancel();
+  });
+
+  it("hears of its queued files while it is open; once it has ended none of them keeps it, in memory or not", async () => {
+    const { queue, spool } = opened;
+    const listeners = new Set<UploadListener>();
+    const open = queue.open.bind(queue);
+    queue.open = (description, listener) => {
+      listeners.add(listener);
+      return open(description, listener);
+    };
+    // More than stay in memory while none is delivered.
+    const filesCount = 150;
+    const sizeBytes = 60_000;
+    const kinds: (string | undefined)[] = [];
+    const heard = (kind: string) => kinds.filter((one) => one === kind).length;
+    const send = async () => {
+      const before = heard("queued");
+      const call = client.uploadFile();
+      call.on("data", ({ events }: { events: UploadEvent[] }) =>
+        kinds.push(...events.map(({ event }) => event?.$case)),
+      );
+      for (let file = 0; file < filesCount; file++) {
+        const whole = { header: headerOf(Ack.ACK_QUEUED, sizeBytes), offset: 0, data: patterned(0, sizeBytes) };
+        call.write({ parts: [{ ...whole, finish: noFacts }] });
+      }
+      await eventually("all files are queued", () => heard("queued") === before + filesCount);
+      assert.ok(spool.memoryBytes > 0 && spool.memoryBytes < filesCount * sizeBytes, "some are in memory, not all");
+      return call;
+    };
+    const deliver = () => {
+      for (let delivery = queue.take(); delivery; delivery = queue.take()) {
+        delivery.begin("storage-1");
+        delivery.stored({ ...saved, sizeBytes });
+      }
+      assert.equal(queue.counts().queuedFiles, 0);
+    };
+
+    const stays = await send();
+    deliver();
+    await eventually("all files are stored", () => heard("stored") === filesCount);
+    stays.end();
+
+    const ends = await send();
+    ends.end();
+    await eventually("the streams have ended", () => service.streams === 0);
+    let toldCount = 0;
+    for (const listener of listeners) {
+      listener.uploadProgress = () => {
+        toldCount += 1;
+      };
+    }
+    deliver();
+    assert.equal(toldCount, 0);
   });
 });

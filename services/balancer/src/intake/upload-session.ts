@@ -36,6 +36,8 @@ export class UploadSession implements UploadListener, Reader {
   readonly #events: BatchWriter<UploadEvent, UploadFileResponse>;
   /** Uploads that the client has yet to hear the last of. */
   readonly #awaited = new Set<bigint>();
+  /** Those of which it has heard `queued`: nothing is waited for, though the news goes on while the stream is open. */
+  readonly #queued = new Set<bigint>();
   #current: Current | undefined;
   #clientDone = false;
   #draining = false;
@@ -85,8 +87,9 @@ export class UploadSession implements UploadListener, Reader {
       this.#current.upload = undefined;
       this.#endTurn();
     }
-    // Who asked for `queued` waits no longer, though the news goes on while the stream is open.
     this.#awaited.delete(requestNumber);
+    if (progress.kind === "queued") this.#queued.add(requestNumber);
+    else this.#queued.delete(requestNumber);
     this.#endIfDone();
   }
 
@@ -283,8 +286,10 @@ export class UploadSession implements UploadListener, Reader {
     if (this.#over) return;
     this.#over = true;
     this.#turns.leave(this);
-    for (const requestNumber of this.#awaited) this.#inbox.leave(requestNumber, this);
-    this.#awaited.clear();
+    for (const heard of [this.#awaited, this.#queued]) {
+      for (const requestNumber of heard) this.#inbox.leave(requestNumber, this);
+      heard.clear();
+    }
     this.#current = undefined;
   }
 }

@@ -56,7 +56,7 @@ export interface Delivery {
   begin(server: string): number;
   /**
    * Makes durable that this server may hold the file from now on. Must be awaited before the finish frame goes out;
-   * `undefined` when there is nothing to wait for.
+   * `undefined` when there is nothing to wait for. Where it fails nothing is given out for a while: the upload is to be released.
    */
   intend(): Promise<void> | undefined;
   /** The server has it. Returns false where that comes too late, because the upload has been given up meanwhile: the server's copy is one too many. */

@@ -13,6 +13,13 @@ interface Claim {
   waiting: boolean;
 }
 
+/** What waits for one server. */
+interface ServerLine {
+  /** What was with it before, and comes back: that goes first. */
+  readonly returned: NumberFifo;
+  readonly fresh: NumberFifo;
+}
+
 /** Claims that are over. */
 export interface EndedClaims {
   /** How many uploads had been waiting for their server. */
@@ -30,7 +37,7 @@ const maxClaims = 10_000;
  */
 export class Claims {
   readonly #claims = new Map<bigint, Claim>();
-  readonly #lines = new Map<string, NumberFifo>();
+  readonly #lines = new Map<string, ServerLine>();
   readonly #counts = new Map<string, number>();
   readonly #observer: Observer;
 
@@ -68,13 +75,17 @@ export class Claims {
     return claim !== undefined;
   }
 
-  /** Puts an upload into its server's line. Returns false where nobody has claimed it. */
-  wait(requestNumber: bigint): boolean {
+  /**
+   * Puts an upload into its server's line. Returns false where nobody has claimed it.
+   *
+   * @param returned whether it was under way before. Default: it was not
+   */
+  wait(requestNumber: bigint, returned = false): boolean {
     const claim = this.#of(requestNumber);
     if (!claim) return false;
     claim.waiting = true;
-    const line = this.#lines.get(claim.server) ?? new NumberFifo();
-    line.push(requestNumber);
+    const line = this.#lines.get(claim.server) ?? { returned: new NumberFifo(), fresh: new NumberFifo() };
+    (returned ? line.returned : line.fresh).push(requestNumber);
     this.#lines.set(claim.server, line);
     return true;
   }
@@ -87,7 +98,8 @@ export class Claims {
   /** Takes the next upload out of a server's line. It stays claimed until it is dropped. */
   next(server: string): bigint | undefined {
     const line = this.#lines.get(server);
-    for (let number = line?.shift(); number !== undefined; number = line?.shift()) {
+    const shift = () => line?.returned.shift() ?? line?.fresh.shift();
+    for (let number = shift(); number !== undefined; number = shift()) {
       const claim = this.#claims.get(number);
       if (!claim?.waiting || claim.server !== server) continue;
       claim.waiting = false;

@@ -8,6 +8,7 @@ import { saved } from "../test-support/queue-bench.js";
 import { describeFile, openUpload, RecordingListener, readOut, sendFile } from "../test-support/queue-fixtures.js";
 import { withTempFolder } from "../test-support/temp-folder.js";
 import { openTestQueue, type TestQueueOptions } from "../test-support/test-queue.js";
+import { DiskFull } from "./ledger-room.js";
 import type { UploadQueue } from "./upload-queue.js";
 
 const givenUp = { reason: "ATTEMPTS_EXHAUSTED", message: "not delivered after 10 attempts" } as const;
@@ -193,6 +194,22 @@ describe("dead letters", () => {
       }
     }));
 
+  it("stay what they are, and not in memory, where the disk does not take that they are discarded", () =>
+    withQueue(async (opened) => {
+      const { letters, ledger, noted, spool } = opened;
+      const requestNumber = await die(opened, 50_000);
+      assert.deepEqual(await numbers(opened), [requestNumber]);
+      const put = ledger.put.bind(ledger);
+      ledger.put = () => Promise.reject(new DiskFull());
+      await assert.rejects(letters.discard(requestNumber), DiskFull);
+      ledger.put = put;
+      assert.equal(spool.memoryBytes, 0);
+      assert.equal((await letters.find(requestNumber)).rejection.message, givenUp.message);
+      await letters.discard(requestNumber);
+      assert.deepEqual(await numbers(opened), []);
+      assert.equal(noted.filter(({ kind }) => kind === "dead-letter").length, 1);
+    }));
+
   it("survive a restart after a retry, as queued uploads", () =>
     withTempFolder(async (folder) => {
       const before = await openQueue(folder);
@@ -243,6 +260,43 @@ describe("dead letters", () => {
         ["fulfilled", "rejected", "rejected"],
       );
       assert.deepEqual(await readOut(take(opened.queue).read()), { sizeBytes: 100_000, end: "end" });
+    }));
+
+  it("cannot be cancelled, which leaves nothing of them in memory: a client that sends one again has it retried", () =>
+    withQueue(async (opened) => {
+      const { queue, spool } = opened;
+      const description = describeFile({ ack: "queued" });
+      const requestNumber = await die(opened, 50_000, description);
+      assert.deepEqual(await numbers(opened), [requestNumber]);
+      for (const key of [{ requestNumber }, { uploadId: description.uploadId }])
+        assert.throws(() => queue.cancel(key), { reason: "NOT_CANCELLABLE", message: "the upload is dead already" });
+      assert.equal(spool.memoryBytes, 0);
+      const again = new RecordingListener();
+      assert.equal(queue.open(description, again).kind, "known");
+      assert.deepEqual(again.told, ["queued"]);
+      assert.equal(take(queue).requestNumber, requestNumber);
+    }));
+
+  it("stay where they are when the turn comes of a number that a claim has left in the line", () =>
+    withQueue(async (opened) => {
+      const { queue, spool } = opened;
+      const listener = new RecordingListener();
+      const { requestNumber } = sendFile(queue, describeFile({ ack: "queued" }), listener, 50_000);
+      await eventually("the upload to be kept", () => listener.told.length === 1);
+      assert.equal(queue.pending.claim("storage-1", requestNumber, () => true).kind, "claimed");
+      const delivery = queue.takeClaimed("storage-1");
+      delivery?.begin("storage-1");
+      await delivery?.intend();
+      delivery?.reject("lost", givenUp);
+      assert.deepEqual(await numbers(opened), [requestNumber]);
+      assert.equal(queue.take(), undefined);
+      assert.equal(spool.memoryBytes, 0);
+      assert.deepEqual(await numbers(opened), [requestNumber]);
+      assert.deepEqual(
+        [...opened.ledger.openAfter(0n)].map(({ state }) => state),
+        ["suspected"],
+        "the server may hold it",
+      );
     }));
 
   it("are neither unknown uploads nor those that are queued, stored or cancelled", () =>

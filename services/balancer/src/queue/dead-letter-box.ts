@@ -49,10 +49,15 @@ export class DeadLetterBox implements DeadLetters {
     uploads.change(record, { kind: "discarded" });
     record.bytesAt = "nowhere";
     record.touchedAtMs = parts.clock.nowMs();
-    parts.observer.note({ kind: "dead-letter", upload: record.naming, action: "discarded" });
-    await parts.ledger.put({ ...record.toEntry(), complete: true, receivedBytes: entry.receivedBytes });
-    await record.content.drop();
-    uploads.evict(record);
+    try {
+      await parts.ledger.put({ ...record.toEntry(), complete: true, receivedBytes: entry.receivedBytes });
+      parts.observer.note({ kind: "dead-letter", upload: record.naming, action: "discarded" });
+      await record.content.drop();
+    } finally {
+      // Where the ledger could not have it, it is a dead letter still, with its bytes.
+      uploads.evict(record);
+      await record.content.release();
+    }
   }
 
   /** Puts a dead letter that has been loaded back in line. The promise is of its being durable. */

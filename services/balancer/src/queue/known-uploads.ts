@@ -3,7 +3,7 @@ import type { UploadChange, UploadDescription } from "../domain/upload.js";
 import type { UploadListener } from "../ports/inbox.js";
 import type { UploadKey, UploadView } from "../ports/upload-directory.js";
 import { memoryLedger } from "./ledger.js";
-import { type LedgerEntry, viewOf } from "./ledger-entry.js";
+import { hasEnded, type LedgerEntry, viewOf } from "./ledger-entry.js";
 import type { Piece } from "./piece.js";
 import { QueueCounters } from "./queue-counters.js";
 import { inBackground, type UploadQueueParts } from "./queue-parts.js";
@@ -45,20 +45,22 @@ export class KnownUploads {
     return record;
   }
 
-  /** An upload in memory, or from the ledger. */
+  /** An upload in memory, or from the ledger. One that has ended is not loaded: nothing is to be done with it, and the ledger answers for it. */
   find(key: UploadKey): UploadRecord | undefined {
-    const hot = this.records.find(key);
-    if (hot) return hot;
-    const entry = this.#parts.ledger.find(key);
-    // The number of an id that a later upload has taken over is found by number only.
-    return entry && (this.records.byNumber(entry.requestNumber) ?? this.load(entry));
+    return this.#loaded(this.#look(key));
+  }
+
+  /** An upload whose turn has come in the line. A queued one whose entry is damaged is not waited for any more. */
+  due(requestNumber: bigint): UploadRecord | undefined {
+    const known = this.#look({ requestNumber });
+    if (!known) this.#strike(requestNumber);
+    return this.#loaded(known);
   }
 
   /** An upload as others see it. It is not loaded for that. */
   view(key: UploadKey): UploadView | undefined {
-    const hot = this.records.find(key);
-    const entry = hot ? undefined : this.#parts.ledger.find(key);
-    return hot ?? (entry && viewOf(entry));
+    const known = this.#look(key);
+    return known instanceof UploadRecord ? known : known && viewOf(known);
   }
 
   /** What the ledger has, or is to have, of an upload. */
@@ -136,6 +138,14 @@ export class KnownUploads {
     if (record.listeners.length > 0) this.#listeners.set(record.requestNumber, record.listeners);
   }
 
+  /** A listener of an upload that only the ledger knows has left. */
+  unlisten(requestNumber: bigint, listener: UploadListener): void {
+    const left = this.#listeners.get(requestNumber)?.filter((other) => other !== listener);
+    if (!left) return;
+    if (left.length > 0) this.#listeners.set(requestNumber, left);
+    else this.#listeners.delete(requestNumber);
+  }
+
   change(record: UploadRecord, change: UploadChange): void {
     const before = record.state.kind;
     record.change(change);
@@ -150,13 +160,25 @@ export class KnownUploads {
     record.comingBytes = comingBytes;
   }
 
-  /** A queued upload whose entry is damaged is not waited for any more. */
-  strike(requestNumber: bigint): void {
+  #strike(requestNumber: bigint): void {
     this.#listeners.delete(requestNumber);
     const bytes = this.#parts.ledger.strike(requestNumber);
     if (bytes === undefined) return;
     this.counters.leave("queued");
     this.counters.addBytes(-bytes);
+  }
+
+  #look(key: UploadKey): UploadRecord | LedgerEntry | undefined {
+    const hot = this.records.find(key);
+    if (hot) return hot;
+    const entry = this.#parts.ledger.find(key);
+    // The number of an id that a later upload has taken over is found by number only.
+    return entry && (this.records.byNumber(entry.requestNumber) ?? entry);
+  }
+
+  #loaded(known: UploadRecord | LedgerEntry | undefined): UploadRecord | undefined {
+    if (known instanceof UploadRecord) return known;
+    return known && !hasEnded(known) ? this.load(known) : undefined;
   }
 
   #content(requestNumber: bigint, record: () => UploadRecord, left: readonly Piece[] = []): UploadContent {

@@ -51,6 +51,11 @@ export function markOf(term: number, attemptCount: number, isStored: boolean): C
   return { lastOther: { term, attempt: isStored ? Math.max(0, attemptCount - 1) : attemptCount } };
 }
 
+/** Whether nothing more will happen to an upload by itself. */
+export function hasEnded({ state }: LedgerEntry): boolean {
+  return state === "stored" || state === "dead";
+}
+
 /** Whether an upload was given up although the queue still has all of it: it can be tried again. */
 export function isDeadLetter(entry: LedgerEntry): boolean {
   return (

@@ -4,7 +4,7 @@ import type { UploadKey } from "../ports/upload-directory.js";
 import { checkedBytes, withChecksum } from "./checked-bytes.js";
 import type { FlushFailed } from "./flush-failed.js";
 import type { Ledger, OpenUpload } from "./ledger.js";
-import { decodeEntry, encodeEntry, isDeadLetter, type LedgerEntry } from "./ledger-entry.js";
+import { decodeEntry, encodeEntry, hasEnded, isDeadLetter, type LedgerEntry } from "./ledger-entry.js";
 import { LmdbEnvironment } from "./lmdb-environment.js";
 
 /** The names of its tables. */
@@ -60,7 +60,7 @@ export class LmdbLedger implements Ledger {
         else if (hadBytes && entry.bytesAt !== "ledger") writes.push(this.#env.table("bytes").remove(key));
         return writes;
       },
-      { bytes: bytes?.length, outcome: isFinal(entry) },
+      { bytes: bytes?.length, outcome: hasEnded(entry) },
     );
   }
 
@@ -212,16 +212,12 @@ export class LmdbLedger implements Ledger {
   }
 }
 
-function isFinal({ state }: LedgerEntry): boolean {
-  return state === "stored" || state === "dead";
-}
-
 function isSettled(entry: LedgerEntry): boolean {
-  return isFinal(entry) && entry.intents.length === 0;
+  return hasEnded(entry) && entry.intents.length === 0;
 }
 
 function openState(entry: LedgerEntry): OpenUpload["state"] {
-  if (isFinal(entry)) return "suspected";
+  if (hasEnded(entry)) return "suspected";
   if (entry.intents.length > 0) return "intended";
   return entry.state === "receiving" ? "receiving" : "queued";
 }

@@ -4,12 +4,17 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import fc from "fast-check";
 import { findCollector } from "../collector.js";
+import { Dispatcher } from "../dispatch/dispatcher.js";
 import type { Delivery } from "../ports/outbox.js";
 import { eventually } from "../test-support/eventually.js";
+import { FakePool } from "../test-support/fake-pool.js";
+import { FakeServer } from "../test-support/fake-server.js";
 import { saved } from "../test-support/queue-bench.js";
 import { queueContract } from "../test-support/queue-contract.js";
 import { chunkAt, describeFile, openUpload, RecordingListener, sendFile } from "../test-support/queue-fixtures.js";
+import { withTempFolder } from "../test-support/temp-folder.js";
 import { openTestQueue, roomy, type TestQueueOptions } from "../test-support/test-queue.js";
+import { DiskFull } from "./ledger-room.js";
 
 const memoryQueue = (limits = roomy) => makeQueue({ limits, kept: false });
 const embeddedQueue = (limits = roomy) => makeQueue({ limits });
@@ -149,6 +154,54 @@ describe("the queue that survives restarts", () => {
     } finally {
       await stop();
     }
+  });
+
+  it("loads no more of a long line than is under way while no attempt can be recorded, and goes on once it can", async () => {
+    const filesCount = 200;
+    const sizeBytes = 60_000;
+    const atOnceCount = 8;
+    await withTempFolder(async (folder) => {
+      const before = await openTestQueue(folder);
+      const listener = new RecordingListener();
+      const sent = Array.from({ length: filesCount }, () =>
+        sendFile(before.queue, describeFile({ ack: "queued" }), listener, sizeBytes),
+      );
+      await eventually("all files are queued", () => listener.news.length === filesCount);
+      await before.stop();
+      const { queue, ledger, spool, numbering, stop } = await openTestQueue(folder);
+      const put = ledger.put.bind(ledger);
+      let isFull = true;
+      const refused: bigint[] = [];
+      let mostBytes = 0;
+      ledger.put = (entry, ...rest) => {
+        if (!isFull || entry.intents.length === 0) return put(entry, ...rest);
+        refused.push(entry.requestNumber);
+        mostBytes = Math.max(mostBytes, spool.memoryBytes);
+        return Promise.reject(new DiskFull());
+      };
+      for (const { requestNumber } of sent.slice(filesCount / 2))
+        queue.pending.claim("storage-1", requestNumber, () => true);
+      const pool = new FakePool([new FakeServer("storage-1", 1)], atOnceCount);
+      const dispatcher = new Dispatcher({
+        ...{ outbox: queue, pool: pool.asPool, ledger: numbering },
+        clock: { nowMs: Date.now, random: Math.random },
+        observer: { note: () => {} },
+        retry: { maxAttempts: 1, deadlineMs: 60_000, baseDelayMs: 0, maxDelayMs: 0, answerTimeoutMs: 60_000 },
+      });
+      dispatcher.start();
+      try {
+        await eventually("it was tried three times", () => refused.length > 2 * atOnceCount);
+        assert.equal(mostBytes, atOnceCount * sizeBytes);
+        assert.equal(new Set(refused).size, atOnceCount);
+        // Also where that one is gone whose attempt could not be recorded.
+        queue.cancel({ requestNumber: refused[0] ?? 0n });
+        isFull = false;
+        await eventually("the others are stored", () => queue.counts().storedFiles === filesCount - 1, 10_000);
+      } finally {
+        await dispatcher.stop(0);
+        await stop();
+      }
+    });
   });
 
   it("begins anew what is sent again at once after it was given up, before the ledger has that", async () => {

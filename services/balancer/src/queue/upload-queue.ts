@@ -10,7 +10,7 @@ import { ArrivingUpload } from "./arriving-upload.js";
 import type { EndedClaims } from "./claims.js";
 import { DeadLetterBox } from "./dead-letter-box.js";
 import { KnownUploads } from "./known-uploads.js";
-import { isDeadLetter, type LedgerEntry } from "./ledger-entry.js";
+import { hasEnded, isDeadLetter, type LedgerEntry } from "./ledger-entry.js";
 import { PendingList } from "./pending-list.js";
 import { inBackground, type QueueWorks, type UploadQueueParts } from "./queue-parts.js";
 import { type DeliveryHost, QueuedDelivery } from "./queued-delivery.js";
@@ -22,6 +22,8 @@ import { WaitingLine } from "./waiting-line.js";
 const sweepIntervalMs = 10_000;
 /** How long an upload rests that cannot be read from disk, for want of a handle for example. */
 const unreadablePauseMs = 1_000;
+/** How long nothing is given out after the ledger has refused to record an attempt, in milliseconds. */
+const refusedPauseMs = 1_000;
 
 /**
  * The queue: first in, first out. It decides what becomes of each upload and tells whoever waits; the ledger makes that durable, or, with `queue: memory`,
@@ -56,7 +58,11 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
       observer: parts.observer,
       persist: (record) => {
         const recorded = this.#uploads.keep(record);
-        inBackground(parts.observer, "recording an attempt", recorded);
+        recorded?.catch((error: unknown) => {
+          parts.observer.note({ kind: "fault", where: "recording an attempt", error });
+          // The disk may be full: each further file would be loaded, or even sent, in vain.
+          this.#line.hold(refusedPauseMs);
+        });
         return recorded;
       },
       saved: (record, receipt) => this.#settlement.saved(record, receipt),
@@ -132,6 +138,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   }
 
   leave(requestNumber: bigint, listener: UploadListener): void {
+    this.#uploads.unlisten(requestNumber, listener);
     const record = this.#uploads.records.byNumber(requestNumber);
     if (!record) return;
     record.unlisten(listener);
@@ -162,7 +169,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
 
   takeClaimed(server: string): Delivery | undefined {
     for (;;) {
-      const requestNumber = this.#line.claims.next(server);
+      const requestNumber = this.#line.nextClaimed(server);
       if (requestNumber === undefined) return undefined;
       const delivery = this.#give(requestNumber);
       if (delivery) return delivery;
@@ -208,10 +215,11 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   }
 
   cancel(key: UploadKey): void {
+    const state = this.find(key)?.state;
+    if (!state) throw new BilanciaError("UNKNOWN_UPLOAD", "no upload has this id or number");
+    if (state.kind === "dead" && state.rejection.reason === "CANCELLED") return;
     const record = this.#uploads.find(key);
-    if (!record) throw new BilanciaError("UNKNOWN_UPLOAD", "no upload has this id or number");
-    if (record.state.kind === "dead" && record.state.rejection.reason === "CANCELLED") return;
-    if (record.final) throw new BilanciaError("NOT_CANCELLABLE", `the upload is ${record.state.kind} already`);
+    if (!record || record.final) throw new BilanciaError("NOT_CANCELLABLE", `the upload is ${state.kind} already`);
     if (record.intended) {
       throw new BilanciaError("NOT_CANCELLABLE", "the upload's last bytes are on their way to a storage server");
     }
@@ -236,13 +244,12 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   #give(requestNumber: bigint): Delivery | undefined {
     let record: UploadRecord | undefined;
     try {
-      record = this.#uploads.find({ requestNumber });
+      record = this.#uploads.due(requestNumber);
     } catch (error) {
       this.#parts.observer.note({ kind: "fault", where: "loading an upload", error });
       this.#line.putBack(requestNumber, unreadablePauseMs);
       return undefined;
     }
-    if (!record) this.#uploads.strike(requestNumber);
     if (!record || record.final || record.taken || this.#line.isResting(requestNumber)) return undefined;
     // Its client left while it stood in line; it is offered again when somebody goes on sending.
     if (!record.complete && !record.sender) {
@@ -314,8 +321,8 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
       this.#uploads.evict(record);
     }
     // Who waits for `stored` must be told of it; `queued` is all that others wait for.
-    const awaited = !receipt && !rejection && description.ack === "stored";
-    if (!entry.complete || awaited) return this.#reopen(this.#uploads.load(entry), description, listener);
+    if (!hasEnded(entry) && (!entry.complete || description.ack === "stored"))
+      return this.#reopen(this.#uploads.load(entry), description, listener);
     const progress: UploadProgress = receipt
       ? { kind: "stored", receipt }
       : rejection

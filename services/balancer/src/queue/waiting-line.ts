@@ -20,6 +20,8 @@ export class WaitingLine {
   readonly #fresh = new FairLine();
   /** Uploads whose pause before the next attempt is not over. */
   readonly #resting = new Map<bigint, NodeJS.Timeout>();
+  /** Set while nothing is given out. */
+  #held: NodeJS.Timeout | undefined;
   readonly claims: Claims;
   readonly #meter = new LineMeter();
   readonly #nowMs: () => number;
@@ -49,8 +51,22 @@ export class WaitingLine {
     return this.#fresh.length > maxWaitingInMemory;
   }
 
+  /** Gives nothing out for a while, whoever has claimed it. */
+  hold(forMs: number): void {
+    this.#held ??= setTimeout(() => {
+      this.#held = undefined;
+      this.onReady();
+    }, forMs);
+  }
+
+  /** The next upload that a server has claimed. */
+  nextClaimed(server: string): bigint | undefined {
+    return this.#held ? undefined : this.claims.next(server);
+  }
+
   /** The next upload that nobody has claimed. */
   next(): bigint | undefined {
+    if (this.#held) return undefined;
     for (;;) {
       const requestNumber = this.#returned.shift() ?? this.#nextFresh();
       if (requestNumber === undefined || !this.claims.passOver(requestNumber)) return requestNumber;
@@ -105,7 +121,7 @@ export class WaitingLine {
 
   /** Adds an upload ahead of those never tried. */
   rejoin(record: UploadRecord): void {
-    this.#add(record, () => this.#returned.push(record.requestNumber));
+    this.#add(record, () => this.#returned.push(record.requestNumber), true);
   }
 
   /** Adds an upload at the end that only the ledger knows. */
@@ -141,14 +157,15 @@ export class WaitingLine {
   }
 
   stop(): void {
+    clearTimeout(this.#held);
     for (const timer of this.#resting.values()) clearTimeout(timer);
     this.#resting.clear();
   }
 
-  #add(record: UploadRecord, push: () => void): void {
+  #add(record: UploadRecord, push: () => void, returned = false): void {
     if (record.offered) return;
     record.offered = true;
-    if (!this.claims.wait(record.requestNumber)) push();
+    if (!this.claims.wait(record.requestNumber, returned)) push();
     this.onReady();
   }
 }

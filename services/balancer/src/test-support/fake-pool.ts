@@ -27,12 +27,16 @@ type PoolForDispatch = Pick<
 /** One balancer's connections to servers in memory. Answers come in a later turn of the event loop, and none once it is cut off. */
 export class FakePool implements PoolForDispatch {
   readonly #servers: ReadonlyMap<string, { readonly fake: FakeServer; readonly pooled: PooledServer }>;
+  readonly #maxFiles: number;
   readonly #scheduler = new SmoothWeightedRoundRobin();
+  #files = 0;
   #onChange: () => void = () => {};
   #onReturn: (server: PooledServer) => void = () => {};
   #cutOff = false;
 
-  constructor(servers: readonly FakeServer[]) {
+  /** @param maxFiles on their way to all of them together at most. Default: no limit */
+  constructor(servers: readonly FakeServer[], maxFiles = Number.POSITIVE_INFINITY) {
+    this.#maxFiles = maxFiles;
     this.#servers = new Map(servers.map((fake) => [fake.name, { fake, pooled: this.#pooled(fake) }]));
   }
 
@@ -70,7 +74,7 @@ export class FakePool implements PoolForDispatch {
   }
 
   get anyAvailable(): boolean {
-    return [...this.#servers.values()].some(({ fake }) => isAvailable(fake));
+    return this.#files < this.#maxFiles && [...this.#servers.values()].some(({ fake }) => isAvailable(fake));
   }
 
   isAvailable({ backend }: PooledServer): boolean {
@@ -92,7 +96,11 @@ export class FakePool implements PoolForDispatch {
   }
 
   occupy(): () => void {
-    return () => this.#onChange();
+    this.#files += 1;
+    return () => {
+      this.#files -= 1;
+      this.#onChange();
+    };
   }
 
   pause(): void {
