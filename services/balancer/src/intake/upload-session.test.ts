@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { Ack, Priority, type UploadEvent } from "@bilancia/proto/gen/balancer";
+import { Ack, Priority, type UploadEvent, type UploadHeader } from "@bilancia/proto/gen/balancer";
 import { Kind } from "@bilancia/proto/gen/storage";
 import { listen } from "@bilancia/proto/grpc-server";
 import { BalancerClient, balancerService } from "@bilancia/proto/services";
-import { credentials, Server } from "@grpc/grpc-js";
+import { credentials, Server, type ServiceError, status } from "@grpc/grpc-js";
 import { eventually } from "../test-support/eventually.js";
 import { saved } from "../test-support/queue-bench.js";
 import { describeFile, patterned } from "../test-support/queue-fixtures.js";
@@ -14,6 +14,13 @@ import { openTestQueue, type TestQueue } from "../test-support/test-queue.js";
 import { UploadService } from "./upload-service.js";
 
 const clock = { nowMs: Date.now, random: Math.random };
+
+function describedHeader(sizeBytes: number): UploadHeader {
+  const { uploadId, name, labels } = describeFile();
+  const rest = { sha256: undefined, contentType: "", kind: Kind.KIND_BINARY, ack: Ack.ACK_STORED, labels };
+  const priority = Priority.PRIORITY_UNSPECIFIED;
+  return { uploadId, name, sizeBytes: BigInt(sizeBytes), priority, ...rest };
+}
 
 describe("an upload stream", () => {
   let folder: string;
@@ -45,15 +52,9 @@ describe("an upload stream", () => {
     const kinds = () => events.map(({ event }) => event?.$case);
     const told = (kind: string) =>
       Promise.race([eventually(kind, () => kinds().includes(kind as never), 5_000), failed]);
-    const header = (sizeBytes: number) => {
-      const { uploadId, name, labels } = describeFile();
-      const rest = { sha256: undefined, contentType: "", kind: Kind.KIND_BINARY, ack: Ack.ACK_STORED, labels };
-      const priority = Priority.PRIORITY_UNSPECIFIED;
-      return { uploadId, name, sizeBytes: BigInt(sizeBytes), priority, ...rest };
-    };
     const partBytes = 200_000;
     const part = (index: number) => ({ offset: index * partBytes, data: patterned(index * partBytes, partBytes) });
-    call.write({ parts: [{ header: header(4 * partBytes), ...part(0) }] });
+    call.write({ parts: [{ header: describedHeader(4 * partBytes), ...part(0) }] });
     call.write({ parts: [part(1)] });
     await eventually("it is offered while it arrives", () => opened.queue.counts().queuedBytes === 2 * partBytes);
     const delivery = opened.queue.take();
@@ -64,7 +65,7 @@ describe("an upload stream", () => {
     call.write({ parts: [part(2)] });
     call.write({ parts: [{ ...part(3), finish: { sizeBytes: undefined, sha256: undefined } }] });
     call.write({
-      parts: [{ header: header(partBytes), ...part(0), finish: { sizeBytes: undefined, sha256: undefined } }],
+      parts: [{ header: describedHeader(partBytes), ...part(0), finish: { sizeBytes: undefined, sha256: undefined } }],
     });
     const nextIsThere = () => opened.queue.counts().queuedFiles === 1;
     await Promise.race([eventually("the next file has come", nextIsThere), failed]);
@@ -76,5 +77,17 @@ describe("an upload stream", () => {
     );
     call.cancel();
     await failed.catch(() => {});
+  });
+
+  it("is told what was wrong, however long the name of the file", async () => {
+    const call = client.uploadFile();
+    const failed = new Promise<ServiceError>((resolve) => call.on("error", resolve));
+    call.on("data", () => {});
+    const ends = { ...describedHeader(9), name: "€".repeat(300_000) };
+    call.write({ parts: [{ header: ends, offset: 0, data: patterned(0, 1) }] });
+    call.write({ parts: [{ offset: 5, data: patterned(5, 1) }] });
+    const { code, details } = await failed;
+    assert.equal(code, status.INVALID_ARGUMENT);
+    assert.match(details, /^PROTOCOL_VIOLATION: the data of "€€€/);
   });
 });
