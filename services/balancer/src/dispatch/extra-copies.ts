@@ -12,8 +12,8 @@ import type { LedgerIdentity } from "../ports/ledger-identity.js";
 import type { Observer } from "../ports/observer.js";
 import type { Outbox, SettledUpload, Suspicion } from "../ports/outbox.js";
 import type { PooledServer } from "./pooled-server.js";
+import { savedProblem, toSavedFile } from "./saved-file.js";
 import type { ServerPool } from "./server-pool.js";
-import { toTextStats } from "./text-stats.js";
 
 const noStat = "the server has no Stat; a copy may remain";
 const noDiscard = "the server has no Discard; a copy may remain";
@@ -160,13 +160,10 @@ export class ExtraCopies {
       );
       if (holding === Holding.HOLDING_RECEIVING) return "unreachable";
       if (holding !== Holding.HOLDING_STORED || file?.uploadId !== uploadId) return "none found";
-      const { storedName, sha256, textStats } = file;
-      const taken = this.#outbox.found(requestNumber, backend.name, {
-        storedName,
-        sizeBytes: Number(file.sizeBytes),
-        sha256,
-        textStats: toTextStats(textStats),
-      });
+      const saved = toSavedFile(file);
+      const problem = savedProblem(saved, {});
+      if (problem) return `none found: the server reports ${problem}`;
+      const taken = this.#outbox.found(requestNumber, backend.name, saved);
       return taken ? "found stored" : "sent again";
     } catch (error) {
       if ((error as ServiceError).code === status.UNIMPLEMENTED) return noStat;
