@@ -4,11 +4,11 @@ import { widenReceiveWindows } from "@bilancia/proto/flow-control";
 import { AdminService as AdminDefinition } from "@bilancia/proto/gen/admin";
 import { RegistryService as RegistryDefinition } from "@bilancia/proto/gen/registry";
 import { listen, stopGracefully } from "@bilancia/proto/grpc-server";
+import { HealthService } from "@bilancia/proto/health";
 import { sendInPlace } from "@bilancia/proto/message-sending";
 import { addReflection } from "@bilancia/proto/reflection";
 import { balancerService } from "@bilancia/proto/services";
 import { Server } from "@grpc/grpc-js";
-import { HealthImplementation } from "grpc-health-check";
 import type { Logger } from "pino";
 import { AdminService } from "./admin/admin-service.js";
 import { ConfigReload, type ConfigSource } from "./config-reload.js";
@@ -159,7 +159,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     uploadStreams: () => uploads.streams,
   });
 
-  const health = new HealthImplementation({ "": "SERVING", "bilancia.v1.Balancer": "SERVING" });
+  const health = new HealthService(["", "bilancia.v1.Balancer"]);
   const server = new Server(serverOptions);
   widenReceiveWindows(server, receiveWindows);
   sendInPlace();
