@@ -11,6 +11,7 @@ import { balancerService } from "@bilancia/proto/services";
 import { Server } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { AdminService } from "./admin/admin-service.js";
+import { auditFile } from "./config.js";
 import { ConfigReload, type ConfigSource } from "./config-reload.js";
 import type { Config } from "./config-schema.js";
 import { Dispatcher } from "./dispatch/dispatcher.js";
@@ -268,10 +269,10 @@ function poolLimits(limits: Config["limits"]): PoolLimits {
 
 /** Opens the audit where the configuration wants it; `undefined` for none. */
 async function openAudit(config: Config, clock: Clock, faults: Observer): Promise<AuditLog | undefined> {
-  const { file, maxFileBytes, rotate } = config.audit;
-  if (file === "off") return undefined;
-  const written = file === "" ? path.join(config.stateDir, "audit.jsonl") : file;
-  return AuditLog.open(written, clock, faults, { maxFileBytes, daily: rotate === "daily" });
+  const file = auditFile(config);
+  if (file === undefined) return undefined;
+  const { maxFileBytes, rotate } = config.audit;
+  return AuditLog.open(file, clock, faults, { maxFileBytes, daily: rotate === "daily" });
 }
 
 function both(first: Observer, second: Observer): Observer {
