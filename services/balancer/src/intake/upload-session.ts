@@ -115,7 +115,10 @@ export class UploadSession implements UploadListener, Reader {
       this.#endTurn();
       return;
     }
-    this.#turns.used(this, parts.length === 1 && only ? only.data.length : 0);
+    this.#turns.used(
+      this,
+      parts.reduce((bytes, { data }) => bytes + data.length, 0),
+    );
     this.#readOn(upload);
   }
 
