@@ -37,6 +37,8 @@ export const auditKinds = [
   "recovered",
   /** The audit itself: what stood behind the last good entry at a start was put aside. */
   "torn",
+  /** The audit itself: its file had no entry any more at a start, and was put aside whole. */
+  "begun-anew",
   /** The audit itself: entries could not be written, and are gone. */
   "lost",
 ] as const;

@@ -84,6 +84,9 @@ export class AuditVerifier {
       const which = gap === 1 ? `entry ${expected} is` : `entries ${expected} to ${seq - 1} are`;
       return this.#finding("missing", `${which} not before entry ${seq}`);
     }
+    if (parsed.entry.kind === "begun-anew") {
+      return this.#finding("missing", `entry ${seq} stands for a file that had no entry any more, and was put aside`);
+    }
     if (linked) return undefined;
     return this.#finding("unlinked", `entry ${seq} was written behind another entry ${seq - 1} than the one before it`);
   }

@@ -1,5 +1,5 @@
 import { logVerbosity, type Server, ServerCredentials, setLogVerbosity } from "@grpc/grpc-js";
-import type { HealthImplementation } from "grpc-health-check";
+import type { HealthService } from "./health.js";
 
 /** A server could not be started on its address. The message is for people. */
 export class ListenError extends Error {}
@@ -43,7 +43,7 @@ export async function listen(server: Server, address: string): Promise<string> {
 export async function stopGracefully(
   server: Server,
   address: string,
-  health: HealthImplementation | undefined,
+  health: Pick<HealthService, "setStatus"> | undefined,
   graceMs: number,
 ): Promise<void> {
   health?.setStatus("", "NOT_SERVING");

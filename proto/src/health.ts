@@ -7,7 +7,12 @@ import {
   type ClientUnaryCall,
   type Metadata,
   makeGenericClientConstructor,
+  type Server,
+  type ServerUnaryCall,
+  type ServerWritableStream,
   type ServiceError,
+  type sendUnaryData,
+  status,
 } from "@grpc/grpc-js";
 import { service as healthService } from "grpc-health-check";
 
@@ -32,3 +37,73 @@ export const HealthClient = makeGenericClientConstructor(healthService, "grpc.he
   credentials: ChannelCredentials,
   options?: Partial<ClientOptions>,
 ) => HealthClient;
+
+/** Longest name of a service that is asked for, in characters: what is watched is remembered. */
+const maxServiceChars = 200;
+
+type ServingStatus = Exclude<HealthCheckResponse["status"], "SERVICE_UNKNOWN">;
+type HealthWatch = ServerWritableStream<{ service: string }, HealthCheckResponse>;
+
+/**
+ * The standard health service. That of grpc-health-check keeps every name that was ever watched, whoever asked for it, and puts any name into the details of an
+ * error, which then may be too long to be sent.
+ */
+export class HealthService {
+  readonly #statuses: Map<string, ServingStatus>;
+  /** Who watches which service; it may be one that is not there. */
+  readonly #watches = new Map<string, Set<HealthWatch>>();
+
+  /** @param services what is `SERVING` for a start; `""` stands for the whole server */
+  constructor(services: readonly string[]) {
+    this.#statuses = new Map(services.map((service) => [service, "SERVING"]));
+  }
+
+  /** How many names are watched. */
+  get watchedCount(): number {
+    return this.#watches.size;
+  }
+
+  setStatus(service: string, serving: ServingStatus): void {
+    this.#statuses.set(service, serving);
+    for (const call of this.#watches.get(service) ?? []) call.write({ status: serving });
+  }
+
+  addToServer(server: Server): void {
+    server.addService(healthService, {
+      check: (
+        { request: { service } }: ServerUnaryCall<{ service: string }, HealthCheckResponse>,
+        callback: sendUnaryData<HealthCheckResponse>,
+      ) => {
+        const serving = this.#statuses.get(service);
+        callback(serving ? null : unknownService(service), serving ? { status: serving } : null);
+      },
+      watch: (call: HealthWatch) => this.#watch(call),
+      list: (_call: unknown, callback: sendUnaryData<{ statuses: Record<string, HealthCheckResponse> }>) => {
+        const statuses = [...this.#statuses].map(([service, serving]) => [service, { status: serving }] as const);
+        callback(null, { statuses: Object.fromEntries(statuses) });
+      },
+    });
+  }
+
+  #watch(call: HealthWatch): void {
+    const { service } = call.request;
+    const serving = this.#statuses.get(service);
+    if (!serving && service.length > maxServiceChars) {
+      call.emit("error", unknownService(service));
+      return;
+    }
+    const watches = this.#watches.get(service) ?? new Set();
+    this.#watches.set(service, watches.add(call));
+    call.on("cancelled", () => {
+      watches.delete(call);
+      if (watches.size === 0) this.#watches.delete(service);
+    });
+    call.write({ status: serving ?? "SERVICE_UNKNOWN" });
+  }
+}
+
+function unknownService(service: string): { code: status; details: string } {
+  const named =
+    service.length > maxServiceChars ? `has a name of ${service.length} characters` : `is ${JSON.stringify(service)}`;
+  return { code: status.NOT_FOUND, details: `no service ${named}` };
+}

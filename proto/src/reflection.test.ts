@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect } from "node:http2";
+import { setTimeout as delay } from "node:timers/promises";
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Client, credentials, Server } from "@grpc/grpc-js";
 import { listen } from "./grpc-server.js";
@@ -45,14 +48,23 @@ function ask(client: Client, version: string, field: number, text: string): Prom
   });
 }
 
+/** The message in front of which is its length, as it goes over the wire. */
+function framed(message: Uint8Array): Buffer {
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
+}
+
 describe("addReflection", () => {
   let server: Server;
   let client: Client;
+  let address: string;
 
   before(async () => {
     server = new Server();
     addReflection(server, ["bilancia.v1.Storage"]);
-    client = new Client(await listen(server, "127.0.0.1:0"), credentials.createInsecure());
+    address = await listen(server, "127.0.0.1:0");
+    client = new Client(address, credentials.createInsecure());
   });
 
   after(() => {
@@ -71,6 +83,36 @@ describe("addReflection", () => {
       assert.equal(fileCount(await ask(client, version, 4, "bilancia.v1.Storage")), 3);
       assert.equal(fileCount(await ask(client, version, 4, "bilancia.v1.SaveRequest")), 3);
       assert.equal(fileCount(await ask(client, version, 4, "grpc.health.v1.Health")), 1);
+    });
+
+    it(`reads no further question while its answers are left unread, and goes on with them (${version})`, async () => {
+      const session = connect(`http://${address}`, { settings: { initialWindowSize: 0 } });
+      const path = `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`;
+      const headers = { ":method": "POST", ":path": path, "content-type": "application/grpc", te: "trailers" };
+      const call = session.request(headers);
+      const question = framed(
+        new BinaryWriter()
+          .uint32((4 << 3) | 2)
+          .string("bilancia.v1.Storage")
+          .finish(),
+      );
+      const count = 6_000;
+      call.end(Buffer.concat(Array(count).fill(question)));
+      let isSent = false;
+      call.on("finish", () => {
+        isSent = true;
+      });
+      await delay(500);
+      assert.equal(isSent, false, "all questions were taken");
+      let answered = 0;
+      call.on("data", (bytes: Buffer) => {
+        answered += bytes.length;
+      });
+      session.settings({ initialWindowSize: 2 ** 30 });
+      session.setLocalWindowSize(2 ** 30);
+      await once(call, "end");
+      assert.ok(answered > count * 1_000, `${answered} bytes`);
+      session.destroy();
     });
   }
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { balancerScript } from "./cluster.js";
@@ -50,22 +50,49 @@ describe("a second balancer on the state of one that runs", function () {
 describe("a second balancer with a state of its own and the audit file of one that runs", function () {
   this.timeout(60_000);
 
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), "bilancia-audit-"));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  const args = (name: string) => [
+    ...["--state-dir", path.join(folder, name), "--log-file", path.join(folder, `${name}.log`)],
+    ...["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--server", "name=one,address=127.0.0.1:1"],
+  ];
+  async function startWith(env: NodeJS.ProcessEnv, name: string) {
+    const child = spawn(process.execPath, [balancerScript, ...args(name)], {
+      env,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    await once(child.stdout, "data");
+    return child;
+  }
+
+  it("is refused where that is in the state of the other, whatever it is called", async () => {
+    const first = await startWith(process.env, "first");
+    try {
+      const file = path.join(folder, "first", "audit.jsonl");
+      const link = path.join(folder, "link.jsonl");
+      await symlink(file, link);
+      for (const named of [file, link]) {
+        const env = { ...process.env, BILANCIA_AUDIT__FILE: named };
+        const second = await runScript(balancerScript, args("second"), { env, timeoutMs: 20_000 });
+        assert.deepEqual(second, {
+          ...{ code: 1, stdout: "" },
+          stderr: `bilancia-balancer: cannot use the audit file ${named}: it is in use by process ${first.pid}\n`,
+        });
+      }
+    } finally {
+      first.kill("SIGTERM");
+      await once(first, "close");
+    }
+  });
+
   it("is refused, and says who has it", async () => {
-    const folder = await mkdtemp(path.join(tmpdir(), "bilancia-audit-"));
     const file = path.join(folder, "audits", "audit.jsonl");
-    const args = (name: string) => [
-      ...["--state-dir", path.join(folder, name), "--log-file", path.join(folder, `${name}.log`)],
-      ...["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--server", "name=one,address=127.0.0.1:1"],
-    ];
     const env = { ...process.env, BILANCIA_AUDIT__FILE: file };
-    const start = async (name: string) => {
-      const child = spawn(process.execPath, [balancerScript, ...args(name)], {
-        env,
-        stdio: ["ignore", "pipe", "inherit"],
-      });
-      await once(child.stdout, "data");
-      return child;
-    };
+    const start = (name: string) => startWith(env, name);
     const first = await start("first");
     try {
       const second = await runScript(balancerScript, args("second"), { env, timeoutMs: 20_000 });
@@ -81,6 +108,5 @@ describe("a second balancer with a state of its own and the audit file of one th
     const again = await start("second");
     again.kill("SIGTERM");
     assert.deepEqual(await once(again, "close"), [0, null]);
-    await rm(folder, { recursive: true });
   });
 });

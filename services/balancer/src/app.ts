@@ -1,17 +1,17 @@
-import path from "node:path";
 import { receiveWindows, serverOptions } from "@bilancia/proto/channel-options";
 import { widenReceiveWindows } from "@bilancia/proto/flow-control";
 import { AdminService as AdminDefinition } from "@bilancia/proto/gen/admin";
 import { RegistryService as RegistryDefinition } from "@bilancia/proto/gen/registry";
 import { listen, stopGracefully } from "@bilancia/proto/grpc-server";
+import { HealthService } from "@bilancia/proto/health";
 import { sendInPlace } from "@bilancia/proto/message-sending";
 import { addReflection } from "@bilancia/proto/reflection";
 import { balancerService } from "@bilancia/proto/services";
 import { isFull } from "@bilancia/proto/system-error";
 import { Server } from "@grpc/grpc-js";
-import { HealthImplementation } from "grpc-health-check";
 import type { Logger } from "pino";
 import { AdminService } from "./admin/admin-service.js";
+import { auditFile } from "./config.js";
 import { ConfigReload, type ConfigSource } from "./config-reload.js";
 import type { Config } from "./config-schema.js";
 import { Dispatcher } from "./dispatch/dispatcher.js";
@@ -158,7 +158,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     uploadStreams: () => uploads.streams,
   });
 
-  const health = new HealthImplementation({ "": "SERVING", "bilancia.v1.Balancer": "SERVING" });
+  const health = new HealthService(["", "bilancia.v1.Balancer"]);
   const server = new Server(serverOptions);
   widenReceiveWindows(server, receiveWindows, balancerService.uploadFile.path);
   sendInPlace();
@@ -272,11 +272,11 @@ function poolLimits(limits: Config["limits"]): PoolLimits {
 
 /** Opens the audit where the configuration wants it; `undefined` for none. */
 async function openAudit(config: Config, clock: Clock, faults: Observer): Promise<AuditLog | undefined> {
-  const { file, maxFileBytes, rotate } = config.audit;
-  if (file === "off") return undefined;
-  const written = file === "" ? path.join(config.stateDir, "audit.jsonl") : file;
-  const audit = AuditLog.open(written, clock, faults, { maxFileBytes, daily: rotate === "daily" });
-  return openedOnDisk(`the audit file ${written}`, audit);
+  const file = auditFile(config);
+  if (file === undefined) return undefined;
+  const { maxFileBytes, rotate } = config.audit;
+  const audit = AuditLog.open(file, clock, faults, { maxFileBytes, daily: rotate === "daily" });
+  return openedOnDisk(`the audit file ${file}`, audit);
 }
 
 function both(first: Observer, second: Observer): Observer {

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import path from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { parseDocument } from "yaml";
 import { z } from "zod";
@@ -12,6 +13,12 @@ export class ConfigError extends Error {
     super(problems.join("\n"));
     this.problems = problems;
   }
+}
+
+/** The file that the audit is written to; `undefined` for none. */
+export function auditFile({ stateDir, audit: { file } }: Pick<Config, "stateDir" | "audit">): string | undefined {
+  if (file === "off") return undefined;
+  return file === "" ? path.join(stateDir, "audit.jsonl") : file;
 }
 
 /** The environment's variables. */

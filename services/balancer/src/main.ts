@@ -1,3 +1,4 @@
+import { realpath } from "node:fs/promises";
 import path from "node:path";
 import { makeFolder } from "@bilancia/proto/folder";
 import { lockFolder, takeLock } from "@bilancia/proto/folder-lock";
@@ -6,7 +7,7 @@ import { giveHeapRoom } from "@bilancia/proto/heap-room";
 import { CommanderError } from "commander";
 import { startBalancer } from "./app.js";
 import { collectBuffersEarly } from "./buffer-collection.js";
-import { ConfigError, readConfig, readSources } from "./config.js";
+import { auditFile, ConfigError, readConfig, readSources } from "./config.js";
 import type { Config } from "./config-schema.js";
 import { giveBackFreedBuffers } from "./freed-memory.js";
 import { openedOnDisk, problemOf } from "./full-disk.js";
@@ -52,10 +53,22 @@ async function main(): Promise<void> {
  * Takes what this balancer alone may write, until it ends. To another one its state would look like damage, and be mended; the entries of two would
  * break the chain of an audit.
  */
-async function takeFiles({ stateDir, audit: { file } }: Config): Promise<void> {
+async function takeFiles(config: Config): Promise<void> {
+  const { stateDir } = config;
   await take(`the state folder ${stateDir}`, stateDir, () => lockFolder(stateDir));
-  if (file !== "" && file !== "off")
-    await take(`the audit file ${file}`, path.dirname(file), () => takeLock(`${file}.lock`));
+  const file = auditFile(config);
+  if (file === undefined) return;
+  await take(`the audit file ${file}`, path.dirname(file), async () => takeLock(`${await realFile(file)}.lock`));
+}
+
+/** A file's own path, whatever links lead to it; it need not be there yet. */
+async function realFile(file: string): Promise<string> {
+  try {
+    return await realpath(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return file;
+    throw error;
+  }
 }
 
 async function take(what: string, folder: string, lock: () => Promise<unknown>): Promise<void> {

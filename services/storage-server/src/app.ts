@@ -3,10 +3,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { receiveWindows, serverOptions } from "@bilancia/proto/channel-options";
 import { widenReceiveWindows } from "@bilancia/proto/flow-control";
 import { listen, stopGracefully } from "@bilancia/proto/grpc-server";
+import { HealthService } from "@bilancia/proto/health";
 import { addReflection } from "@bilancia/proto/reflection";
 import { storageService } from "@bilancia/proto/services";
 import { Server } from "@grpc/grpc-js";
-import { HealthImplementation } from "grpc-health-check";
 import type { Logger } from "pino";
 import { Announcer } from "./announcer.js";
 import type { StorageConfig } from "./config.js";
@@ -52,7 +52,7 @@ export async function startStorageServer(
   log: Logger,
   disk: Disk = nodeDisk,
 ): Promise<StorageServer> {
-  const health = new HealthImplementation({ "": "SERVING", [serviceName]: "SERVING" });
+  const health = new HealthService(["", serviceName]);
   const setNotServing = () => {
     health.setStatus("", "NOT_SERVING");
     health.setStatus(serviceName, "NOT_SERVING");

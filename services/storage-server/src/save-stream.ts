@@ -6,6 +6,7 @@ import { maxPartDataBytes, maxPartsPerMessage } from "@bilancia/proto/limits";
 import { assembleInPlace } from "@bilancia/proto/message-assembly";
 import type { Part } from "@bilancia/proto/part-codec";
 import type { SaveBatch } from "@bilancia/proto/services";
+import { statusText } from "@bilancia/proto/status-text";
 import { toDuration } from "@bilancia/proto/time";
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
 import { readHeader } from "./file-header.js";
@@ -244,7 +245,8 @@ export class SaveStream {
   #end(code: status, details: string): void {
     if (this.#ended) return;
     this.#setEnded();
-    if (!this.#call.cancelled && !this.#call.destroyed) this.#call.emit("error", { code, details });
+    if (!this.#call.cancelled && !this.#call.destroyed)
+      this.#call.emit("error", { code, details: statusText(details) });
   }
 
   #setEnded(): void {

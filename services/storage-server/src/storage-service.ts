@@ -9,6 +9,7 @@ import type {
   WatchLoadResponse,
 } from "@bilancia/proto/gen/storage";
 import type { SaveBatch } from "@bilancia/proto/services";
+import { statusText } from "@bilancia/proto/status-text";
 import {
   type ServerDuplexStream,
   type ServerUnaryCall,
@@ -106,8 +107,8 @@ async function answer<Response>(
   try {
     callback(null, await response);
   } catch (error) {
-    if (error instanceof CallError) callback({ code: error.code, details: error.message });
-    else if (error instanceof Refusal) callback({ code: status.INTERNAL, details: error.message });
+    if (error instanceof CallError) callback({ code: error.code, details: statusText(error.message) });
+    else if (error instanceof Refusal) callback({ code: status.INTERNAL, details: statusText(error.message) });
     else {
       if (!(error instanceof StoreBroken)) log.error({ err: error }, "call failed");
       callback({ code: status.INTERNAL, details: "the server failed" });

@@ -1,7 +1,6 @@
 import { isReachable } from "../domain/backend.js";
 import type { PickReason, PoolSnapshot } from "../domain/pick.js";
 import { decideRetry, type Failure, type RetryPolicy } from "../domain/retry.js";
-import { sameBytes } from "../domain/upload.js";
 import type { Clock } from "../ports/clock.js";
 import type { LedgerIdentity } from "../ports/ledger-identity.js";
 import type { Observer } from "../ports/observer.js";
@@ -11,8 +10,8 @@ import { type AttemptResult, attemptDelivery } from "./attempt.js";
 import { ExtraCopies } from "./extra-copies.js";
 import type { PooledServer } from "./pooled-server.js";
 import { isServersFault, refusalFailure, shortened } from "./refusals.js";
+import { savedProblem, toSavedFile } from "./saved-file.js";
 import type { ServerPool } from "./server-pool.js";
-import { toTextStats } from "./text-stats.js";
 
 /** What the dispatcher works with. */
 export interface DispatcherParts {
@@ -213,18 +212,16 @@ export class Dispatcher {
         delivery.release(outcome.pauseMs);
         return;
       case "saved": {
-        const { saved } = outcome;
-        const sizeBytes = Number(saved.sizeBytes);
-        const expected = delivery.sha256;
-        if (expected && !sameBytes(expected, saved.sha256)) {
+        const saved = toSavedFile(outcome.saved);
+        const problem = savedProblem(saved, delivery);
+        if (problem) {
           pool.failed(server);
-          const message = `${name} reports another SHA-256 than the client for what it has stored`;
+          const message = `${name} reports ${problem} for what it has stored`;
           this.#failed(delivery, server, { kind: "refused", message });
           return;
         }
-        pool.stored(server, attempt.sizeBytes, sizeBytes, finishSentMs && clock.nowMs() - finishSentMs);
-        const { storedName, sha256, textStats } = saved;
-        if (delivery.stored({ storedName, sizeBytes, sha256, textStats: toTextStats(textStats) })) return;
+        pool.stored(server, attempt.sizeBytes, saved.sizeBytes, finishSentMs && clock.nowMs() - finishSentMs);
+        if (delivery.stored(saved)) return;
         const { requestNumber, description } = delivery;
         this.#extraCopies.suspect({
           server: name,

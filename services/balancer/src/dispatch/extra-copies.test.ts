@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { type DiscardRequest, Holding, type StatResponse, StoredFile } from "@bilancia/proto/gen/storage";
 import { status } from "@grpc/grpc-js";
-import type { AttemptInTerm, Outbox, Suspicion } from "../ports/outbox.js";
+import type { Occurrence } from "../domain/occurrence.js";
+import type { Outbox, Suspicion } from "../ports/outbox.js";
 import { eventually } from "../test-support/eventually.js";
 import { ExtraCopies } from "./extra-copies.js";
 import type { ServerPool } from "./server-pool.js";
@@ -13,15 +14,17 @@ const lost = { requestNumber, uploadId, server: "storage-2", attempt: 1 };
 /**
  * The extra copies of a pool with one server, which takes down what it is told to discard.
  *
- * @param storedBy the attempt by which it has the file. Default: none
+ * @param held what it says of the file, besides its upload's id. Default: that it has none
  * @param fails the uploads of which it cannot say whether it has them. Default: none
  */
 function watched(
   suspicions: readonly Suspicion[] = [],
-  storedBy?: AttemptInTerm,
+  held?: Partial<StoredFile>,
   fails: (requestNumber: bigint) => boolean = () => false,
 ) {
   const discards: DiscardRequest[] = [];
+  const found: unknown[] = [];
+  const noted: Occurrence[] = [];
   const cleared: unknown[] = [];
   const discard = (
     request: DiscardRequest,
@@ -32,7 +35,7 @@ function watched(
     else answer(null, { discarded: true });
   };
   const stat = (...[, , , answer]: [unknown, unknown, unknown, (error: null, response: StatResponse) => void]) => {
-    const file = storedBy && StoredFile.fromPartial({ uploadId, ...storedBy, term: BigInt(storedBy.term) });
+    const file = held && StoredFile.fromPartial({ uploadId, ...held });
     answer(null, { holding: file ? Holding.HOLDING_STORED : Holding.HOLDING_NONE, file });
   };
   const server = {
@@ -44,9 +47,10 @@ function watched(
   const outbox = {
     suspicions: () => suspicions,
     cleared: (...facts: unknown[]) => void cleared.push(facts),
+    found: (...facts: unknown[]) => found.push(facts) > 0,
   } as unknown as Outbox;
-  const copies = new ExtraCopies(pool, outbox, { origin: "a", term: 3 }, { note: () => {} });
-  return { copies, server, discards, cleared };
+  const copies = new ExtraCopies(pool, outbox, { origin: "a", term: 3 }, { note: (one) => noted.push(one) });
+  return { copies, server, discards, cleared, found, noted };
 }
 
 describe("extra copies", () => {
@@ -90,8 +94,8 @@ describe("extra copies", () => {
   });
 
   for (const [what, held, expected] of [
-    ["is the copy that was found, under another address of its server", { term: 1, attempt: 1 }, []],
-    ["is another one", { term: 1, attempt: 2 }, [{ origin: "a", requestNumber, uploadId, term: 3n, attempt: 2 }]],
+    ["is the copy that was found, under another address of its server", { term: 1n, attempt: 1 }, []],
+    ["is another one", { term: 1n, attempt: 2 }, [{ origin: "a", requestNumber, uploadId, term: 3n, attempt: 2 }]],
     ["is not there yet", undefined, [{ origin: "a", requestNumber, uploadId, term: 3n, attempt: 2 }]],
   ] as const)
     it(`of an upload that was found on a server: a copy that ${what}, is ${expected.length > 0 ? "discarded" : "kept"}`, async () => {
@@ -101,4 +105,18 @@ describe("extra copies", () => {
       await eventually("the suspicion to be settled", () => cleared.length > 0);
       assert.deepEqual(discards, expected);
     });
+
+  it("are taken for the outcome of an upload whose bytes are gone, but not what cannot be so", async () => {
+    const said = { uploadId, storedName: "7_a", sizeBytes: 5n, sha256: Buffer.alloc(32) };
+    for (const [sha256Bytes, isTaken] of [[32, true] as const, [300_000, false] as const]) {
+      const held = { ...said, sha256: Buffer.alloc(sha256Bytes) };
+      const { copies, server, cleared, found, noted } = watched([{ ...lost, bytesGone: true }], held);
+      copies.returned(server as unknown as Parameters<typeof copies.returned>[0]);
+      await eventually("the suspicion to be settled", () => cleared.length > 0);
+      assert.equal(found.length === 1, isTaken);
+      const [told] = noted;
+      assert.ok(told?.kind === "extra-copy");
+      assert.match(told.result, isTaken ? /^found stored$/ : /^none found: the server reports a SHA-256 of 300000/);
+    }
+  });
 });

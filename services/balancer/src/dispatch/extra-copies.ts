@@ -13,8 +13,8 @@ import type { LedgerIdentity } from "../ports/ledger-identity.js";
 import type { Observer } from "../ports/observer.js";
 import type { AttemptInTerm, Outbox, Rest, SettledUpload, Suspicion } from "../ports/outbox.js";
 import type { PooledServer } from "./pooled-server.js";
+import { savedProblem, toSavedFile } from "./saved-file.js";
 import type { ServerPool } from "./server-pool.js";
-import { toTextStats } from "./text-stats.js";
 
 const noStat = "the server has no Stat; a copy may remain";
 const noDiscard = "the server has no Discard; a copy may remain";
@@ -153,11 +153,11 @@ export class ExtraCopies {
   async #adopt(server: PooledServer, suspect: Suspicion): Promise<string> {
     const held = await this.#ask(server, suspect);
     if (typeof held === "string") return held;
-    const { storedName, sha256, textStats } = held;
-    const taken = this.#outbox.found(suspect.requestNumber, server.backend.name, {
-      saved: { storedName, sizeBytes: Number(held.sizeBytes), sha256, textStats: toTextStats(textStats) },
-      storedBy: storedByOf(held),
-    });
+    const saved = toSavedFile(held);
+    const problem = savedProblem(saved, {});
+    if (problem) return `none found: the server reports ${problem}`;
+    const storedBy = storedByOf(held);
+    const taken = this.#outbox.found(suspect.requestNumber, server.backend.name, { saved, storedBy });
     return taken ? "found stored" : "sent again";
   }
 

@@ -12,7 +12,7 @@ class FakeReader implements Reader {
   }
 }
 
-const limits = { maxCount: 2, maxBytes: 100, silentMs: 20 };
+const limits = { maxCount: 2, maxBytes: 100, slowMs: 20, leastBytes: 10 };
 
 function readers(count: number): FakeReader[] {
   return Array.from({ length: count }, () => new FakeReader());
@@ -55,7 +55,7 @@ describe("turns of large files", () => {
     turns.take(busy);
     turns.take(waiting);
     nowMs = 19;
-    turns.used(busy, 1);
+    turns.used(busy, 10);
     await delay(30);
     assert.deepEqual([silent.news, waiting.news], [[], []]);
     nowMs = 20;
@@ -63,6 +63,26 @@ describe("turns of large files", () => {
     assert.deepEqual([silent.news, busy.news, waiting.news], [["over"], [], ["turn"]]);
     turns.leave(busy);
     assert.deepEqual(silent.news, ["over", "turn"]);
+  });
+
+  it("end when little comes while others wait, however often it does", async () => {
+    let nowMs = 0;
+    const turns = new ReadTurns(limits, () => nowMs);
+    const [slow, busy, waiting] = readers(3) as [FakeReader, FakeReader, FakeReader];
+    for (const reader of [slow, busy, waiting]) turns.take(reader);
+    for (nowMs = 1; nowMs < 20; nowMs++) {
+      if (nowMs % 4 === 0) turns.used(slow, 1);
+      turns.used(busy, 2);
+    }
+    await delay(30);
+    assert.deepEqual([slow.news, busy.news, waiting.news], [["over"], [], ["turn"]]);
+    // It has waited for longer, but goes behind whoever sends.
+    turns.take(new FakeReader());
+    turns.leave(busy);
+    assert.deepEqual(slow.news, ["over"]);
+    turns.leave(waiting);
+    assert.deepEqual(slow.news, ["over", "turn"]);
+    turns.leave(slow);
   });
 
   it("go to whoever has not been silent first, and are taken at once from who has", async () => {

@@ -12,19 +12,22 @@ export interface TurnLimits {
   readonly maxCount: number;
   /** What a file may take in one turn while others wait, in bytes. */
   readonly maxBytes: number;
-  /** For how long nothing may come of a file in its turn while others wait, in milliseconds. */
-  readonly silentMs: number;
+  /** For how long less than `leastBytes` may come of a file in its turn while others wait, in milliseconds. */
+  readonly slowMs: number;
+  readonly leastBytes: number;
 }
 
 interface Turn {
   bytes: number;
+  /** Since when less than `leastBytes` have come, and how many. */
   lastMs: number;
+  lastBytes: number;
 }
 
 /**
  * Lets a limited number of large files be read at a time, in turns, so that a thousand clients do not each have a message of theirs in memory:
  * who waits for the first turn has sent a header only, and who waits for another one may have sent a part of a message. So turns are long. Who
- * sends slowly does not hold up the others: after one silent turn a file has another one only while nobody else wants it.
+ * sends slowly, be it a byte now and then, does not hold up the others: after one slow turn a file has another one only while nobody else wants it.
  *
  * Where there are no more files than turns nobody ever waits, and no time is taken.
  */
@@ -33,7 +36,7 @@ export class ReadTurns {
   readonly #nowMs: () => number;
   readonly #turns = new Map<Reader, Turn>();
   readonly #waiting = new Set<Reader>();
-  /** Those of whom nothing came in their last turn, and which of them wait. */
+  /** Those of whom too little came in their last turn, and which of them wait. */
   readonly #slow = new Set<Reader>();
   readonly #slowWaiting = new Set<Reader>();
   #timer: NodeJS.Timeout | undefined;
@@ -59,7 +62,7 @@ export class ReadTurns {
       return true;
     }
     this.#wait(reader);
-    this.#timer ??= setInterval(() => this.#endSilent(), this.#limits.silentMs / 2).unref();
+    this.#timer ??= setInterval(() => this.#endSlow(), this.#limits.slowMs / 2).unref();
     return false;
   }
 
@@ -68,7 +71,11 @@ export class ReadTurns {
     const turn = this.#turns.get(reader);
     if (!turn) return;
     turn.bytes += bytes;
-    turn.lastMs = this.#nowMs();
+    turn.lastBytes += bytes;
+    if (turn.lastBytes >= this.#limits.leastBytes) {
+      turn.lastMs = this.#nowMs();
+      turn.lastBytes = 0;
+    }
     if (turn.bytes < this.#limits.maxBytes) return;
     this.#slow.delete(reader);
     if (this.#anyWaits) this.#end(reader);
@@ -89,7 +96,7 @@ export class ReadTurns {
   }
 
   #begin(reader: Reader): void {
-    this.#turns.set(reader, { bytes: 0, lastMs: this.#nowMs() });
+    this.#turns.set(reader, { bytes: 0, lastMs: this.#nowMs(), lastBytes: 0 });
   }
 
   #end(reader: Reader): void {
@@ -117,10 +124,10 @@ export class ReadTurns {
     this.#timer = undefined;
   }
 
-  #endSilent(): void {
-    const silentSinceMs = this.#nowMs() - this.#limits.silentMs;
+  #endSlow(): void {
+    const slowSinceMs = this.#nowMs() - this.#limits.slowMs;
     for (const [reader, turn] of [...this.#turns]) {
-      if (turn.lastMs > silentSinceMs || !this.#anyWaits) continue;
+      if (turn.lastMs > slowSinceMs || !this.#anyWaits) continue;
       this.#slow.add(reader);
       this.#end(reader);
     }

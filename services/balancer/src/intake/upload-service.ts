@@ -16,7 +16,7 @@ import { toQueryResponse } from "./upload-messages.js";
 import { type UploadCall, UploadSession } from "./upload-session.js";
 
 /** Enough to keep a disk and a few servers busy; each may have two messages of 256 KiB in memory. */
-const turnLimits = { maxCount: 32, maxBytes: 16 * 1024 * 1024, silentMs: 3_000 };
+const turnLimits = { maxCount: 32, maxBytes: 16 * 1024 * 1024, slowMs: 3_000, leastBytes: 256 * 1024 };
 
 /** The `Balancer` service: the handlers, and the streams that are open. */
 export class UploadService {

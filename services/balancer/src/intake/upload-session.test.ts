@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { connect } from "node:http2";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { Ack, Priority, type UploadEvent } from "@bilancia/proto/gen/balancer";
 import { Kind } from "@bilancia/proto/gen/storage";
 import { listen } from "@bilancia/proto/grpc-server";
 import { BalancerClient, balancerService } from "@bilancia/proto/services";
-import { credentials, Server, type ServiceError } from "@grpc/grpc-js";
+import { credentials, Server, type ServiceError, status } from "@grpc/grpc-js";
 import type { UploadListener } from "../ports/inbox.js";
 import { eventually } from "../test-support/eventually.js";
 import { saved } from "../test-support/queue-bench.js";
@@ -32,19 +35,27 @@ const header = (sizeBytes: number) => headerOf(Ack.ACK_STORED, sizeBytes);
 
 describe("an upload stream", () => {
   let folder: string;
+  /** What the session has told its observer of. */
+  let noted = 0;
   let opened: TestQueue;
   let service: UploadService;
   let server: Server;
   let client: BalancerClient;
+  let address: string;
 
   beforeEach(async () => {
     folder = await mkdtemp(path.join(tmpdir(), "bilancia-session-"));
     opened = await openTestQueue(folder);
     const { queue } = opened;
-    service = new UploadService(queue, queue, { note: () => {} });
+    noted = 0;
+    const note = () => {
+      noted += 1;
+    };
+    service = new UploadService(queue, queue, { note });
     server = new Server();
     server.addService(balancerService, { ...service.handlers });
-    client = new BalancerClient(await listen(server, "127.0.0.1:0"), credentials.createInsecure());
+    address = await listen(server, "127.0.0.1:0");
+    client = new BalancerClient(address, credentials.createInsecure());
   });
   afterEach(async () => {
     client.close();
@@ -179,5 +190,48 @@ describe("an upload stream", () => {
     }
     deliver();
     assert.equal(toldCount, 0);
+  });
+
+  it("is read no further while the client leaves its events unread, and goes on with them", async () => {
+    const session = connect(`http://${address}`, { settings: { initialWindowSize: 0 } });
+    const method = "/bilancia.v1.Balancer/UploadFile";
+    const call = session.request({
+      ":method": "POST",
+      ":path": method,
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    const failed = once(call, "close").then(() => Promise.reject(new Error("the stream has ended")));
+    failed.catch(() => {});
+    const unnamed = { header: { ...header(0), name: "" }, offset: 0, data: patterned(0, 0) };
+    const message = balancerService.uploadFile.requestSerialize({ parts: Array.from({ length: 64 }, () => unnamed) });
+    const prefix = Buffer.alloc(5);
+    prefix.writeUInt32BE(message.length, 1);
+    const messageCount = 1_000;
+    for (let at = 0; at < messageCount; at++) call.write(Buffer.concat([prefix, message]));
+    const heldUp = async () => {
+      const before = noted;
+      await delay(300);
+      return noted === before && noted > 0;
+    };
+    await Promise.race([eventually("nothing more is read", heldUp), failed]);
+    assert.ok(noted < 5_000, `${noted} events are in memory`);
+    session.settings({ initialWindowSize: 2 ** 30 });
+    session.setLocalWindowSize(2 ** 30);
+    call.resume();
+    await Promise.race([eventually("all of it is read", () => noted === messageCount * 64), failed]);
+    session.destroy();
+  });
+
+  it("is told what was wrong, however long the name of the file", async () => {
+    const call = client.uploadFile();
+    const failed = new Promise<ServiceError>((resolve) => call.on("error", resolve));
+    call.on("data", () => {});
+    const ends = { ...header(9), name: "€".repeat(300_000) };
+    call.write({ parts: [{ header: ends, offset: 0, data: patterned(0, 1) }] });
+    call.write({ parts: [{ offset: 5, data: patterned(5, 1) }] });
+    const { code, details } = await failed;
+    assert.equal(code, status.INVALID_ARGUMENT);
+    assert.match(details, /^PROTOCOL_VIOLATION: the data of "€€€/);
   });
 });

@@ -42,9 +42,10 @@ export class UploadSession implements UploadListener, Reader {
   #clientDone = false;
   #draining = false;
   #over = false;
-  /** Nothing is read while the file waits for room in the queue, or for its turn. */
+  /** Nothing is read while the file waits for room in the queue, or for its turn, or the client has events to read. */
   #waitsForRoom = false;
   #waitsForTurn = false;
+  #waitsForEvents = false;
 
   constructor(
     call: UploadCall,
@@ -117,7 +118,10 @@ export class UploadSession implements UploadListener, Reader {
       this.#endTurn();
       return;
     }
-    this.#turns.used(this, parts.length === 1 && only ? only.data.length : 0);
+    this.#turns.used(
+      this,
+      parts.reduce((bytes, { data }) => bytes + data.length, 0),
+    );
     this.#readOn(upload);
   }
 
@@ -163,10 +167,24 @@ export class UploadSession implements UploadListener, Reader {
   /** Not reading is what makes the client wait: HTTP/2 flow control does the rest. */
   #readOrWait(): void {
     if (this.#over) return;
-    const waits = this.#waitsForRoom || this.#waitsForTurn;
+    this.#waitForEvents();
+    const waits = this.#waitsForRoom || this.#waitsForTurn || this.#waitsForEvents;
     if (waits === this.#call.isPaused()) return;
     if (waits) this.#call.pause();
     else this.#call.resume();
+  }
+
+  /** Whoever does not read the events would have them pile up. */
+  #waitForEvents(): void {
+    if (this.#waitsForEvents || !this.#events.full) return;
+    this.#waitsForEvents = true;
+    this.#events
+      .ready()
+      .then(() => {
+        this.#waitsForEvents = false;
+        this.#readOrWait();
+      })
+      .catch((error: unknown) => this.#fail(error));
   }
 
   #part(part: Part<UploadHeader>, raw: Buffer | undefined): void {

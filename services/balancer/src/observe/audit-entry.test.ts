@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { chainStart, parseEntry, sealEntry } from "@bilancia/proto/audit-chain";
 import { toAuditFacts } from "./audit-entry.js";
 
 const upload = { requestNumber: 2n ** 60n, uploadId: "0b8f1d9e-7a52-4c1e-9d5c-3f1f3f6a2b10", name: "a.json" };
@@ -23,6 +24,20 @@ describe("an entry of the audit", () => {
     assert.match(again, /^busy: x+…; again in 50 ms$/);
     assert.ok(again.length < 1_100);
     assert.equal(toAuditFacts({ ...failed, message: "no room", retryInMs: undefined }, 5)?.message, "busy: no room");
+  });
+
+  it("is never longer than what is read as an entry, whatever is in it", () => {
+    const long = "\u0001".repeat(1_000_000);
+    const receipt = {
+      ...{ ...upload, server: long, storedName: long, sizeBytes: 3, sha256: new Uint8Array(1_000_000) },
+      ...{ attempts: 2, storedAtMs: 5 },
+    };
+    const named = { ...upload, uploadId: long, name: long };
+    const facts = toAuditFacts({ kind: "stored", upload: named, receipt, attempt: 3, tookMs: 4.4 }, 5);
+    assert.ok(facts);
+    const { line } = sealEntry({ ...facts, client: facts.name }, chainStart);
+    assert.equal(parseEntry(Buffer.from(line)).kind, "entry");
+    assert.equal(facts.sizeBytes, 3);
   });
 
   it("tells of a file that comes whether it is urgent, and where it is gone on with", () => {

@@ -4,9 +4,19 @@ import type { Occurrence, UploadName } from "../domain/occurrence.js";
 
 /** Longer messages are cut, so that an entry stays short whatever a server answers. */
 const maxMessageLength = 1_000;
+/** Nor is any text of an entry longer than this, in characters: six bytes each at most, all of them together stay below the longest line that is read. */
+const maxTextLength = 1_200;
+const texts = ["requestNumber", "uploadId", "name", "client", "server", "sha256", "message"] as const;
 
 /** An occurrence as the audit has it; `undefined` for those that are not about a file with a number, which only the log has. */
 export function toAuditFacts(occurrence: Occurrence, timeMs: number): AuditFacts | undefined {
+  const facts = factsOf(occurrence, timeMs);
+  const long = texts.filter((text) => (facts?.[text]?.length ?? 0) > maxTextLength);
+  if (!facts || long.length === 0) return facts;
+  return { ...facts, ...Object.fromEntries(long.map((text) => [text, cut(facts[text] ?? "")])) };
+}
+
+function factsOf(occurrence: Occurrence, timeMs: number): AuditFacts | undefined {
   switch (occurrence.kind) {
     case "received": {
       const { upload, client, resumedAtBytes, priority } = occurrence;

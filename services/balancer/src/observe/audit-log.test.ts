@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { appendFile, readdir, readFile, rename, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { type AuditEntry, chainStart, parseEntry } from "@bilancia/proto/audit-chain";
+import { type AuditEntry, chainStart, maxAuditLineBytes, parseEntry } from "@bilancia/proto/audit-chain";
 import { fullAuditFiles } from "@bilancia/proto/audit-files";
 import { AuditVerifier } from "@bilancia/proto/audit-verifier";
 import fc from "fast-check";
@@ -49,11 +49,15 @@ class Disk implements AuditSink {
   async close(): Promise<void> {}
 }
 
-/** The entries of a whole audit. */
-function entriesOf(text: string): AuditEntry[] {
+/** The entries of a whole audit, in which nothing else is found, by line and kind. */
+function entriesOf(text: string, expected: readonly string[] = []): AuditEntry[] {
   const verifier = new AuditVerifier();
   const lines = text.split("\n").slice(0, -1);
-  for (const line of lines) assert.equal(verifier.check(Buffer.from(line)), undefined, line);
+  const found = lines.flatMap((line) => verifier.check(Buffer.from(line)) ?? []);
+  assert.deepEqual(
+    found.map(({ line, kind }) => `${line} ${kind}`),
+    expected,
+  );
   return entriesIn(text);
 }
 
@@ -67,11 +71,16 @@ function entriesIn(text: string): AuditEntry[] {
   });
 }
 
-async function run(file: string, numbers: readonly number[], faults = new Faults()): Promise<AuditEntry[]> {
+async function run(
+  file: string,
+  numbers: readonly number[],
+  faults = new Faults(),
+  findings: readonly string[] = [],
+): Promise<AuditEntry[]> {
   const audit = await AuditLog.open(file, clock, faults);
   for (const number of numbers) audit.note(received(number));
   await audit.close();
-  return entriesOf(await readFile(file, "utf8"));
+  return entriesOf(await readFile(file, "utf8"), findings);
 }
 
 const numbersOf = (entries: readonly AuditEntry[]) => entries.map(({ kind, requestNumber }) => requestNumber ?? kind);
@@ -116,10 +125,11 @@ describe("the audit's file", () => {
       const file = path.join(folder, "audit.jsonl");
       await writeFile(file, "something else\n");
       const faults = new Faults();
-      assert.deepEqual(numbersOf(await run(file, [1], faults)), ["torn", "1"]);
+      const begunAnew = ["1 missing"];
+      assert.deepEqual(numbersOf(await run(file, [1], faults, begunAnew)), ["begun-anew", "1"]);
       assert.equal(faults.noted[0]?.kind, "quarantined");
       await appendFile(file, Buffer.alloc(5_000));
-      assert.deepEqual(numbersOf(await run(file, [2])), ["torn", "1", "torn", "2"]);
+      assert.deepEqual(numbersOf(await run(file, [2], faults, begunAnew)), ["begun-anew", "1", "torn", "2"]);
       assert.equal(await readFile(`${file}.torn-1`, "utf8"), "something else\n");
       assert.deepEqual(await readFile(`${file}.torn-2`), Buffer.alloc(5_000));
     }));
@@ -137,6 +147,25 @@ describe("the audit's file", () => {
       const lines = (await readFile(file, "utf8")).trimEnd().split("\n");
       const findings = lines.map((line) => verifier.check(Buffer.from(line))?.kind);
       assert.deepEqual(findings, [undefined, "changed", undefined]);
+    }));
+
+  it("finds its last entry however much stands behind it, and puts all of that aside", () =>
+    withTempFolder(async (folder) => {
+      const file = path.join(folder, "audit.jsonl");
+      for (const [turn, bytes] of [
+        16 * maxAuditLineBytes - 1,
+        17 * maxAuditLineBytes,
+        2_100_000,
+        4_000_000,
+      ].entries()) {
+        const before = await run(file, [1, 2]);
+        const behind = Buffer.concat([Buffer.alloc(bytes, 7), Buffer.from("\n{}\n")]);
+        await appendFile(file, behind);
+        const entries = await run(file, [3]);
+        assert.deepEqual(entries.slice(0, before.length), before);
+        assert.deepEqual(numbersOf(entries.slice(before.length)), ["torn", "3"]);
+        assert.ok(behind.equals(await readFile(`${file}.torn-${turn + 1}`)));
+      }
     }));
 
   it("finds the end of a file that is longer than what it looks at", () =>

@@ -89,8 +89,10 @@ export class AuditLog implements Observer {
     const audit = new AuditLog({ sink, head, clock, faults, rotation, lastTimeMs });
     if (aside) {
       const name = path.basename(aside.file);
-      const message = `${aside.bytes} bytes behind the last whole entry were put aside in ${name}`;
-      audit.#add({ timeMs: clock.nowMs(), kind: "torn", message });
+      const message = aside.whole
+        ? `a file of ${aside.bytes} bytes without any entry was put aside in ${name}`
+        : `${aside.bytes} bytes behind the last whole entry were put aside in ${name}`;
+      audit.#add({ timeMs: clock.nowMs(), kind: aside.whole ? "begun-anew" : "torn", message });
       faults.note({ kind: "quarantined", what: "end of the audit", detail: message });
     }
     return audit;

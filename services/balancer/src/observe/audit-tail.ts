@@ -10,15 +10,16 @@ export interface AuditTail {
   /** When the last entry was made, in Unix milliseconds; `undefined` in an empty file. */
   readonly lastTimeMs: number | undefined;
   readonly lengthBytes: number;
-  readonly aside?: { readonly file: string; readonly bytes: number };
+  /** `whole`: there was no entry in the file, though there were lines, and the entries that were in it are gone. */
+  readonly aside?: { readonly file: string; readonly bytes: number; readonly whole: boolean };
 }
 
-/** How much of the end is looked at. */
+/** How much is looked at, and copied, at a time. */
 const windowBytes = 16 * maxAuditLineBytes;
 
 /**
  * Finds the last entry of an audit file. What stands behind it, usually a line that a crash tore, is copied to `<file>.torn-<n>` and flushed there before the file
- * is cut; a file that ends in nothing like an audit is put aside whole. An entry that was altered stays where it is, for the verifier to find. An empty file goes on behind
+ * is cut; a file without any entry is put aside whole. An entry that was altered stays where it is, for the verifier to find. An empty file goes on behind
  * the last full one.
  */
 export async function mendTail(file: string): Promise<AuditTail> {
@@ -32,22 +33,20 @@ export async function mendTail(file: string): Promise<AuditTail> {
   try {
     const { size } = await handle.stat();
     if (size === 0) return begin(file);
-    const { from, window } = await readEnd(handle, size);
-    const last = lastEntry(window, from === 0);
+    const { last, hasLines } = await findLast(handle, size);
     if (!last) {
       const aside = await freeName(file);
       await rename(file, aside);
       await syncFolder(path.dirname(file));
-      return { ...(await begin(file)), aside: { file: aside, bytes: size } };
+      return { ...(await begin(file)), aside: { file: aside, bytes: size, whole: hasLines } };
     }
-    const lengthBytes = from + last.endsAt;
-    const { head, lastTimeMs } = last;
+    const { head, lastTimeMs, endsAt: lengthBytes } = last;
     if (lengthBytes === size) return { head, lastTimeMs, lengthBytes };
-    const aside = await freeName(file, window.subarray(last.endsAt));
+    const aside = await freeName(file, (copy) => copyFrom(handle, lengthBytes, size, copy));
     await syncFolder(path.dirname(file));
     await handle.truncate(lengthBytes);
     await handle.sync();
-    return { head, lastTimeMs, lengthBytes, aside: { file: aside, bytes: size - lengthBytes } };
+    return { head, lastTimeMs, lengthBytes, aside: { file: aside, bytes: size - lengthBytes, whole: false } };
   } finally {
     await handle.close();
   }
@@ -59,8 +58,7 @@ async function begin(file: string): Promise<AuditTail> {
   if (full === undefined) return { head: chainStart, lastTimeMs: undefined, lengthBytes: 0 };
   const handle = await open(full, "r");
   try {
-    const { from, window } = await readEnd(handle, (await handle.stat()).size);
-    const last = lastEntry(window, from === 0);
+    const { last } = await findLast(handle, (await handle.stat()).size);
     if (!last) throw new Error(`${full} does not end in an entry of the audit; put it elsewhere to begin a new chain`);
     return { head: last.head, lastTimeMs: undefined, lengthBytes: 0 };
   } finally {
@@ -72,6 +70,21 @@ interface LastEntry {
   readonly head: ChainHead;
   readonly lastTimeMs: number;
   readonly endsAt: number;
+}
+
+/** Looks for the last entry from the end on, however far it is: there may be no end to what a disk, or another program, has left behind it. */
+async function findLast(handle: FileHandle, size: number): Promise<{ last?: LastEntry; hasLines: boolean }> {
+  let hasLines = false;
+  for (let from = size, to = size; from > 0; ) {
+    from = Math.max(0, from - windowBytes);
+    const window = await readAll(handle, from, to - from);
+    const last = lastEntry(window, from === 0);
+    if (last) return { last: { ...last, endsAt: from + last.endsAt }, hasLines: true };
+    hasLines ||= window.includes(10);
+    // A line that begins before this window ends in the next one.
+    to = Math.min(size, from + maxAuditLineBytes + 1);
+  }
+  return { hasLines };
 }
 
 /** The last entry in a piece of the file, and where it ends there, behind its line's end. */
@@ -97,14 +110,14 @@ function lastEntry(window: Buffer, fromBeginning: boolean): LastEntry | undefine
   return { head: { seq, hash }, lastTimeMs, endsAt };
 }
 
-/** Makes a file `<file>.torn-<n>` that was not there, with these bytes; never overwrites one. */
-async function freeName(file: string, content: Buffer = Buffer.alloc(0)): Promise<string> {
+/** Makes a file `<file>.torn-<n>` that was not there, and has it filled; never overwrites one. */
+async function freeName(file: string, fill?: (handle: FileHandle) => Promise<void>): Promise<string> {
   for (let n = 1; ; n += 1) {
     const name = `${file}.torn-${n}`;
     try {
       const handle = await open(name, "wx");
       try {
-        await handle.writeFile(content);
+        await fill?.(handle);
         await handle.sync();
       } finally {
         await handle.close();
@@ -116,9 +129,10 @@ async function freeName(file: string, content: Buffer = Buffer.alloc(0)): Promis
   }
 }
 
-async function readEnd(handle: FileHandle, size: number): Promise<{ from: number; window: Buffer }> {
-  const from = Math.max(0, size - windowBytes);
-  return { from, window: await readAll(handle, from, size - from) };
+async function copyFrom(handle: FileHandle, from: number, to: number, copy: FileHandle): Promise<void> {
+  for (let at = from; at < to; at += windowBytes) {
+    await copy.writeFile(await readAll(handle, at, Math.min(windowBytes, to - at)));
+  }
 }
 
 async function readAll(handle: FileHandle, from: number, bytes: number): Promise<Buffer> {

@@ -18,6 +18,8 @@ const tinyBytes = 16 * 1024;
 const gatherBytes = 64 * 1024;
 /** Pieces from this size on are read back into a message that can be sent as it is; smaller ones share messages. */
 const ownMessageBytes = 128 * 1024;
+/** A message that has more than this around its data is not kept, for only the data is accounted for. Those of our clients have at most 22 bytes: three tags with lengths, the offset, the CRC-32C. */
+const maxAroundBytes = 64;
 
 /** The pieces of one file, in order and without gaps. Those at its beginning that are on disk only are packed: a large file has very many. */
 export class PieceList {
@@ -125,7 +127,15 @@ function fromChunk(chunk: Chunk): Piece {
   const { offset, crc32c: crc, data, raw } = chunk;
   // A view into a message that many files share would keep the whole message alive.
   const shared = data.buffer.byteLength > 2 * data.length;
-  return { offset, length: data.length, crc32c: crc, data: shared ? ownCopy(data) : data, raw, written: false };
+  const message = raw && !shared && raw.length <= data.length + maxAroundBytes ? raw : undefined;
+  return {
+    offset,
+    length: data.length,
+    crc32c: crc,
+    data: shared ? ownCopy(data) : data,
+    raw: message,
+    written: false,
+  };
 }
 
 /** A copy with memory of its own; `Buffer.from` would share a pool, and keep all of that alive. */

@@ -390,6 +390,22 @@ describe("PieceList", () => {
     });
   }
 
+  it("keeps a message of one chunk as it came, but none in which there is much beside the data", () => {
+    const offset = 2 ** 50;
+    const data = patterned(0, 100_000);
+    const message = saveCodec.encode({ parts: [{ offset, data, crc32c: 2 ** 32 - 1 }] });
+    // A field that nobody knows.
+    const padding = (bytes: number) => Buffer.concat([Buffer.from([0x7a, bytes]), Buffer.alloc(bytes)]);
+    const keptOf = (raw: Buffer) => {
+      const pieces = new PieceList();
+      const part = saveCodec.decode(raw).parts[0] ?? assert.fail("no part");
+      pieces.append({ offset: 0, data: part.data, crc32c: 0, raw });
+      return pieces.get(0)?.raw;
+    };
+    assert.equal(keptOf(message), message);
+    assert.equal(keptOf(Buffer.concat([message, padding(100)])), undefined);
+  });
+
   it("packs what is on disk only at its beginning, at once however much it is, and finds it as before", () => {
     const pieces = new PieceList();
     // As long as all this, and more than 4 GiB: nobody looks at the bytes.

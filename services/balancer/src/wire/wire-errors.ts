@@ -1,4 +1,5 @@
 import { RejectReason as RejectCode, type UploadRejected } from "@bilancia/proto/gen/balancer";
+import { statusText } from "@bilancia/proto/status-text";
 import { toDuration } from "@bilancia/proto/time";
 import { type ServiceError, status } from "@grpc/grpc-js";
 import { BilanciaError, type Rejection, type RejectReason, rejectReasons } from "../domain/errors.js";
@@ -23,7 +24,7 @@ export function toUploadRejected({ reason, message, retryAfterMs }: Rejection): 
 /** What a call ends with. Unknown errors are reported without their words: those may name internal paths. */
 export function toStatus(error: unknown): Pick<ServiceError, "code" | "details"> {
   if (error instanceof BilanciaError) {
-    return { code: status[rejectReasons[error.reason].code], details: `${error.reason}: ${error.message}` };
+    return { code: status[rejectReasons[error.reason].code], details: statusText(`${error.reason}: ${error.message}`) };
   }
   return { code: status.INTERNAL, details: "INTERNAL: the balancer failed; its log says why" };
 }

@@ -1,0 +1,9 @@
+import { toUSVString } from "node:util";
+
+/** Most characters of a call's details. Each takes up to 9 bytes in its trailers, of which HTTP/2 sends no more than 64 KiB: longer ones go missing, and the call never ends. */
+const maxChars = 4_000;
+
+/** What a call that fails says in its details, as it can be sent: not too long, and without half of a surrogate pair, on which grpc-js throws. */
+export function statusText(text: string): string {
+  return toUSVString(text.length <= maxChars ? text : `${text.slice(0, maxChars - 1)}…`);
+}

@@ -1,0 +1,33 @@
+import type { SaveSaved, StoredFile } from "@bilancia/proto/gen/storage";
+import { maxFileBytes, maxNameBytes, sha256Bytes } from "@bilancia/proto/limits";
+import { sameBytes } from "../domain/upload.js";
+import type { Delivery, SavedFile } from "../ports/outbox.js";
+import { toTextStats } from "./text-stats.js";
+
+/** `<request_number>_<name>`, with `~` and 8 digits of the origin where that name was taken. */
+const maxStoredNameBytes = 20 + 1 + maxNameBytes + 9;
+
+/** What a server says of a file that it holds, in the balancer's own words. */
+export function toSavedFile({ storedName, sizeBytes, sha256, textStats }: SaveSaved | StoredFile): SavedFile {
+  return { storedName, sizeBytes: Number(sizeBytes), sha256, textStats: toTextStats(textStats) };
+}
+
+/**
+ * Why what a server says of a file cannot be so, for people; `undefined` where it can. What a server says is kept and written down, so it is looked at first.
+ *
+ * @param sent what is known of the file that was sent
+ */
+export function savedProblem(
+  { storedName, sizeBytes, sha256 }: SavedFile,
+  sent: Partial<Pick<Delivery, "sizeBytes" | "sha256">>,
+): string | undefined {
+  if (sha256.length !== sha256Bytes) return `a SHA-256 of ${sha256.length} bytes (expected ${sha256Bytes})`;
+  if (sent.sha256 && !sameBytes(sent.sha256, sha256)) return "another SHA-256 than the client";
+  const nameBytes = Buffer.byteLength(storedName);
+  if (nameBytes > maxStoredNameBytes) return `a name of ${nameBytes} bytes (expected at most ${maxStoredNameBytes})`;
+  if (sizeBytes > maxFileBytes) return `${sizeBytes} bytes (expected at most ${maxFileBytes})`;
+  if (sent.sizeBytes !== undefined && sent.sizeBytes !== sizeBytes) {
+    return `${sizeBytes} bytes (expected ${sent.sizeBytes})`;
+  }
+  return undefined;
+}
