@@ -230,11 +230,12 @@ export class ServerPool {
     if (reason !== undefined) this.#eject(server, reason);
   }
 
-  /** A certain server, if it can be talked to and is not full; for files that it may hold already. */
+  /** A certain server, if it can be talked to, is not full, and did not ask to be left alone; for files that it may hold already. */
   pickSame(name: string): PooledServer | undefined {
     const server = this.#servers.get(name);
-    const may = server && !server.leaving && isReachable(server.backend) && !isFull(server.backend, this.#limits);
-    return may ? server : undefined;
+    if (!server || server.leaving || !isReachable(server.backend) || isFull(server.backend, this.#limits))
+      return undefined;
+    return this.#clock.nowMs() < server.backend.busyUntilMs ? undefined : server;
   }
 
   /** Counts a file as on its way; returns what takes it off again. */

@@ -1,5 +1,6 @@
 import {
   Capability,
+  type DiscardRequest,
   type LoadResponse,
   OverloadCause,
   type SaveResponse,
@@ -8,7 +9,13 @@ import {
 import { listen } from "@bilancia/proto/grpc-server";
 import type { HealthCheckResponse } from "@bilancia/proto/health";
 import { type SaveBatch, storageService } from "@bilancia/proto/services";
-import { Server, type ServerDuplexStream, type ServerWritableStream, type UntypedHandleCall } from "@grpc/grpc-js";
+import {
+  Server,
+  type ServerDuplexStream,
+  type ServerWritableStream,
+  status,
+  type UntypedHandleCall,
+} from "@grpc/grpc-js";
 import { service as healthService } from "grpc-health-check";
 
 /** Which optional rpcs a `FakeStorage` has. */
@@ -25,6 +32,17 @@ interface Work {
   readonly requestNumber: bigint;
   readonly sizeBytes: number;
 }
+
+/** A small file as a `FakeStorage` was sent it. */
+interface SentFile {
+  readonly requestNumber: bigint;
+  readonly attempt: number;
+  readonly sizeBytes: number;
+}
+
+type Outcome = NonNullable<SaveResponse["results"][number]["outcome"]>;
+/** How a file is answered: as said, `never`, or by breaking the stream off (`lost`). */
+type Answer = Outcome | "never" | "lost";
 
 /** How often work is done, in milliseconds. */
 const workEveryMs = 4;
@@ -43,6 +61,12 @@ export class FakeStorage {
   frozen = false;
   /** Files answered, and how long it could have worked, and had nothing to work on, in milliseconds, all since the start. */
   readonly done = { files: 0, availableMs: 0, idleMs: 0 };
+  /** How it answers each small file; absent where it works at its speed instead. */
+  answer: ((file: SentFile) => Answer) | undefined;
+  /** The files that `answer` was asked about. */
+  readonly sent: SentFile[] = [];
+  /** The request numbers that it was told to discard. */
+  readonly discards: bigint[] = [];
   readonly #work: Work[] = [];
   #working: NodeJS.Timeout | undefined;
   #workedMs = 0;
@@ -75,6 +99,13 @@ export class FakeStorage {
         this.asked.load += 1;
         return this.#load();
       }),
+      discard: ((
+        { request }: { request: DiscardRequest },
+        callback: (error: null, response: { discarded: boolean }) => void,
+      ) => {
+        this.discards.push(request.requestNumber);
+        callback(null, { discarded: true });
+      }) as UntypedHandleCall,
       ...(watchLoad && {
         watchLoad: this.#stream<WatchLoadResponse>(this.#loadWatchers, () => ({ load: this.#load() })),
       }),
@@ -110,10 +141,21 @@ export class FakeStorage {
   #take(call: ServerDuplexStream<SaveBatch, SaveResponse>): void {
     call.on("data", ({ parts }) => {
       for (const { header, data } of parts)
-        if (header) this.#work.push({ call, requestNumber: header.requestNumber, sizeBytes: data.length });
+        if (header && this.answer) {
+          const { requestNumber, attempt } = header;
+          this.#answer(call, { requestNumber, attempt, sizeBytes: data.length }, this.answer);
+        } else if (header) this.#work.push({ call, requestNumber: header.requestNumber, sizeBytes: data.length });
     });
     call.on("error", () => {});
     call.on("end", () => call.end());
+  }
+
+  #answer(call: Work["call"], file: SentFile, answer: (file: SentFile) => Answer): void {
+    this.sent.push(file);
+    const outcome = answer(file);
+    if (outcome === "lost") call.emit("error", { code: status.INTERNAL, details: "it broke" });
+    else if (outcome !== "never")
+      call.write({ results: [{ requestNumber: file.requestNumber, outcome }], overloaded: this.#overloaded });
   }
 
   #doWork(): void {
@@ -133,17 +175,8 @@ export class FakeStorage {
       if (!work) continue;
       this.done.files += 1;
       const { call, requestNumber, sizeBytes } = work;
-      const saved = {
-        storedName: `${requestNumber}_`,
-        sizeBytes: BigInt(sizeBytes),
-        sha256: Buffer.alloc(32),
-        duplicate: false,
-        textStats: undefined,
-      };
-      call.write({
-        results: [{ requestNumber, outcome: { $case: "saved", value: saved } }],
-        overloaded: this.#overloaded,
-      });
+      const outcome = saved({ requestNumber, sizeBytes });
+      call.write({ results: [{ requestNumber, outcome }], overloaded: this.#overloaded });
     }
   }
 
@@ -155,7 +188,10 @@ export class FakeStorage {
     return {
       overloaded: this.#overloaded,
       causes: this.#overloaded ? [OverloadCause.OVERLOAD_CAUSE_MEMORY] : [],
-      capabilities: this.#options.watchLoad === false ? [] : [Capability.CAPABILITY_WATCH_LOAD],
+      capabilities: [
+        Capability.CAPABILITY_DISCARD,
+        ...(this.#options.watchLoad === false ? [] : [Capability.CAPABILITY_WATCH_LOAD]),
+      ],
       instanceId: "fake",
       serverName: "fake",
       version: "0",
@@ -175,4 +211,14 @@ export class FakeStorage {
       call.write(current());
     }) as UntypedHandleCall;
   }
+}
+
+/** The answer that a file is stored. */
+export function saved(
+  { requestNumber, sizeBytes }: Pick<SentFile, "requestNumber" | "sizeBytes">,
+  sha256: Uint8Array = Buffer.alloc(32),
+): Outcome {
+  const storedName = `${requestNumber}_`;
+  const value = { storedName, sizeBytes: BigInt(sizeBytes), sha256, duplicate: false, textStats: undefined };
+  return { $case: "saved", value };
 }

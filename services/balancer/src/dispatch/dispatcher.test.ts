@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { eventually } from "../test-support/eventually.js";
+import { type FakeStorage, saved } from "../test-support/fake-storage.js";
+import { PoolFixture } from "../test-support/pool-fixture.js";
+import { describeFile, RecordingListener, sendFile } from "../test-support/queue-fixtures.js";
+import { withTempFolder } from "../test-support/temp-folder.js";
+import { openTestQueue, type TestQueue } from "../test-support/test-queue.js";
+import { Dispatcher } from "./dispatcher.js";
+import type { ServerPoolParts } from "./server-pool.js";
+
+/** What a test has before it: two servers, a and b, that store what they are sent unless told otherwise, and a queue. */
+interface System {
+  readonly fixture: PoolFixture;
+  readonly a: FakeStorage;
+  readonly b: FakeStorage;
+  readonly opened: TestQueue;
+  readonly dispatcher: Dispatcher;
+}
+
+interface Options {
+  readonly retry?: object;
+  readonly pool?: Partial<ServerPoolParts>;
+  readonly nowMs?: () => number;
+}
+
+const busyForAMinute = { $case: "busy", value: { retryAfter: { seconds: 60n, nanos: 0 } } } as const;
+function withSystem(work: (system: System) => Promise<void>, options: Options = {}): Promise<void> {
+  return withTempFolder(async (folder) => {
+    const clock = { nowMs: options.nowMs ?? Date.now, random: Math.random };
+    const fixture = await PoolFixture.start([1, 1], { clock, ...options.pool });
+    const [a, b] = fixture.storages as [FakeStorage, FakeStorage];
+    a.answer = b.answer = saved;
+    const opened = await openTestQueue(folder, { nowMs: clock.nowMs });
+    const retry = { maxAttempts: 10, deadlineMs: 60_000, baseDelayMs: 1, maxDelayMs: 5, answerTimeoutMs: 60_000 };
+    const dispatcher = new Dispatcher({
+      outbox: opened.queue,
+      pool: fixture.pool,
+      ledger: opened.numbering,
+      retry: { ...retry, ...options.retry },
+      clock,
+      observer: { note: (occurrence) => fixture.occurrences.push(occurrence) },
+    });
+    dispatcher.start();
+    try {
+      await work({ fixture, a, b, opened, dispatcher });
+    } finally {
+      await dispatcher.stop(0);
+      await opened.stop();
+      fixture.stop();
+    }
+  });
+}
+
+/** Sends a small file; whoever waits for it is returned. */
+function send({ opened }: System, description = describeFile()): RecordingListener {
+  const listener = new RecordingListener();
+  sendFile(opened.queue, description, listener);
+  return listener;
+}
+
+const isTold = (listener: RecordingListener, what: string) =>
+  eventually(`the client is told ${what}`, () => listener.told.join() === what);
+
+describe("a file", function () {
+  this.timeout(30_000);
+
+  it("goes to another server when the one that may hold it says that it is busy", () =>
+    withSystem(async (system) => {
+      const { a, b } = system;
+      a.answer = ({ attempt }) => (attempt === 1 ? "lost" : busyForAMinute);
+      await isTold(send(system), "stored");
+      assert.equal(b.sent.length, 1);
+      assert.equal(a.sent.length, 2);
+    }));
+});
