@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { RefuseReason } from "@bilancia/proto/gen/storage";
 import { eventually } from "../test-support/eventually.js";
 import { type FakeStorage, saved } from "../test-support/fake-storage.js";
 import { PoolFixture } from "../test-support/pool-fixture.js";
@@ -24,6 +25,11 @@ interface Options {
 }
 
 const busyForAMinute = { $case: "busy", value: { retryAfter: { seconds: 60n, nanos: 0 } } } as const;
+const diskFull = {
+  $case: "refused",
+  value: { reason: RefuseReason.REFUSE_REASON_NO_SPACE, message: "the disk is full" },
+} as const;
+
 function withSystem(work: (system: System) => Promise<void>, options: Options = {}): Promise<void> {
   return withTempFolder(async (folder) => {
     const clock = { nowMs: options.nowMs ?? Date.now, random: Math.random };
@@ -68,6 +74,15 @@ describe("a file", function () {
     withSystem(async (system) => {
       const { a, b } = system;
       a.answer = ({ attempt }) => (attempt === 1 ? "lost" : busyForAMinute);
+      await isTold(send(system), "stored");
+      assert.equal(b.sent.length, 1);
+      assert.equal(a.sent.length, 2);
+    }));
+
+  it("goes to another server when the one that may hold it refuses it", () =>
+    withSystem(async (system) => {
+      const { a, b } = system;
+      a.answer = ({ attempt }) => (attempt === 1 ? "lost" : diskFull);
       await isTold(send(system), "stored");
       assert.equal(b.sent.length, 1);
       assert.equal(a.sent.length, 2);

@@ -131,17 +131,19 @@ export class Dispatcher {
   }
 
   /**
-   * A server that may hold the file already comes first, while it answers; then the one that has claimed it; then the next by weight that has not
-   * refused it.
+   * A server that may hold the file already comes first, while it answers and has not refused it since; then the one that has claimed it; then
+   * the next by weight that has not refused it.
    */
   #choose(delivery: Delivery, claimant: PooledServer | undefined): Choice | undefined {
     const { pool } = this.#parts;
     const tried = delivery.failures > 0;
+    const refused = tried ? this.#refusedBy(delivery) : noServers;
     const suspect = tried ? this.#extraCopies.lastSuspect(delivery.requestNumber) : undefined;
-    const same = suspect && suspect.times <= sameServerTries ? pool.pickSame(suspect.server) : undefined;
+    const again = suspect && suspect.times <= sameServerTries && !refused.has(suspect.server);
+    const same = again ? pool.pickSame(suspect.server) : undefined;
     if (same) return { server: same, reason: "may_hold" };
     if (claimant) return { server: claimant, reason: "claimed" };
-    const server = pool.pick(tried ? this.#refusedBy(delivery) : noServers, delivery.sizeBytes);
+    const server = pool.pick(refused, delivery.sizeBytes);
     return server && { server, reason: pool.isAvailable(server) ? "policy" : "spilled" };
   }
 
