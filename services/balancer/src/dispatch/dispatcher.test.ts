@@ -87,4 +87,17 @@ describe("a file", function () {
       assert.equal(b.sent.length, 1);
       assert.equal(a.sent.length, 2);
     }));
+
+  it("goes to another server when the one that has stored it reports another SHA-256, and the copy there is discarded", () =>
+    withSystem(async (system) => {
+      const { a, b, dispatcher } = system;
+      const sha256 = Buffer.alloc(32, 1);
+      a.answer = (file) => saved(file, Buffer.alloc(32, 7));
+      b.answer = (file) => saved(file, sha256);
+      const listener = send(system, describeFile({ sha256 }));
+      await isTold(listener, "stored");
+      await eventually("the copy to be discarded", () => dispatcher.unsettledOn("a") === 0);
+      assert.deepEqual([a.sent.length, b.sent.length], [1, 1]);
+      assert.deepEqual([a.discards, b.discards], [[1n], []]);
+    }));
 });

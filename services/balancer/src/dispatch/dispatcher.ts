@@ -147,9 +147,9 @@ export class Dispatcher {
     return server && { server, reason: pool.isAvailable(server) ? "policy" : "spilled" };
   }
 
-  /** The servers that have refused this upload; none once all have. */
+  /** The servers that have refused this upload, or have stored something else for it; none once all have. */
   #refusedBy(delivery: Delivery): ReadonlySet<string> {
-    const refused = new Set<string>();
+    const refused = new Set(this.#extraCopies.wrongOn(delivery.requestNumber));
     for (const { server, outcome, startedAtMs } of delivery.attempts) {
       // What was refused before the upload was revived may be taken now.
       if (outcome === "refused" && startedAtMs >= delivery.dueSinceMs) refused.add(server);
@@ -221,7 +221,10 @@ export class Dispatcher {
         if (expected && !sameBytes(expected, saved.sha256)) {
           pool.failed(server);
           const message = `${name} reports another SHA-256 than the client for what it has stored`;
-          this.#failed(delivery, server, { kind: "refused", message });
+          const { requestNumber, description } = delivery;
+          const { uploadId } = description;
+          this.#extraCopies.suspect({ server: name, requestNumber, uploadId, attempt: attempt.number, isWrong: true });
+          this.#failed(delivery, server, { kind: "lost", message });
           return;
         }
         pool.stored(server, attempt.sizeBytes, sizeBytes, finishSentMs && clock.nowMs() - finishSentMs);
