@@ -100,4 +100,38 @@ describe("a file", function () {
       assert.deepEqual([a.sent.length, b.sent.length], [1, 1]);
       assert.deepEqual([a.discards, b.discards], [[1n], []]);
     }));
+
+  for (const [how, away] of [
+    ["away", ({ b }: System) => b.stop()],
+    ["drained", ({ fixture }: System) => fixture.pool.drain(fixture.server("b"), Date.now())],
+    ["without its lease", ({ fixture }: System) => fixture.pool.lapse(fixture.server("b"), { sinceMs: 0, reason: "" })],
+  ] as const)
+    it(`goes to a server that has refused it once more while the others are ${how}`, () =>
+      withSystem(async (system) => {
+        const { fixture, a, b } = system;
+        away(system);
+        await fixture.becomes("b", /^(unhealthy|drained|lease-expired)/);
+        a.answer = (file) => (file.attempt === 1 ? diskFull : saved(file));
+        await isTold(send(system), "stored");
+        assert.deepEqual([a.sent.length, b.sent.length], [2, 0]);
+      }));
+
+  it("waits for servers that have not refused it and are overloaded, not longer than it may take, and is a dead letter then", () =>
+    withSystem(
+      async (system) => {
+        const { fixture, a, b, opened } = system;
+        b.overloaded = true;
+        await fixture.becomes("b", /^overloaded/);
+        a.answer = () => diskFull;
+        const listener = send(system, describeFile({ ack: "queued" }));
+        await isTold(listener, "queued,rejected DEADLINE_EXCEEDED");
+        assert.equal(a.sent.length, 1);
+        const [letter] = await opened.queue.deadLetters.list(0n, 100);
+        assert.match(
+          letter?.rejection.message ?? "",
+          /^not delivered within 700 ms; last: no server is available that has/,
+        );
+      },
+      { retry: { deadlineMs: 700 } },
+    ));
 });

@@ -1,6 +1,6 @@
 import { isReachable } from "../domain/backend.js";
 import type { PickReason, PoolSnapshot } from "../domain/pick.js";
-import { decideRetry, type Failure, type RetryPolicy } from "../domain/retry.js";
+import { decideRetry, type Failure, overdue, type RetryPolicy } from "../domain/retry.js";
 import { sameBytes } from "../domain/upload.js";
 import type { Clock } from "../ports/clock.js";
 import type { LedgerIdentity } from "../ports/ledger-identity.js";
@@ -108,11 +108,20 @@ export class Dispatcher {
         const before = this.#parts.picks && this.#parts.pool.views.snapshot();
         const choice = this.#choose(next.delivery, next.claimant);
         if (choice) this.#begin(next.delivery, choice, before);
-        else next.delivery.release(avoidPauseMs);
+        else this.#hold(next.delivery);
       }
     } finally {
       this.#looping = false;
     }
+  }
+
+  /** Nobody who is available may be given it: it waits, unless its time is over. */
+  #hold(delivery: Delivery): void {
+    const { clock, retry } = this.#parts;
+    const last = "no server is available that has not refused it";
+    const late = overdue(clock.nowMs() - delivery.dueSinceMs, retry, last);
+    if (late) delivery.reject(undefined, late);
+    else delivery.release(avoidPauseMs);
   }
 
   /** The next upload whose claimant is available. Claims of servers that cannot be talked to, or whose lease has expired, are over. */
@@ -147,14 +156,19 @@ export class Dispatcher {
     return server && { server, reason: pool.isAvailable(server) ? "policy" : "spilled" };
   }
 
-  /** The servers that have refused this upload, or have stored something else for it; none once all have. */
+  /** The servers that have refused this upload, or have stored something else for it; none once nobody else could take it. */
   #refusedBy(delivery: Delivery): ReadonlySet<string> {
     const refused = new Set(this.#extraCopies.wrongOn(delivery.requestNumber));
     for (const { server, outcome, startedAtMs } of delivery.attempts) {
       // What was refused before the upload was revived may be taken now.
       if (outcome === "refused" && startedAtMs >= delivery.dueSinceMs) refused.add(server);
     }
-    return this.#parts.pool.names.every((name) => refused.has(name)) ? noServers : refused;
+    const { pool } = this.#parts;
+    const isLeft = (name: string) => {
+      const backend = refused.has(name) ? undefined : pool.get(name)?.backend;
+      return backend && isReachable(backend) && !backend.draining && !backend.lapsed;
+    };
+    return pool.names.some(isLeft) ? refused : noServers;
   }
 
   #begin(delivery: Delivery, choice: Choice, before: PoolSnapshot | undefined): void {
