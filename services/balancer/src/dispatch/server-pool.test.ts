@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "../test-support/eventually.js";
 import type { FakeStorage } from "../test-support/fake-storage.js";
 import {
@@ -91,6 +92,15 @@ describe("the pool of servers", function () {
     a.serving = true;
     await fixture.becomes("a", /^available/);
     assert.ok(a.asked.check > 3);
+  });
+
+  it("does not ask a server again and again that says one thing by itself and another when it is asked", async () => {
+    const probe = { ...settings.probe, intervalMs: 200 };
+    fixture = await Fixture.start([1], { probe }, { watchedStatus: "NOT_SERVING" });
+    const [a] = fixture.storages as [FakeStorage];
+    await delay(1_000);
+    assert.match(fixture.state("a"), /^available/);
+    assert.ok(a.asked.load <= 12, `asked ${a.asked.load} times within five intervals`);
   });
 
   it("finds servers that do not answer any more, although their connection holds", async () => {

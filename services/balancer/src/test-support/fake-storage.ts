@@ -22,6 +22,8 @@ import { service as healthService } from "grpc-health-check";
 export interface FakeStorageOptions {
   readonly watchHealth?: boolean;
   readonly watchLoad?: boolean;
+  /** What `Health/Watch` says, where that is something else than `Check` says. */
+  readonly watchedStatus?: HealthCheckResponse["status"];
   /** How many files it works off in a second, one after another. Default: none. */
   readonly filesPerSecond?: number;
 }
@@ -115,7 +117,9 @@ export class FakeStorage {
         this.asked.check += 1;
         return this.#health();
       }),
-      ...(watchHealth && { watch: this.#stream<HealthCheckResponse>(this.#healthWatchers, () => this.#health()) }),
+      ...(watchHealth && {
+        watch: this.#stream<HealthCheckResponse>(this.#healthWatchers, () => this.#watchedHealth()),
+      }),
     });
     this.address = await listen(server, this.address);
     this.#server = server;
@@ -130,7 +134,7 @@ export class FakeStorage {
 
   set serving(serving: boolean) {
     this.#serving = serving;
-    for (const call of this.#healthWatchers) call.write(this.#health());
+    for (const call of this.#healthWatchers) call.write(this.#watchedHealth());
   }
 
   set overloaded(overloaded: boolean) {
@@ -182,6 +186,11 @@ export class FakeStorage {
 
   #health(): HealthCheckResponse {
     return { status: this.#serving ? "SERVING" : "NOT_SERVING" };
+  }
+
+  #watchedHealth(): HealthCheckResponse {
+    const { watchedStatus } = this.#options;
+    return watchedStatus === undefined ? this.#health() : { status: watchedStatus };
   }
 
   #load(): LoadResponse {
