@@ -127,6 +127,15 @@ describe("the pool of servers", function () {
     ]);
   });
 
+  it("counts drained servers, and such whose lease has expired, as out when it ejects others", async () => {
+    fixture = await Fixture.start([1, 1, 1, 1]);
+    const { pool } = fixture;
+    pool.drain(fixture.server("c"), Date.now());
+    pool.lapse(fixture.server("d"), { sinceMs: Date.now(), reason: "" });
+    for (const name of ["a", "b"]) for (let failure = 0; failure < 3; failure++) pool.failed(fixture.server(name));
+    assert.equal(fixture.picks(2), "a b");
+  });
+
   it("takes an ejected server back when its time is over", async () => {
     fixture = await Fixture.start([1, 1], { ejection: { ...settings.ejection, baseMs: 300 } });
     const back = new Promise<void>((resolve) => fixture.pool.onChange(resolve));

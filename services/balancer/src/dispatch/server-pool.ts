@@ -5,6 +5,7 @@ import {
   isAvailable,
   isEjected,
   isFull,
+  isOut,
   isReachable,
   leastBad,
   loadOf,
@@ -291,8 +292,8 @@ export class ServerPool {
   #eject(server: PooledServer, reason: string): void {
     if (this.#servers.get(server.backend.name) !== server) return;
     const nowMs = this.#clock.nowMs();
-    const isOut = ({ backend }: PooledServer) => !isReachable(backend) || isEjected(backend, nowMs);
-    const outCount = [...this.#servers.values()].filter((other) => other !== server && isOut(other)).length;
+    const others = [...this.#servers.values()].filter((other) => other !== server);
+    const outCount = others.filter(({ backend }) => isOut(backend, nowMs)).length;
     if (isEjected(server.backend, nowMs) || !mayEject(outCount, this.#servers.size, this.#ejection)) return;
     const ejection = server.conduct.eject(nowMs, reason);
     server.backend.ejection = ejection;
