@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { RefuseReason } from "@bilancia/proto/gen/storage";
 import { eventually } from "../test-support/eventually.js";
 import { type FakeStorage, saved } from "../test-support/fake-storage.js";
-import { PoolFixture } from "../test-support/pool-fixture.js";
+import { PoolFixture, poolSettings } from "../test-support/pool-fixture.js";
 import { describeFile, RecordingListener, sendFile } from "../test-support/queue-fixtures.js";
 import { withTempFolder } from "../test-support/temp-folder.js";
 import { openTestQueue, type TestQueue } from "../test-support/test-queue.js";
@@ -133,5 +133,20 @@ describe("a file", function () {
         );
       },
       { retry: { deadlineMs: 700 } },
+    ));
+
+  it("goes to another server when the one that has it says that it stops, and then nothing more", () =>
+    withSystem(
+      async (system) => {
+        const { fixture, a } = system;
+        a.answer = () => "never";
+        const listener = send(system);
+        a.serving = false;
+        await fixture.becomes("a", /^unhealthy: health check says NOT_SERVING$/);
+        assert.deepEqual(listener.told, []);
+        a.frozen = true;
+        await isTold(listener, "stored");
+      },
+      { pool: { probe: { ...poolSettings.probe, intervalMs: 200, timeoutMs: 500 } } },
     ));
 });

@@ -48,6 +48,7 @@ export class PooledServer {
   storedFiles = 0;
   storedBytes = 0;
   failedAttempts = 0;
+  #silencesInRow = 0;
   readonly #probe: ServerProbe;
   readonly #watch: ServerWatch;
   readonly #parts: PooledServerParts;
@@ -115,14 +116,17 @@ export class PooledServer {
     const before = this.backend.health;
     const after = nextHealth(before, sign, clock.nowMs(), probe);
     this.backend.health = after;
+    this.#silencesInRow = sign.kind === "silent" ? this.#silencesInRow + 1 : 0;
+    // Answers will not come over a connection that hangs; the files are better tried elsewhere. A server that says that it stops may still answer,
+    // for as long as it says that much.
+    const isMute = sign.kind === "gone" || this.#silencesInRow >= probe.fall;
+    if (after.kind === "unhealthy" && isMute) this.link.reset();
     if (after.kind === before.kind) return;
     const { name: server } = this.backend;
     observer.note({ kind: "server-health", server, from: before.kind, to: after.kind, reason: after.reason });
     if (after.kind === "healthy") events.returned(this);
     else {
       this.#watch.close();
-      // Answers will not come over a connection that hangs; the files are better tried elsewhere. A server that says that it stops may still answer.
-      if (sign.kind !== "refusing") this.link.reset();
       if (before.kind === "healthy") events.fell(this);
     }
     events.changed(this);
