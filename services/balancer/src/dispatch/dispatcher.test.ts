@@ -149,4 +149,19 @@ describe("a file", function () {
       },
       { pool: { probe: { ...poolSettings.probe, intervalMs: 200, timeoutMs: 500 } } },
     ));
+
+  it("goes out again when it is not answered in time, also where the clock was set back meanwhile", () => {
+    let nowMs = 1_000_000_000;
+    return withSystem(
+      async (system) => {
+        system.a.answer = () => "never";
+        const listener = send(system);
+        await eventually("the file is on its way", () => system.a.sent.length === 1);
+        nowMs -= 3_600_000;
+        system.a.answer = saved;
+        await isTold(listener, "stored");
+      },
+      { retry: { answerTimeoutMs: 300 }, nowMs: () => nowMs },
+    );
+  });
 });

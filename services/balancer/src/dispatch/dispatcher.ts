@@ -72,9 +72,9 @@ export class Dispatcher {
   }
 
   start(): void {
-    const { pool, outbox, clock, retry } = this.#parts;
+    const { pool, outbox, retry } = this.#parts;
     this.#expiry = setInterval(() => {
-      for (const name of pool.names) pool.get(name)?.link.expire(clock.nowMs(), retry.answerTimeoutMs);
+      for (const name of pool.names) pool.get(name)?.link.expire(retry.answerTimeoutMs);
       outbox.expireClaims();
     }, 1_000).unref();
     this.#loop();
