@@ -164,4 +164,17 @@ describe("a file", function () {
       { retry: { answerTimeoutMs: 300 }, nowMs: () => nowMs },
     );
   });
+
+  it("that a server has claimed goes to others at once when that server is removed", () =>
+    withSystem(async (system) => {
+      const { fixture, a, b, opened } = system;
+      for (const name of ["a", "b"]) fixture.pool.drain(fixture.server(name), Date.now());
+      const listener = send(system);
+      opened.queue.pending.claim("a", 1n, () => true);
+      fixture.pool.enable(fixture.server("b"));
+      assert.equal(b.sent.length, 0);
+      fixture.pool.remove(fixture.server("a"));
+      await isTold(listener, "stored");
+      assert.deepEqual([a.sent.length, b.sent.length], [0, 1]);
+    }));
 });

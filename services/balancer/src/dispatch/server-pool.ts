@@ -132,6 +132,8 @@ export class ServerPool {
     this.#servers.delete(name);
     this.#choice.forget(name);
     server.stop();
+    // Its claims are over.
+    this.#onChange();
   }
 
   setWeight(server: PooledServer, weight: number): void {
@@ -161,7 +163,7 @@ export class ServerPool {
     this.#changed(server);
   }
 
-  /** Sets what to call when a server may have become available. */
+  /** Sets what to call when a server may have become available, or has gone. */
   onChange(callback: () => void): void {
     this.#onChange = callback;
   }
