@@ -114,6 +114,17 @@ describe("the pool of servers", function () {
     await fixture.becomes("a", /^available/);
   });
 
+  it("looks no longer for a server that says that it has started once it is removed", async () => {
+    fixture = await Fixture.start([1], { probe: { ...settings.probe, intervalMs: 40 } });
+    const a = fixture.server("a");
+    fixture.storages[0]?.stop();
+    await fixture.becomes("a", /^unhealthy/);
+    const announced = a.announced();
+    await delay(150);
+    fixture.pool.remove(a);
+    await announced;
+  });
+
   it("ejects a server on which attempts fail one after another, but never so many that half of them are out", async () => {
     fixture = await Fixture.start([1, 1, 1]);
     for (const name of ["a", "b"])
