@@ -10,7 +10,7 @@ import { FakeStorage } from "../test-support/fake-storage.js";
 import { nobody, PoolFixture } from "../test-support/pool-fixture.js";
 import { Leases, type RegistrationSettings } from "./leases.js";
 import { Membership } from "./membership.js";
-import { openMembership } from "./membership-file.js";
+import { type MembershipFile, openMembership } from "./membership-file.js";
 import { PoolKeeper } from "./pool-keeper.js";
 
 const peer = "ipv4:10.0.0.9:1";
@@ -24,6 +24,7 @@ describe("servers that join by themselves", function () {
   let membership: Membership;
   let keeper: PoolKeeper;
   let leases: Leases;
+  let file: MembershipFile;
   let joining: ServerEntry;
   /** Files of which it is not known whether c has them. */
   let unsettled: number;
@@ -34,7 +35,9 @@ describe("servers that join by themselves", function () {
     configured = fixture.pool.views.all().map(({ backend: { name, address, weight } }) => ({ name, address, weight }));
     settings = { unknownServers: "accept", leaseMs: 60_000, forgetMs: 60_000 };
     unsettled = 0;
-    const { file, facts } = await openMembership(folder, configured, { note: () => {} });
+    const opened = await openMembership(folder, configured, { note: () => {} });
+    const { facts } = opened;
+    file = opened.file;
     const parts = {
       pool: fixture.pool,
       unsettled: (name: string) => (name === "c" ? unsettled : 0),
@@ -119,6 +122,36 @@ describe("servers that join by themselves", function () {
     assert.deepEqual(await kept(), []);
     await join();
     assert.ok(fixture.pool.get("c"));
+  });
+
+  it("are forgotten although the disk did not take that at first", async () => {
+    Object.assign(settings, { leaseMs: 1, forgetMs: 1 });
+    let isFull = false;
+    const { write } = file;
+    file.write = (facts) => (isFull ? Promise.reject(new Error("ENOSPC")) : write.call(file, facts));
+    await join();
+    isFull = true;
+    const faults = () => fixture.occurrences.filter(({ kind }) => kind === "fault").length;
+    await eventually("the disk has refused it", () => faults() > 0);
+    await delay(500);
+    assert.equal(faults(), 1);
+    assert.match(fixture.state("c"), /^lease-expired/);
+    isFull = false;
+    await eventually("it is gone", () => fixture.pool.get("c") === undefined);
+    assert.deepEqual(await kept(), []);
+  });
+
+  it("are not forgotten when they renew the lease at the last moment", async () => {
+    Object.assign(settings, { leaseMs: 1, forgetMs: 1 });
+    await join();
+    const other = membership.inTurn(() => delay(500));
+    await delay(300);
+    settings.leaseMs = 60_000;
+    leases.renew("c", "fake", peer);
+    await other;
+    await delay(100);
+    assert.match(fixture.state("c"), /^available/);
+    assert.deepEqual(await kept(), [joining]);
   });
 
   it("may come back at another address when the lease has expired, not before", async () => {
