@@ -5,6 +5,8 @@ import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { BilanciaError } from "../domain/errors.js";
 import type { ServerEntry } from "../domain/server-entry.js";
+import type { PendingUploads } from "../ports/pending-uploads.js";
+import type { UploadDirectory } from "../ports/upload-directory.js";
 import { eventually } from "../test-support/eventually.js";
 import { FakeStorage } from "../test-support/fake-storage.js";
 import { nobody, PoolFixture } from "../test-support/pool-fixture.js";
@@ -12,6 +14,7 @@ import { Leases, type RegistrationSettings } from "./leases.js";
 import { Membership } from "./membership.js";
 import { type MembershipFile, openMembership } from "./membership-file.js";
 import { PoolKeeper } from "./pool-keeper.js";
+import { RegistryService } from "./registry-service.js";
 
 const peer = "ipv4:10.0.0.9:1";
 
@@ -64,6 +67,24 @@ describe("servers that join by themselves", function () {
     return storage.address;
   }
   const join = (entry = joining) => leases.join(entry, "fake", peer);
+  /** What the balancer answers a server that announces itself. */
+  const announced = ({ name: server, address, weight }: ServerEntry) => {
+    const registry = new RegistryService({
+      ...{ pool: fixture.pool, leases, ledger: { origin: "a", term: 1 }, observer: { note: () => {} } },
+      pending: {} as PendingUploads,
+      uploads: { counts: () => ({ queuedFiles: 0 }) } as unknown as UploadDirectory,
+    });
+    const request = { server, address, weight, instanceId: "fake", version: "", capabilities: [] };
+    const call = { request, getPeer: () => peer, getPath: () => "" } as unknown as Parameters<
+      typeof registry.handlers.announce
+    >[0];
+    return new Promise<string>((resolve, reject) => {
+      registry.handlers.announce(call, (error, answer) => {
+        if (answer) resolve(`${answer.serving ? "" : "not "}serving: ${answer.reason}`);
+        else reject(error);
+      });
+    });
+  };
   const changes = () =>
     fixture.occurrences.flatMap((one) =>
       one.kind === "server-changed" ? [`${one.server} ${one.change} by ${one.by}`] : [],
@@ -167,6 +188,26 @@ describe("servers that join by themselves", function () {
     await eventually("it is at the new address", () => fixture.pool.get("c")?.backend.address === moved.address);
     await fixture.becomes("c", /^available/);
     assert.deepEqual(await kept(), [moved]);
+  });
+
+  it("are told that the one at the address before leaves first, where something is on its way to that", async () => {
+    await join();
+    settings.leaseMs = 1;
+    leases.renew("c", "fake", peer);
+    await expired();
+    settings.leaseMs = 60_000;
+    const free = fixture.pool.occupy(fixture.server("c"), 5);
+    fixture.occurrences.length = 0;
+    const moved = { ...joining, address: await another() };
+    for (let call = 0; call < 2; call++)
+      assert.equal(
+        await announced(moved),
+        `not serving: c at ${joining.address} leaves first, when nothing is on its way to it any more`,
+      );
+    assert.deepEqual(changes(), [`c leaving by c itself, ${peer}`]);
+    free();
+    await eventually("it is at the new address", () => fixture.pool.get("c")?.backend.address === moved.address);
+    assert.equal(await announced(moved), "serving: answers SERVING");
   });
 
   it("take the address of another whose lease has expired, not before", async () => {

@@ -138,7 +138,8 @@ export class Leases {
     const { pool, settings } = this.#parts;
     this.#terms.set(name, { untilMs: performance.now() + settings.leaseMs, instanceId });
     const server = pool.get(name);
-    if (!server?.backend.lapsed) return;
+    // One that leaves is another one, at the address before.
+    if (!server?.backend.lapsed || server.retiring !== undefined) return;
     pool.lapse(server, undefined);
     this.#tell(name, "lease-renewed", "it gets files again", itself(name, by));
   }
