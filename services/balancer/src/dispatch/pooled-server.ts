@@ -19,8 +19,10 @@ const announcedPauseMs = 100;
 export interface PooledServerEvents {
   /** It may be available now, or no longer. */
   changed(server: PooledServer): void;
-  /** It can be talked to again. */
+  /** It can be talked to again, or is another process now. */
   returned(server: PooledServer): void;
+  /** It says that it has started, and can be talked to. */
+  announced(server: PooledServer): void;
   /** It was healthy, and is not any more. */
   fell(server: PooledServer): void;
 }
@@ -101,8 +103,8 @@ export class PooledServer {
       if (isReachable(this.backend) || performance.now() >= untilMs) break;
       await delay(announcedPauseMs);
     }
-    // Also where nobody had noticed that it was away.
-    if (isReachable(this.backend)) this.#parts.events.returned(this);
+    // Also where nobody had noticed that it was away. It may say so as often as it likes.
+    if (isReachable(this.backend)) this.#parts.events.announced(this);
   }
 
   stop(): void {
@@ -133,7 +135,10 @@ export class PooledServer {
   }
 
   #loaded(load: LoadResponse): void {
+    const before = this.load?.instanceId ?? "";
     this.load = load;
+    const isAnother = before !== "" && load.instanceId !== "" && load.instanceId !== before;
+    if (isAnother && isReachable(this.backend)) this.#parts.events.returned(this);
     this.#overloaded(load.overloaded, load.causes);
   }
 

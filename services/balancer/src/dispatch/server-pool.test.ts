@@ -181,6 +181,19 @@ describe("the pool of servers", function () {
     assert.equal(fixture.picks(110).split("a").length - 1, 10);
   });
 
+  it("lets the weight of a server that announces itself again and again grow all the same, and anew where it has restarted", async () => {
+    fixture = await Fixture.start([1, 1], { balancing: { ...settings.balancing, slowStartMs: anHour } });
+    const [a] = fixture.storages as [FakeStorage];
+    const returned: string[] = [];
+    fixture.pool.onReturn(({ backend }) => returned.push(backend.name));
+    await fixture.server("a").announced();
+    assert.deepEqual(returned, ["a"]);
+    assert.equal(fixture.picks(4), "a b a b");
+    a.instanceId = "another";
+    await fixture.server("a").announced();
+    assert.equal(fixture.picks(110).split("a").length - 1, 10);
+  });
+
   it("holds files while all are overloaded, or spills them to the one with the least on its way", async () => {
     for (const whenNoneAvailable of ["hold", "spill"] as const) {
       fixture?.stop();

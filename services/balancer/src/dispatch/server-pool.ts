@@ -94,6 +94,7 @@ export class ServerPool {
         this.#choice.ramp(server);
         this.#onReturn(server);
       },
+      announced: (server: PooledServer) => this.#onReturn(server),
     };
     this.#serverParts = { probe, ejection, clock, observer, events };
     for (const member of servers) this.#put(member);

@@ -61,6 +61,7 @@ export class FakeStorage {
   readonly asked = { check: 0, load: 0 };
   /** While true, no question is answered. */
   frozen = false;
+  instanceId = "fake";
   /** Files answered, and how long it could have worked, and had nothing to work on, in milliseconds, all since the start. */
   readonly done = { files: 0, availableMs: 0, idleMs: 0 };
   /** How it answers each small file; absent where it works at its speed instead. */
@@ -201,7 +202,7 @@ export class FakeStorage {
         Capability.CAPABILITY_DISCARD,
         ...(this.#options.watchLoad === false ? [] : [Capability.CAPABILITY_WATCH_LOAD]),
       ],
-      instanceId: "fake",
+      instanceId: this.instanceId,
       serverName: "fake",
       version: "0",
     } as unknown as LoadResponse;
