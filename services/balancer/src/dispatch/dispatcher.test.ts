@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { RefuseReason } from "@bilancia/proto/gen/storage";
 import { eventually } from "../test-support/eventually.js";
 import { type FakeStorage, saved } from "../test-support/fake-storage.js";
@@ -115,6 +116,22 @@ describe("a file", function () {
         await isTold(send(system), "stored");
         assert.deepEqual([a.sent.length, b.sent.length], [2, 0]);
       }));
+
+  it("is not given up while a server that has not refused it is away for a moment", () =>
+    withSystem(
+      async (system) => {
+        const { fixture, a, b } = system;
+        b.stop();
+        await fixture.becomes("b", /^unhealthy/);
+        a.answer = () => diskFull;
+        const listener = send(system);
+        await delay(500);
+        assert.deepEqual([a.sent.length, listener.told], [1, []]);
+        await b.start();
+        await isTold(listener, "stored");
+      },
+      { retry: { maxDelayMs: 60_000 }, pool: { probe: { ...poolSettings.probe, intervalMs: 200 } } },
+    ));
 
   it("waits for servers that have not refused it and are overloaded, not longer than it may take, and is a dead letter then", () =>
     withSystem(

@@ -156,19 +156,26 @@ export class Dispatcher {
     return server && { server, reason: pool.isAvailable(server) ? "policy" : "spilled" };
   }
 
-  /** The servers that have refused this upload, or have stored something else for it; none once nobody else could take it. */
+  /**
+   * The servers that have refused this upload, or have stored something else for it; none once nobody else could take it. Those that could and are away
+   * are waited for between two attempts, for as long as an upload may wait for the next one.
+   */
   #refusedBy(delivery: Delivery): ReadonlySet<string> {
+    const { pool, clock, retry } = this.#parts;
     const refused = new Set(this.#extraCopies.wrongOn(delivery.requestNumber));
+    let lastMs = Number.NEGATIVE_INFINITY;
     for (const { server, outcome, startedAtMs } of delivery.attempts) {
       // What was refused before the upload was revived may be taken now.
       if (outcome === "refused" && startedAtMs >= delivery.dueSinceMs) refused.add(server);
+      if (outcome && refused.has(server)) lastMs = startedAtMs;
     }
-    const { pool } = this.#parts;
-    const isLeft = (name: string) => {
-      const backend = refused.has(name) ? undefined : pool.get(name)?.backend;
-      return backend && isReachable(backend) && !backend.draining && !backend.lapsed;
-    };
-    return pool.names.some(isLeft) ? refused : noServers;
+    if (refused.size === 0) return noServers;
+    const left = pool.names
+      .flatMap((name) => (refused.has(name) ? [] : (pool.get(name)?.backend ?? [])))
+      .filter(({ draining, lapsed }) => !draining && !lapsed);
+    if (left.some(isReachable)) return refused;
+    const agoMs = clock.nowMs() - lastMs;
+    return left.length > 0 && agoMs >= 0 && agoMs < retry.maxDelayMs ? refused : noServers;
   }
 
   #begin(delivery: Delivery, choice: Choice, before: PoolSnapshot | undefined): void {
