@@ -206,7 +206,7 @@ export const configSchema = z
         maxPoolPercent: whole(0, 100)
           .default(50)
           .describe(
-            "How much of the pool may be out at once, unhealthy or left alone; beyond it nobody is left alone.",
+            "How much of the pool may be out at once, unhealthy, drained or left alone; beyond it nobody is left alone.",
           ),
       })
       .prefault({}),

@@ -1,5 +1,5 @@
 import {
-  type Choice,
+  Choice,
   ChoiceReason,
   type ExplainRequest,
   type ExplainResponse,
@@ -13,6 +13,7 @@ import type { Observer } from "../ports/observer.js";
 import type { PickMemory } from "../ports/pick-log.js";
 import type { UploadDirectory } from "../ports/upload-directory.js";
 import { toAttempt } from "../wire/attempt-message.js";
+import { fittingPage } from "../wire/paging.js";
 import { unaryCall } from "../wire/unary-call.js";
 import { uploadStateCodes } from "../wire/upload-state.js";
 import { stateCodes } from "./server-service.js";
@@ -34,13 +35,19 @@ export class ExplainService {
           name: description.name,
           state: uploadStateCodes[state.kind],
           attempts: attempts.map(toAttempt),
-          choices: picks.find(requestNumber).map(toChoice),
+          choices: lastFitting(picks.find(requestNumber)).map(toChoice),
           keptChoices: picks.count,
           keptSince: picks.sinceMs === undefined ? undefined : toTimestamp(picks.sinceMs),
         };
       }),
     };
   }
+}
+
+/** The last choices, as many as fit into one message. */
+function lastFitting(records: readonly PickRecord[]): PickRecord[] {
+  const newestFirst = [...records].reverse();
+  return fittingPage(newestFirst, (record) => Choice.encode(toChoice(record)).finish().length).reverse();
 }
 
 const reasonCodes: Record<PickReason, ChoiceReason> = {

@@ -38,7 +38,7 @@ export async function attemptDelivery(
     const { data, crc32c } = whole;
     const outcome = stream.expect(delivery.requestNumber);
     stream.push({ header: header(delivery, data.length, attempt, ledger), offset: 0, data, crc32c, finish: {} });
-    stream.finished(delivery.requestNumber, finishSentMs);
+    stream.finished(delivery.requestNumber);
     return { outcome: await outcome, finishSentMs };
   } catch (error) {
     if (error instanceof ContentUnreadable) return unreadable;
@@ -78,7 +78,7 @@ async function sendLarge(
         finishSentMs = clock.nowMs();
         const { sizeBytes, sha256 } = content;
         stream.push({ offset: sizeBytes, data: noBytes, finish: { sizeBytes: BigInt(sizeBytes), sha256 } });
-        stream.finished(delivery.requestNumber, finishSentMs);
+        stream.finished(delivery.requestNumber);
         stream.end();
         break;
       }

@@ -1,6 +1,6 @@
 import { isReachable } from "../domain/backend.js";
 import type { PickReason, PoolSnapshot } from "../domain/pick.js";
-import { decideRetry, type Failure, type RetryPolicy } from "../domain/retry.js";
+import { decideRetry, type Failure, overdue, type RetryPolicy } from "../domain/retry.js";
 import type { Clock } from "../ports/clock.js";
 import type { LedgerIdentity } from "../ports/ledger-identity.js";
 import type { Observer } from "../ports/observer.js";
@@ -71,9 +71,9 @@ export class Dispatcher {
   }
 
   start(): void {
-    const { pool, outbox, clock, retry } = this.#parts;
+    const { pool, outbox, retry } = this.#parts;
     this.#expiry = setInterval(() => {
-      for (const name of pool.names) pool.get(name)?.link.expire(clock.nowMs(), retry.answerTimeoutMs);
+      for (const name of pool.names) pool.get(name)?.link.expire(retry.answerTimeoutMs);
       outbox.expireClaims();
     }, 1_000).unref();
     this.#loop();
@@ -107,11 +107,20 @@ export class Dispatcher {
         const before = this.#parts.picks && this.#parts.pool.views.snapshot();
         const choice = this.#choose(next.delivery, next.claimant);
         if (choice) this.#begin(next.delivery, choice, before);
-        else next.delivery.release(avoidPauseMs);
+        else this.#hold(next.delivery);
       }
     } finally {
       this.#looping = false;
     }
+  }
+
+  /** Nobody who is available may be given it: it waits, unless its time is over. */
+  #hold(delivery: Delivery): void {
+    const { clock, retry } = this.#parts;
+    const last = "no server is available that has not refused it";
+    const late = overdue(clock.nowMs() - delivery.dueSinceMs, retry, last);
+    if (late) delivery.reject(undefined, late);
+    else delivery.release(avoidPauseMs);
   }
 
   /** The next upload whose claimant is available. Claims of servers that cannot be talked to, or whose lease has expired, are over. */
@@ -130,28 +139,42 @@ export class Dispatcher {
   }
 
   /**
-   * A server that may hold the file already comes first, while it answers; then the one that has claimed it; then the next by weight that has not
-   * refused it.
+   * A server that may hold the file already comes first, while it answers and has not refused it since; then the one that has claimed it; then
+   * the next by weight that has not refused it.
    */
   #choose(delivery: Delivery, claimant: PooledServer | undefined): Choice | undefined {
     const { pool } = this.#parts;
     const tried = delivery.failures > 0;
+    const refused = tried ? this.#refusedBy(delivery) : noServers;
     const suspect = tried ? this.#extraCopies.lastSuspect(delivery.requestNumber) : undefined;
-    const same = suspect && suspect.times <= sameServerTries ? pool.pickSame(suspect.server) : undefined;
+    const again = suspect && suspect.times <= sameServerTries && !refused.has(suspect.server);
+    const same = again ? pool.pickSame(suspect.server) : undefined;
     if (same) return { server: same, reason: "may_hold" };
     if (claimant) return { server: claimant, reason: "claimed" };
-    const server = pool.pick(tried ? this.#refusedBy(delivery) : noServers, delivery.sizeBytes);
+    const server = pool.pick(refused, delivery.sizeBytes);
     return server && { server, reason: pool.isAvailable(server) ? "policy" : "spilled" };
   }
 
-  /** The servers that have refused this upload; none once all have. */
+  /**
+   * The servers that have refused this upload, or have stored something else for it; none once nobody else could take it. Those that could and are away
+   * are waited for between two attempts, for as long as an upload may wait for the next one.
+   */
   #refusedBy(delivery: Delivery): ReadonlySet<string> {
-    const refused = new Set<string>();
+    const { pool, clock, retry } = this.#parts;
+    const refused = new Set(this.#extraCopies.wrongOn(delivery.requestNumber));
+    let lastMs = Number.NEGATIVE_INFINITY;
     for (const { server, outcome, startedAtMs } of delivery.attempts) {
       // What was refused before the upload was revived may be taken now.
       if (outcome === "refused" && startedAtMs >= delivery.dueSinceMs) refused.add(server);
+      if (outcome && refused.has(server)) lastMs = startedAtMs;
     }
-    return this.#parts.pool.names.every((name) => refused.has(name)) ? noServers : refused;
+    if (refused.size === 0) return noServers;
+    const left = pool.names
+      .flatMap((name) => (refused.has(name) ? [] : (pool.get(name)?.backend ?? [])))
+      .filter(({ draining, lapsed }) => !draining && !lapsed);
+    if (left.some(isReachable)) return refused;
+    const agoMs = clock.nowMs() - lastMs;
+    return left.length > 0 && agoMs >= 0 && agoMs < retry.maxDelayMs ? refused : noServers;
   }
 
   #begin(delivery: Delivery, choice: Choice, before: PoolSnapshot | undefined): void {
@@ -217,7 +240,10 @@ export class Dispatcher {
         if (problem) {
           pool.failed(server);
           const message = `${name} reports ${problem} for what it has stored`;
-          this.#failed(delivery, server, { kind: "refused", message });
+          const { requestNumber, description } = delivery;
+          const { uploadId } = description;
+          this.#extraCopies.suspect({ server: name, requestNumber, uploadId, attempt: attempt.number, isWrong: true });
+          this.#failed(delivery, server, { kind: "lost", message });
           return;
         }
         pool.stored(server, attempt.sizeBytes, saved.sizeBytes, finishSentMs && clock.nowMs() - finishSentMs);

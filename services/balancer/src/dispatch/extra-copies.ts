@@ -49,12 +49,17 @@ export class ExtraCopies {
 
   /** The server that lost the answer to this upload most recently, and how often it did so in a row. */
   lastSuspect(requestNumber: bigint): { server: string; times: number } | undefined {
-    const suspects = this.#suspects.get(requestNumber);
+    const suspects = this.#suspects.get(requestNumber)?.filter(({ isWrong }) => !isWrong);
     const last = suspects?.at(-1);
     if (!suspects || !last) return undefined;
     let times = 0;
     while (suspects.at(-1 - times)?.server === last.server) times += 1;
     return { server: last.server, times };
+  }
+
+  /** The servers that hold something else than was sent for this upload. */
+  wrongOn(requestNumber: bigint): string[] {
+    return this.#suspects.get(requestNumber)?.flatMap(({ server, isWrong }) => (isWrong ? [server] : [])) ?? [];
   }
 
   /** How many files a server may hold of which it is not known whether it does. */
@@ -65,7 +70,7 @@ export class ExtraCopies {
     return count;
   }
 
-  /** An answer was lost after the finish frame had gone out. */
+  /** An answer was lost after the finish frame had gone out, or says that something else was stored than was sent. */
   suspect(suspicion: Suspicion): void {
     const suspects = this.#suspects.get(suspicion.requestNumber) ?? [];
     suspects.push(suspicion);

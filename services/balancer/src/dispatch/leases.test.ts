@@ -5,13 +5,16 @@ import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { BilanciaError } from "../domain/errors.js";
 import type { ServerEntry } from "../domain/server-entry.js";
+import type { PendingUploads } from "../ports/pending-uploads.js";
+import type { UploadDirectory } from "../ports/upload-directory.js";
 import { eventually } from "../test-support/eventually.js";
 import { FakeStorage } from "../test-support/fake-storage.js";
 import { nobody, PoolFixture } from "../test-support/pool-fixture.js";
 import { Leases, type RegistrationSettings } from "./leases.js";
 import { Membership } from "./membership.js";
-import { openMembership } from "./membership-file.js";
+import { type MembershipFile, openMembership } from "./membership-file.js";
 import { PoolKeeper } from "./pool-keeper.js";
+import { RegistryService } from "./registry-service.js";
 
 const peer = "ipv4:10.0.0.9:1";
 
@@ -24,6 +27,7 @@ describe("servers that join by themselves", function () {
   let membership: Membership;
   let keeper: PoolKeeper;
   let leases: Leases;
+  let file: MembershipFile;
   let joining: ServerEntry;
   /** Files of which it is not known whether c has them. */
   let unsettled: number;
@@ -34,7 +38,9 @@ describe("servers that join by themselves", function () {
     configured = fixture.pool.views.all().map(({ backend: { name, address, weight } }) => ({ name, address, weight }));
     settings = { unknownServers: "accept", leaseMs: 60_000, forgetMs: 60_000 };
     unsettled = 0;
-    const { file, facts } = await openMembership(folder, configured, { note: () => {} });
+    const opened = await openMembership(folder, configured, { note: () => {} });
+    const { facts } = opened;
+    file = opened.file;
     const parts = {
       pool: fixture.pool,
       unsettled: (name: string) => (name === "c" ? unsettled : 0),
@@ -61,6 +67,24 @@ describe("servers that join by themselves", function () {
     return storage.address;
   }
   const join = (entry = joining) => leases.join(entry, "fake", peer);
+  /** What the balancer answers a server that announces itself. */
+  const announced = ({ name: server, address, weight }: ServerEntry) => {
+    const registry = new RegistryService({
+      ...{ pool: fixture.pool, leases, ledger: { origin: "a", term: 1 }, observer: { note: () => {} } },
+      pending: {} as PendingUploads,
+      uploads: { counts: () => ({ queuedFiles: 0 }) } as unknown as UploadDirectory,
+    });
+    const request = { server, address, weight, instanceId: "fake", version: "", capabilities: [] };
+    const call = { request, getPeer: () => peer, getPath: () => "" } as unknown as Parameters<
+      typeof registry.handlers.announce
+    >[0];
+    return new Promise<string>((resolve, reject) => {
+      registry.handlers.announce(call, (error, answer) => {
+        if (answer) resolve(`${answer.serving ? "" : "not "}serving: ${answer.reason}`);
+        else reject(error);
+      });
+    });
+  };
   const changes = () =>
     fixture.occurrences.flatMap((one) =>
       one.kind === "server-changed" ? [`${one.server} ${one.change} by ${one.by}`] : [],
@@ -121,6 +145,36 @@ describe("servers that join by themselves", function () {
     assert.ok(fixture.pool.get("c"));
   });
 
+  it("are forgotten although the disk did not take that at first", async () => {
+    Object.assign(settings, { leaseMs: 1, forgetMs: 1 });
+    let isFull = false;
+    const { write } = file;
+    file.write = (facts) => (isFull ? Promise.reject(new Error("ENOSPC")) : write.call(file, facts));
+    await join();
+    isFull = true;
+    const faults = () => fixture.occurrences.filter(({ kind }) => kind === "fault").length;
+    await eventually("the disk has refused it", () => faults() > 0);
+    await delay(500);
+    assert.equal(faults(), 1);
+    assert.match(fixture.state("c"), /^lease-expired/);
+    isFull = false;
+    await eventually("it is gone", () => fixture.pool.get("c") === undefined);
+    assert.deepEqual(await kept(), []);
+  });
+
+  it("are not forgotten when they renew the lease at the last moment", async () => {
+    Object.assign(settings, { leaseMs: 1, forgetMs: 1 });
+    await join();
+    const other = membership.inTurn(() => delay(500));
+    await delay(300);
+    settings.leaseMs = 60_000;
+    leases.renew("c", "fake", peer);
+    await other;
+    await delay(100);
+    assert.match(fixture.state("c"), /^available/);
+    assert.deepEqual(await kept(), [joining]);
+  });
+
   it("may come back at another address when the lease has expired, not before", async () => {
     await join();
     const moved = { ...joining, address: await another() };
@@ -134,6 +188,26 @@ describe("servers that join by themselves", function () {
     await eventually("it is at the new address", () => fixture.pool.get("c")?.backend.address === moved.address);
     await fixture.becomes("c", /^available/);
     assert.deepEqual(await kept(), [moved]);
+  });
+
+  it("are told that the one at the address before leaves first, where something is on its way to that", async () => {
+    await join();
+    settings.leaseMs = 1;
+    leases.renew("c", "fake", peer);
+    await expired();
+    settings.leaseMs = 60_000;
+    const free = fixture.pool.occupy(fixture.server("c"), 5);
+    fixture.occurrences.length = 0;
+    const moved = { ...joining, address: await another() };
+    for (let call = 0; call < 2; call++)
+      assert.equal(
+        await announced(moved),
+        `not serving: c at ${joining.address} leaves first, when nothing is on its way to it any more`,
+      );
+    assert.deepEqual(changes(), [`c leaving by c itself, ${peer}`]);
+    free();
+    await eventually("it is at the new address", () => fixture.pool.get("c")?.backend.address === moved.address);
+    assert.equal(await announced(moved), "serving: answers SERVING");
   });
 
   it("take the address of another whose lease has expired, not before", async () => {

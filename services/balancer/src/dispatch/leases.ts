@@ -38,6 +38,8 @@ interface Term {
 
 /** How often it is looked whose time is over, in milliseconds. */
 const lookMs = 100;
+/** How soon it is tried again to forget a server that the disk did not let go, in milliseconds. */
+const forgetAgainMs = 1_000;
 /** How long a server that wants to join may take to answer, in milliseconds. */
 const answerMs = 2_000;
 
@@ -49,6 +51,8 @@ const answerMs = 2_000;
 export class Leases {
   readonly #parts: LeasesParts;
   readonly #terms = new Map<string, Term>();
+  /** The servers that are being forgotten, or could not be just now. */
+  readonly #forgetting = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(parts: LeasesParts) {
@@ -134,7 +138,8 @@ export class Leases {
     const { pool, settings } = this.#parts;
     this.#terms.set(name, { untilMs: performance.now() + settings.leaseMs, instanceId });
     const server = pool.get(name);
-    if (!server?.backend.lapsed) return;
+    // One that leaves is another one, at the address before.
+    if (!server?.backend.lapsed || server.retiring !== undefined) return;
     pool.lapse(server, undefined);
     this.#tell(name, "lease-renewed", "it gets files again", itself(name, by));
   }
@@ -197,17 +202,30 @@ export class Leases {
         pool.lapse(server, { sinceMs: clock.nowMs(), reason });
         this.#tell(name, "lease-expired", reason, "its lease");
       }
-      if (nowMs >= untilMs + settings.forgetMs && unsettled(name) === 0) this.#forget(name);
+      if (nowMs >= untilMs + settings.forgetMs && unsettled(name) === 0) this.#forget(name, untilMs);
     }
   }
 
-  #forget(name: string): void {
+  /** Forgets a server, unless it renews its lease meanwhile. */
+  #forget(name: string, untilMs: number): void {
     const { membership, observer } = this.#parts;
-    this.#terms.delete(name);
-    const others = () => membership.facts.leases.filter((entry) => entry.name !== name);
+    if (this.#forgetting.has(name)) return;
+    this.#forgetting.add(name);
+    const isOver = () => this.#terms.get(name)?.untilMs === untilMs;
     membership
-      .inTurn(() => membership.useLeases(others(), "its lease"))
-      .catch((error: unknown) => observer.note({ kind: "fault", where: `forgetting ${name}`, error }));
+      .inTurn(async () => {
+        if (!isOver()) return;
+        const others = membership.facts.leases.filter((entry) => entry.name !== name);
+        await membership.useLeases(others, "its lease");
+        if (isOver()) this.#terms.delete(name);
+      })
+      .then(
+        () => this.#forgetting.delete(name),
+        (error: unknown) => {
+          observer.note({ kind: "fault", where: `forgetting ${name}`, error });
+          setTimeout(() => this.#forgetting.delete(name), forgetAgainMs).unref();
+        },
+      );
   }
 
   #tell(server: string, change: "lease-expired" | "lease-renewed", detail: string, by: string): void {

@@ -21,8 +21,10 @@ const maxCauses = 16;
 export interface PooledServerEvents {
   /** It may be available now, or no longer. */
   changed(server: PooledServer): void;
-  /** It can be talked to again. */
+  /** It can be talked to again, or is another process now. */
   returned(server: PooledServer): void;
+  /** It says that it has started, and can be talked to. */
+  announced(server: PooledServer): void;
   /** It was healthy, and is not any more. */
   fell(server: PooledServer): void;
 }
@@ -50,6 +52,7 @@ export class PooledServer {
   storedFiles = 0;
   storedBytes = 0;
   failedAttempts = 0;
+  #silencesInRow = 0;
   readonly #probe: ServerProbe;
   readonly #watch: ServerWatch;
   readonly #parts: PooledServerParts;
@@ -102,8 +105,8 @@ export class PooledServer {
       if (isReachable(this.backend) || performance.now() >= untilMs) break;
       await delay(announcedPauseMs);
     }
-    // Also where nobody had noticed that it was away.
-    if (isReachable(this.backend)) this.#parts.events.returned(this);
+    // Also where nobody had noticed that it was away. It may say so as often as it likes.
+    if (isReachable(this.backend)) this.#parts.events.announced(this);
   }
 
   stop(): void {
@@ -117,22 +120,28 @@ export class PooledServer {
     const before = this.backend.health;
     const after = nextHealth(before, sign, clock.nowMs(), probe);
     this.backend.health = after;
+    this.#silencesInRow = sign.kind === "silent" ? this.#silencesInRow + 1 : 0;
+    // Answers will not come over a connection that hangs; the files are better tried elsewhere. A server that says that it stops may still answer,
+    // for as long as it says that much.
+    const isMute = sign.kind === "gone" || this.#silencesInRow >= probe.fall;
+    if (after.kind === "unhealthy" && isMute) this.link.reset();
     if (after.kind === before.kind) return;
     const { name: server } = this.backend;
     observer.note({ kind: "server-health", server, from: before.kind, to: after.kind, reason: after.reason });
     if (after.kind === "healthy") events.returned(this);
     else {
       this.#watch.close();
-      // Answers will not come over a connection that hangs; the files are better tried elsewhere. A server that says that it stops may still answer.
-      if (sign.kind !== "refusing") this.link.reset();
       if (before.kind === "healthy") events.fell(this);
     }
     events.changed(this);
   }
 
   #loaded(load: LoadResponse): void {
+    const before = this.load?.instanceId ?? "";
     const causes = distinct(load.causes);
     this.load = { ...load, causes };
+    const isAnother = before !== "" && load.instanceId !== "" && load.instanceId !== before;
+    if (isAnother && isReachable(this.backend)) this.#parts.events.returned(this);
     this.#overloaded(load.overloaded, causes);
   }
 

@@ -78,29 +78,44 @@ export class RegistryService {
     if (!this.#isConfigured(request.server)) await this.#join(request, peer);
     const server = this.#server(request.server);
     const { name, address, weight } = server.backend;
-    if (request.address !== "" && request.address !== address) {
-      const came = short(request.address);
-      const message = `expected ${name} at ${short(address)}, as the balancer is configured; came ${came}`;
-      throw new BilanciaError("SERVER_MISMATCH", message);
-    }
-    await server.announced();
-    const serving = isReachable(server.backend);
-    const found = server.load?.instanceId ?? "";
-    if (serving && instanceId !== "" && found !== "" && found !== instanceId) {
-      const who = server.load?.serverName ? `, which calls itself ${short(server.load.serverName)}` : "";
-      const message = `expected ${name} to answer at ${short(address)} as instance ${short(instanceId)}; came instance ${short(found)}${who}`;
-      throw new BilanciaError("SERVER_MISMATCH", message);
-    }
+    // It has its lease, and its place once the one before it, at another address, has left.
+    const leaves = server.retiring !== undefined;
+    if (!leaves) await this.#meet(server, request);
+    const serving = !leaves && isReachable(server.backend);
+    const reason = leaves
+      ? `${name} at ${address} leaves first, when nothing is on its way to it any more`
+      : server.backend.health.reason;
     observer.note({ kind: "server-announced", server: name, instanceId, version, peer, serving });
     return {
       serving,
-      reason: server.backend.health.reason,
+      reason,
       weight,
       waitingFiles: BigInt(uploads.counts().queuedFiles),
       origin: ledger.origin,
       term: BigInt(ledger.term),
       leaseDuration: durationOf(leases.durationMs(name)),
     };
+  }
+
+  /**
+   * Looks for a server that says that it has started.
+   *
+   * @throws BilanciaError `SERVER_MISMATCH`
+   */
+  async #meet(server: PooledServer, request: AnnounceRequest): Promise<void> {
+    const { name, address } = server.backend;
+    const { instanceId } = request;
+    if (request.address !== "" && request.address !== address) {
+      const came = short(request.address);
+      const message = `expected ${name} at ${short(address)}, as the balancer is configured; came ${came}`;
+      throw new BilanciaError("SERVER_MISMATCH", message);
+    }
+    await server.announced();
+    const found = server.load?.instanceId ?? "";
+    if (!isReachable(server.backend) || instanceId === "" || found === "" || found === instanceId) return;
+    const who = server.load?.serverName ? `, which calls itself ${short(server.load.serverName)}` : "";
+    const message = `expected ${name} to answer at ${short(address)} as instance ${short(instanceId)}; came instance ${short(found)}${who}`;
+    throw new BilanciaError("SERVER_MISMATCH", message);
   }
 
   /** A server that is not configured joins, or joins again. */

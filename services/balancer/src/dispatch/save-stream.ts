@@ -25,7 +25,7 @@ type Item = { readonly part: Part<SaveHeader> } | { readonly raw: Buffer };
 
 interface Pending {
   readonly settle: (outcome: SaveOutcome) => void;
-  /** Since when the answer is awaited; absent while the file is still being sent. */
+  /** Since when the answer is awaited, by the monotonic clock; absent while the file is still being sent. */
   sinceMs: number | undefined;
 }
 
@@ -65,9 +65,9 @@ export class SaveStream {
   }
 
   /** The last of a file has been pushed: from now on the server owes an answer. */
-  finished(requestNumber: bigint, nowMs: number): void {
+  finished(requestNumber: bigint): void {
     const pending = this.#pending.get(requestNumber);
-    if (pending) pending.sinceMs = nowMs;
+    if (pending) pending.sinceMs = performance.now();
   }
 
   /** Sends a part. Returns false when the caller should wait for `ready()` before the next one. */
@@ -89,7 +89,8 @@ export class SaveStream {
    * Gives up on answers that have not come for `timeoutMs`: they are lost, and ignored should they come after all. Gives up on the whole stream where
    * messages have waited for as long and the server has taken none. To be called time and again.
    */
-  expire(nowMs: number, timeoutMs: number): void {
+  expire(timeoutMs: number): void {
+    const nowMs = performance.now();
     for (const [requestNumber, { settle, sinceMs }] of this.#pending) {
       if (sinceMs === undefined || nowMs - sinceMs < timeoutMs) break;
       this.#pending.delete(requestNumber);

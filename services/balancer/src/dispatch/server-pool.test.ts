@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { OverloadCause } from "@bilancia/proto/gen/storage";
 import { eventually } from "../test-support/eventually.js";
 import type { FakeStorage } from "../test-support/fake-storage.js";
@@ -124,6 +125,15 @@ describe("the pool of servers", function () {
     assert.ok(a.asked.check > 3);
   });
 
+  it("does not ask a server again and again that says one thing by itself and another when it is asked", async () => {
+    const probe = { ...settings.probe, intervalMs: 200 };
+    fixture = await Fixture.start([1], { probe }, { watchedStatus: "NOT_SERVING" });
+    const [a] = fixture.storages as [FakeStorage];
+    await delay(1_000);
+    assert.match(fixture.state("a"), /^available/);
+    assert.ok(a.asked.load <= 12, `asked ${a.asked.load} times within five intervals`);
+  });
+
   it("finds servers that do not answer any more, although their connection holds", async () => {
     const probe = { ...settings.probe, intervalMs: 50, timeoutMs: 100 };
     fixture = await Fixture.start([1, 1], { probe });
@@ -133,6 +143,17 @@ describe("the pool of servers", function () {
     assert.equal(fixture.picks(2), "b b");
     a.frozen = false;
     await fixture.becomes("a", /^available/);
+  });
+
+  it("looks no longer for a server that says that it has started once it is removed", async () => {
+    fixture = await Fixture.start([1], { probe: { ...settings.probe, intervalMs: 40 } });
+    const a = fixture.server("a");
+    fixture.storages[0]?.stop();
+    await fixture.becomes("a", /^unhealthy/);
+    const announced = a.announced();
+    await delay(150);
+    fixture.pool.remove(a);
+    await announced;
   });
 
   it("ejects a server on which attempts fail one after another, but never so many that half of them are out", async () => {
@@ -146,6 +167,15 @@ describe("the pool of servers", function () {
     assert.deepEqual(ejected, [
       { kind: "server-ejected", server: "a", forMs: anHour, reason: "3 attempts failed in a row" },
     ]);
+  });
+
+  it("counts drained servers, and such whose lease has expired, as out when it ejects others", async () => {
+    fixture = await Fixture.start([1, 1, 1, 1]);
+    const { pool } = fixture;
+    pool.drain(fixture.server("c"), Date.now());
+    pool.lapse(fixture.server("d"), { sinceMs: Date.now(), reason: "" });
+    for (const name of ["a", "b"]) for (let failure = 0; failure < 3; failure++) pool.failed(fixture.server(name));
+    assert.equal(fixture.picks(2), "a b");
   });
 
   it("takes an ejected server back when its time is over", async () => {
@@ -179,6 +209,19 @@ describe("the pool of servers", function () {
     await fixture.becomes("a", /^unhealthy/);
     a.serving = true;
     await fixture.becomes("a", /^available/);
+    assert.equal(fixture.picks(110).split("a").length - 1, 10);
+  });
+
+  it("lets the weight of a server that announces itself again and again grow all the same, and anew where it has restarted", async () => {
+    fixture = await Fixture.start([1, 1], { balancing: { ...settings.balancing, slowStartMs: anHour } });
+    const [a] = fixture.storages as [FakeStorage];
+    const returned: string[] = [];
+    fixture.pool.onReturn(({ backend }) => returned.push(backend.name));
+    await fixture.server("a").announced();
+    assert.deepEqual(returned, ["a"]);
+    assert.equal(fixture.picks(4), "a b a b");
+    a.instanceId = "another";
+    await fixture.server("a").announced();
     assert.equal(fixture.picks(110).split("a").length - 1, 10);
   });
 

@@ -5,6 +5,7 @@ import {
   isAvailable,
   isEjected,
   isFull,
+  isOut,
   isReachable,
   leastBad,
   loadOf,
@@ -95,6 +96,7 @@ export class ServerPool {
         this.#choice.ramp(server);
         this.#onReturn(server);
       },
+      announced: (server: PooledServer) => this.#onReturn(server),
     };
     this.#serverParts = { probe, ejection, clock, observer, events };
     for (const member of servers) this.#put(member);
@@ -133,6 +135,8 @@ export class ServerPool {
     this.#servers.delete(name);
     this.#choice.forget(name);
     server.stop();
+    // Its claims are over.
+    this.#onChange();
   }
 
   setWeight(server: PooledServer, weight: number): void {
@@ -162,7 +166,7 @@ export class ServerPool {
     this.#changed(server);
   }
 
-  /** Sets what to call when a server may have become available. */
+  /** Sets what to call when a server may have become available, or has gone. */
   onChange(callback: () => void): void {
     this.#onChange = callback;
   }
@@ -232,11 +236,12 @@ export class ServerPool {
     if (reason !== undefined) this.#eject(server, reason);
   }
 
-  /** A certain server, if it can be talked to and is not full; for files that it may hold already. */
+  /** A certain server, if it can be talked to, is not full, and did not ask to be left alone; for files that it may hold already. */
   pickSame(name: string): PooledServer | undefined {
     const server = this.#servers.get(name);
-    const may = server && !server.leaving && isReachable(server.backend) && !isFull(server.backend, this.#limits);
-    return may ? server : undefined;
+    if (!server || server.leaving || !isReachable(server.backend) || isFull(server.backend, this.#limits))
+      return undefined;
+    return this.#clock.nowMs() < server.backend.busyUntilMs ? undefined : server;
   }
 
   /** Counts a file as on its way; returns what takes it off again. */
@@ -293,8 +298,8 @@ export class ServerPool {
   #eject(server: PooledServer, reason: string): void {
     if (this.#servers.get(server.backend.name) !== server) return;
     const nowMs = this.#clock.nowMs();
-    const isOut = ({ backend }: PooledServer) => !isReachable(backend) || isEjected(backend, nowMs);
-    const outCount = [...this.#servers.values()].filter((other) => other !== server && isOut(other)).length;
+    const others = [...this.#servers.values()].filter((other) => other !== server);
+    const outCount = others.filter(({ backend }) => isOut(backend, nowMs)).length;
     if (isEjected(server.backend, nowMs) || !mayEject(outCount, this.#servers.size, this.#ejection)) return;
     const ejection = server.conduct.eject(nowMs, reason);
     server.backend.ejection = ejection;

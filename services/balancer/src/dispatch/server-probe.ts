@@ -48,8 +48,9 @@ export class ServerProbe {
     return this.fresh();
   }
 
-  /** Probes at once; resolves after the result of a probe that began after this call. */
+  /** Probes at once; resolves after the result of a probe that began after this call, or without one where nobody is asked any more. */
   fresh(): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
       this.now();
@@ -59,6 +60,7 @@ export class ServerProbe {
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   /** Probes at once: something has happened that may have changed the server's health. */

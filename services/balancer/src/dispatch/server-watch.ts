@@ -22,7 +22,10 @@ export class ServerWatch {
   #health: ClientReadableStream<HealthCheckResponse> | undefined;
   #load: ClientReadableStream<WatchLoadResponse> | undefined;
   #serving = false;
-  /** A stream was lost that nobody has closed: a server that ends each at once must not be asked for more of them at once. */
+  /**
+   * A stream was lost that nobody has closed, or said that the server does not serve: a server that ends each at once, or says something else when it
+   * is asked, must not be asked for more of them at once.
+   */
   #pausing = false;
 
   constructor(link: StorageLink, events: ServerWatchEvents) {
@@ -51,6 +54,7 @@ export class ServerWatch {
   /** Closes the streams. What the server does not have is asked for anew with the next `open`: it may be another version then. */
   close(): void {
     this.#endHealth();
+    this.#pausing = false;
     const load = this.#load;
     this.#load = undefined;
     load?.cancel();
@@ -66,6 +70,7 @@ export class ServerWatch {
       if (this.#serving) return;
       // A server that stops must not be kept waiting for this stream. Until it serves again it is asked.
       this.#endHealth();
+      this.#pausing = true;
       this.#events.suspicious();
     });
     stream.on("error", (error: ServiceError) => this.#healthEnded(stream, error.code));

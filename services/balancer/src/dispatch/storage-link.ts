@@ -47,8 +47,8 @@ export class StorageLink {
   }
 
   /** Gives up on answers that do not come, and on streams of which nothing is taken. */
-  expire(nowMs: number, timeoutMs: number): void {
-    for (const stream of this.#streams) stream.expire(nowMs, timeoutMs);
+  expire(timeoutMs: number): void {
+    for (const stream of this.#streams) stream.expire(timeoutMs);
   }
 
   /** Breaks all streams off: what has not been answered is lost. The next use opens new ones. */

@@ -83,17 +83,15 @@ export function isEjected({ ejection }: Backend, nowMs: number): boolean {
   return ejection !== undefined && nowMs < ejection.untilMs;
 }
 
+/** Whether nothing can be expected of the server for a while: it cannot be talked to, is drained, has no lease any more, or is left alone for its conduct. */
+export function isOut(backend: Backend, nowMs: number): boolean {
+  const { draining, lapsed } = backend;
+  return !isReachable(backend) || draining !== undefined || lapsed !== undefined || isEjected(backend, nowMs);
+}
+
 /** Whether the server may be given a new file now. `serverState` says why not. */
 export function isAvailable(backend: Backend, limits: InFlightLimits, nowMs: number): boolean {
-  return (
-    isReachable(backend) &&
-    !backend.draining &&
-    !backend.lapsed &&
-    !isEjected(backend, nowMs) &&
-    !backend.overload &&
-    nowMs >= backend.busyUntilMs &&
-    !isFull(backend, limits)
-  );
+  return !isOut(backend, nowMs) && !backend.overload && nowMs >= backend.busyUntilMs && !isFull(backend, limits);
 }
 
 /** What a file of this size counts for in `Backend.inFlightBytes`. An unknown size counts as a large one. */

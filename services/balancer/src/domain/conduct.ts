@@ -12,7 +12,7 @@ export interface EjectionPolicy {
   /** How long the first time; it doubles with each ejection that follows soon. */
   readonly baseMs: number;
   readonly maxMs: number;
-  /** How much of the pool may be out at once, unhealthy or ejected, in percent. */
+  /** How much of the pool may be out at once (`isOut`), in percent. */
   readonly maxPoolPercent: number;
 }
 
@@ -104,7 +104,7 @@ export class Conduct {
 /**
  * Whether one more server may be ejected: never so many that the rest could not do the work.
  *
- * @param outCount servers that are out already, unhealthy or ejected, not counting the one in question
+ * @param outCount servers that are out already, not counting the one in question
  */
 export function mayEject(outCount: number, poolSize: number, { maxPoolPercent }: EjectionPolicy): boolean {
   return outCount + 1 <= Math.floor((poolSize * maxPoolPercent) / 100);

@@ -43,10 +43,8 @@ export function decideRetry(
   random: () => number,
 ): RetryDecision {
   if (failure.kind === "unacceptable") return { kind: "give-up", rejection: failure.rejection };
-  if (ageMs >= policy.deadlineMs) {
-    const message = `not delivered within ${policy.deadlineMs} ms; last: ${describe(failure)}`;
-    return { kind: "give-up", rejection: { reason: "DEADLINE_EXCEEDED", message } };
-  }
+  const late = overdue(ageMs, policy, describe(failure));
+  if (late) return { kind: "give-up", rejection: late };
   if (failure.kind === "busy") return { kind: "again", delayMs: 0 };
   if (failures >= policy.maxAttempts) {
     const message = `not delivered after ${failures} attempts; last: ${describe(failure)}`;
@@ -54,6 +52,20 @@ export function decideRetry(
   }
   const ceilingMs = Math.min(policy.maxDelayMs, policy.baseDelayMs * 2 ** (failures - 1));
   return { kind: "again", delayMs: Math.floor(random() * ceilingMs) };
+}
+
+/**
+ * Why an upload is given up for its age; `undefined` while it is not.
+ *
+ * @param last what has kept it from being delivered last
+ */
+export function overdue(
+  ageMs: number,
+  { deadlineMs }: Pick<RetryPolicy, "deadlineMs">,
+  last: string,
+): Rejection | undefined {
+  if (ageMs < deadlineMs) return undefined;
+  return { reason: "DEADLINE_EXCEEDED", message: `not delivered within ${deadlineMs} ms; last: ${last}` };
 }
 
 function describe(failure: Exclude<Failure, { kind: "unacceptable" }>): string {

@@ -20,6 +20,11 @@ describe("slow start", () => {
     });
   }
 
+  it("is over where the clock has been set back to before the server's return", () => {
+    assert.equal(rampedWeight(5, 1_000_000, 999_999, 10_000), 500);
+    assert.equal(isRamping(1_000_000, 999_999, 10_000), false);
+  });
+
   it("is over at once where there is none", () => {
     assert.equal(rampedWeight(3, 1_000, 1_000, 0), 300);
     assert.equal(isRamping(1_000, 1_000, 0), false);

@@ -17,7 +17,7 @@ export function rampedWeight(weight: number, sinceMs: number, nowMs: number, ram
   return Math.max(1, Math.round(weight * weightUnit * share));
 }
 
-/** Whether a server's weight still grows. */
+/** Whether a server's weight still grows. It does not after the clock has been set back to before its return: that could take any time. */
 export function isRamping(sinceMs: number, nowMs: number, rampMs: number): boolean {
-  return nowMs - sinceMs < rampMs;
+  return nowMs >= sinceMs && nowMs - sinceMs < rampMs;
 }

@@ -81,12 +81,14 @@ export interface FoundFile {
   readonly storedBy: AttemptInTerm;
 }
 
-/** An attempt whose answer was lost: the server may hold the file. */
+/** An attempt whose answer was lost, or was wrong: the server may hold the file. */
 export interface Suspicion {
   readonly requestNumber: bigint;
   readonly uploadId: string;
   readonly server: string;
   readonly attempt: number;
+  /** The server says that it has stored something else than was sent: of no use for the upload. */
+  readonly isWrong?: boolean;
   /** The bytes did not survive the balancer's end: the server is asked whether it has them. */
   readonly bytesGone?: boolean;
   /** The upload has come to rest. */

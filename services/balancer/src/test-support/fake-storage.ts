@@ -1,5 +1,6 @@
 import {
   Capability,
+  type DiscardRequest,
   type LoadResponse,
   OverloadCause,
   type SaveResponse,
@@ -8,13 +9,21 @@ import {
 import { listen } from "@bilancia/proto/grpc-server";
 import type { HealthCheckResponse } from "@bilancia/proto/health";
 import { type SaveBatch, storageService } from "@bilancia/proto/services";
-import { Server, type ServerDuplexStream, type ServerWritableStream, type UntypedHandleCall } from "@grpc/grpc-js";
+import {
+  Server,
+  type ServerDuplexStream,
+  type ServerWritableStream,
+  status,
+  type UntypedHandleCall,
+} from "@grpc/grpc-js";
 import { service as healthService } from "grpc-health-check";
 
 /** Which optional rpcs a `FakeStorage` has. */
 export interface FakeStorageOptions {
   readonly watchHealth?: boolean;
   readonly watchLoad?: boolean;
+  /** What `Health/Watch` says, where that is something else than `Check` says. */
+  readonly watchedStatus?: HealthCheckResponse["status"];
   /** How many files it works off in a second, one after another. Default: none. */
   readonly filesPerSecond?: number;
 }
@@ -25,6 +34,17 @@ interface Work {
   readonly requestNumber: bigint;
   readonly sizeBytes: number;
 }
+
+/** A small file as a `FakeStorage` was sent it. */
+interface SentFile {
+  readonly requestNumber: bigint;
+  readonly attempt: number;
+  readonly sizeBytes: number;
+}
+
+type Outcome = NonNullable<SaveResponse["results"][number]["outcome"]>;
+/** How a file is answered: as said, `never`, or by breaking the stream off (`lost`). */
+type Answer = Outcome | "never" | "lost";
 
 /** How often work is done, in milliseconds. */
 const workEveryMs = 4;
@@ -43,8 +63,15 @@ export class FakeStorage {
   frozen = false;
   /** Why it is overloaded, as it says. */
   causes = [OverloadCause.OVERLOAD_CAUSE_MEMORY];
+  instanceId = "fake";
   /** Files answered, and how long it could have worked, and had nothing to work on, in milliseconds, all since the start. */
   readonly done = { files: 0, availableMs: 0, idleMs: 0 };
+  /** How it answers each small file; absent where it works at its speed instead. */
+  answer: ((file: SentFile) => Answer) | undefined;
+  /** The files that `answer` was asked about. */
+  readonly sent: SentFile[] = [];
+  /** The request numbers that it was told to discard. */
+  readonly discards: bigint[] = [];
   readonly #work: Work[] = [];
   #working: NodeJS.Timeout | undefined;
   #workedMs = 0;
@@ -77,6 +104,13 @@ export class FakeStorage {
         this.asked.load += 1;
         return this.#load();
       }),
+      discard: ((
+        { request }: { request: DiscardRequest },
+        callback: (error: null, response: { discarded: boolean }) => void,
+      ) => {
+        this.discards.push(request.requestNumber);
+        callback(null, { discarded: true });
+      }) as UntypedHandleCall,
       ...(watchLoad && {
         watchLoad: this.#stream<WatchLoadResponse>(this.#loadWatchers, () => ({ load: this.#load() })),
       }),
@@ -86,7 +120,9 @@ export class FakeStorage {
         this.asked.check += 1;
         return this.#health();
       }),
-      ...(watchHealth && { watch: this.#stream<HealthCheckResponse>(this.#healthWatchers, () => this.#health()) }),
+      ...(watchHealth && {
+        watch: this.#stream<HealthCheckResponse>(this.#healthWatchers, () => this.#watchedHealth()),
+      }),
     });
     this.address = await listen(server, this.address);
     this.#server = server;
@@ -101,7 +137,7 @@ export class FakeStorage {
 
   set serving(serving: boolean) {
     this.#serving = serving;
-    for (const call of this.#healthWatchers) call.write(this.#health());
+    for (const call of this.#healthWatchers) call.write(this.#watchedHealth());
   }
 
   set overloaded(overloaded: boolean) {
@@ -112,10 +148,21 @@ export class FakeStorage {
   #take(call: ServerDuplexStream<SaveBatch, SaveResponse>): void {
     call.on("data", ({ parts }) => {
       for (const { header, data } of parts)
-        if (header) this.#work.push({ call, requestNumber: header.requestNumber, sizeBytes: data.length });
+        if (header && this.answer) {
+          const { requestNumber, attempt } = header;
+          this.#answer(call, { requestNumber, attempt, sizeBytes: data.length }, this.answer);
+        } else if (header) this.#work.push({ call, requestNumber: header.requestNumber, sizeBytes: data.length });
     });
     call.on("error", () => {});
     call.on("end", () => call.end());
+  }
+
+  #answer(call: Work["call"], file: SentFile, answer: (file: SentFile) => Answer): void {
+    this.sent.push(file);
+    const outcome = answer(file);
+    if (outcome === "lost") call.emit("error", { code: status.INTERNAL, details: "it broke" });
+    else if (outcome !== "never")
+      call.write({ results: [{ requestNumber: file.requestNumber, outcome }], overloaded: this.#overloaded });
   }
 
   #doWork(): void {
@@ -135,17 +182,8 @@ export class FakeStorage {
       if (!work) continue;
       this.done.files += 1;
       const { call, requestNumber, sizeBytes } = work;
-      const saved = {
-        storedName: `${requestNumber}_`,
-        sizeBytes: BigInt(sizeBytes),
-        sha256: Buffer.alloc(32),
-        duplicate: false,
-        textStats: undefined,
-      };
-      call.write({
-        results: [{ requestNumber, outcome: { $case: "saved", value: saved } }],
-        overloaded: this.#overloaded,
-      });
+      const outcome = saved({ requestNumber, sizeBytes });
+      call.write({ results: [{ requestNumber, outcome }], overloaded: this.#overloaded });
     }
   }
 
@@ -153,12 +191,20 @@ export class FakeStorage {
     return { status: this.#serving ? "SERVING" : "NOT_SERVING" };
   }
 
+  #watchedHealth(): HealthCheckResponse {
+    const { watchedStatus } = this.#options;
+    return watchedStatus === undefined ? this.#health() : { status: watchedStatus };
+  }
+
   #load(): LoadResponse {
     return {
       overloaded: this.#overloaded,
       causes: this.#overloaded ? this.causes : [],
-      capabilities: this.#options.watchLoad === false ? [] : [Capability.CAPABILITY_WATCH_LOAD],
-      instanceId: "fake",
+      capabilities: [
+        Capability.CAPABILITY_DISCARD,
+        ...(this.#options.watchLoad === false ? [] : [Capability.CAPABILITY_WATCH_LOAD]),
+      ],
+      instanceId: this.instanceId,
       serverName: "fake",
       version: "0",
     } as unknown as LoadResponse;
@@ -177,4 +223,14 @@ export class FakeStorage {
       call.write(current());
     }) as UntypedHandleCall;
   }
+}
+
+/** The answer that a file is stored. */
+export function saved(
+  { requestNumber, sizeBytes }: Pick<SentFile, "requestNumber" | "sizeBytes">,
+  sha256: Uint8Array = Buffer.alloc(32),
+): Outcome {
+  const storedName = `${requestNumber}_`;
+  const value = { storedName, sizeBytes: BigInt(sizeBytes), sha256, duplicate: false, textStats: undefined };
+  return { $case: "saved", value };
 }

@@ -552,7 +552,7 @@ export interface ExplainResponse {
   state: UploadState;
   /** The attempts so far, oldest first; at most the last 32. They are known for as long as the upload is. */
   attempts: Attempt[];
-  /** The choices that are still remembered, oldest first. */
+  /** The choices that are still remembered, oldest first; of many the last ones, as many as fit into half of 1 MiB, and one at least. */
   choices: Choice[];
   /** How many choices are remembered, of all uploads; 0 also where none are kept (`picks.keep: 0`). */
   keptChoices: number;
@@ -4614,7 +4614,7 @@ export const AdminService = {
    * - Deadline: the caller's; 5 s is plenty.
    * - Retry: safe to repeat; changes nothing.
    * - Status: OK. INVALID_ARGUMENT for number 0, NOT_FOUND for an unknown upload.
-   * - Size: far below 1 MiB, except for pools of thousands of servers.
+   * - Size: below 1 MiB, except for pools of thousands of servers; of many choices the last ones are told.
    */
   explain: {
     path: "/bilancia.v1.Admin/Explain" as const,
@@ -4792,7 +4792,7 @@ export interface AdminServer extends UntypedServiceImplementation {
    * - Deadline: the caller's; 5 s is plenty.
    * - Retry: safe to repeat; changes nothing.
    * - Status: OK. INVALID_ARGUMENT for number 0, NOT_FOUND for an unknown upload.
-   * - Size: far below 1 MiB, except for pools of thousands of servers.
+   * - Size: below 1 MiB, except for pools of thousands of servers; of many choices the last ones are told.
    */
   explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
   /**
@@ -5002,7 +5002,7 @@ export interface AdminClient extends Client {
    * - Deadline: the caller's; 5 s is plenty.
    * - Retry: safe to repeat; changes nothing.
    * - Status: OK. INVALID_ARGUMENT for number 0, NOT_FOUND for an unknown upload.
-   * - Size: far below 1 MiB, except for pools of thousands of servers.
+   * - Size: below 1 MiB, except for pools of thousands of servers; of many choices the last ones are told.
    */
   explain(
     request: ExplainRequest,

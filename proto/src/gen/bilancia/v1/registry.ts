@@ -178,7 +178,10 @@ export interface AnnounceRequest {
 
 /** What the balancer found. */
 export interface AnnounceResponse {
-  /** Whether the server answered the balancer's probe with SERVING. Otherwise it should announce itself again after a while. */
+  /**
+   * Whether the server answered the balancer's probe with SERVING. Otherwise it should announce itself again after a while; so also
+   * where it has joined by a lease at another address than before, until nothing is on its way to that one any more.
+   */
   serving: boolean;
   /** What the probe found, for people. */
   reason: string;
