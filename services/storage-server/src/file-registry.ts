@@ -40,7 +40,7 @@ export class FileRegistry {
   /**
    * Takes the right to work on a file: at once, or, if someone else has it, once that is over.
    *
-   * @param onSuperseded called when a later attempt wants the file while the claim is `receiving`: stop, then release
+   * @param onSuperseded called when a later attempt wants the file and the claim is `receiving`, or becomes it: stop, then release
    * @throws Refusal STALE_ATTEMPT when a later attempt has been seen, NUMBER_TAKEN when another upload is in progress under the number
    */
   claim(attempted: AttemptedFile, onSuperseded: () => void): Claim | Promise<Claim> {
@@ -64,8 +64,16 @@ export class FileRegistry {
     throwIfStale(attempted.fence, this.#fences.get(key));
     this.#fences.raise(key, attempted.fence);
     const onReleased: (() => void)[] = [];
+    let phase: Phase = "checking";
     const claim: Claim = {
-      phase: "checking",
+      get phase() {
+        return phase;
+      },
+      set phase(next) {
+        phase = next;
+        // Whoever came before it could be taken over waits already, and does not ask again.
+        if (next === "receiving" && onReleased.length > 0) supersede();
+      },
       release: () => {
         this.#active.delete(key);
         for (const go of onReleased) go();

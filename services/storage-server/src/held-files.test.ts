@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { unlink } from "node:fs/promises";
+import { join } from "node:path";
 import {
   type DiscardRequest,
   type DiscardResponse,
@@ -11,6 +13,7 @@ import type { StorageClient } from "@bilancia/proto/services";
 import { fromTimestamp } from "@bilancia/proto/time";
 import { callUnary } from "@bilancia/proto/unary";
 import { status } from "@grpc/grpc-js";
+import { type Disk, nodeDisk } from "./disk.js";
 import { eventually, startTestServer, storedNames, tempNames, withFolder, withServer } from "./testing/test-server.js";
 import { header, origin, otherUploadId, part, sha256, TestStream, uploadId, wholeFile } from "./testing/test-stream.js";
 
@@ -113,6 +116,35 @@ describe("Discard", () => {
       await stream.refused(1, "REFUSE_REASON_STALE_ATTEMPT");
       await stream.close();
       assert.deepEqual(await tempNames(dir), []);
+    }));
+
+  it("stops a file of which it is still being looked what is known", () =>
+    withFolder(async (dir) => {
+      let looked: (() => void) | undefined;
+      const disk: Disk = {
+        ...nodeDisk,
+        mark: async (path) => {
+          if (!looked)
+            await new Promise<void>((resolve) => {
+              looked = resolve;
+            });
+          return nodeDisk.mark(path);
+        },
+      };
+      const server = await startTestServer(dir, {}, disk);
+      assert.equal(await save(server.client), "saved");
+      await unlink(join(dir, "1_a.bin"));
+      const stream = new TestStream(server.client);
+      await stream.send({ header: header(1, { attempt: 2 }), offset: 0, data: Buffer.from("ab") });
+      await eventually(() => looked !== undefined, "the look");
+      const discarded = discard(server.client, { attempt: 2 });
+      // The call has arrived once a later one is answered.
+      await stat(server.client, { requestNumber: 2n });
+      looked?.();
+      await stream.refused(1, "REFUSE_REASON_STALE_ATTEMPT");
+      assert.equal((await discarded).discarded, false);
+      await stream.close();
+      await server.stop();
     }));
 
   it("waits for a file that is whole, then removes it", () =>

@@ -192,6 +192,24 @@ describe("a file on a Save stream", () => {
         assert.deepEqual(await tempNames(dir), []);
       }));
 
+  it("is taken over by the last of many attempts, also when those between come at the same moment and stall", () =>
+    withServer({}, async ({ client }, dir) => {
+      const attempts = [1, 2, 3, 4].map((attempt) => ({ attempt, stream: new TestStream(client) }));
+      const [first, ...later] = attempts;
+      assert.ok(first);
+      await first.stream.send({ header: header(1), offset: 0, data: Buffer.from("ol") });
+      await first.stream.accepted(1);
+      for (const { attempt, stream } of later)
+        if (attempt < 4) void stream.send({ header: header(1, { attempt }), offset: 0, data: Buffer.from("st") });
+        else void stream.send(wholeFile(header(1, { attempt }), "new"));
+      for (const { attempt, stream } of attempts)
+        if (attempt < 4) await stream.refused(1, "REFUSE_REASON_STALE_ATTEMPT");
+        else assert.equal((await stream.saved(1)).duplicate, false);
+      await Promise.all(attempts.map(({ stream }) => stream.close()));
+      assert.equal(await readFile(join(dir, "1_a.bin"), "utf8"), "new");
+      assert.deepEqual(await tempNames(dir), []);
+    }));
+
   it("waits for the outcome of an attempt that is whole, and is its duplicate", () =>
     withServer({ simulateWorkMsPerChar: "50" }, async ({ client }, dir) => {
       const old = new TestStream(client);
