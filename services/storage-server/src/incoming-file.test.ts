@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Kind } from "@bilancia/proto/gen/storage";
+import { maxPartsPerMessage } from "@bilancia/proto/limits";
 import { crc32c } from "@node-rs/crc32";
 import { eventually, startTestServer, storedNames, tempNames, withFolder, withServer } from "./testing/test-server.js";
 import { header, origin, otherUploadId, part, sha256, TestStream, uploadId, wholeFile } from "./testing/test-stream.js";
@@ -62,6 +63,24 @@ describe("a file on a Save stream", () => {
       assert.deepEqual(Buffer.from(saved.sha256), sha256(whole));
       assert.deepEqual(sha256(await readFile(join(dir, "1_a.bin"))), sha256(whole));
       await stream.close();
+    }));
+
+  it("is saved also while another one gets any number of parts without data", () =>
+    withServer({}, async ({ client }) => {
+      const idle = new TestStream(client);
+      await idle.send({ header: header(1), offset: 0, data: Buffer.alloc(0) });
+      await idle.accepted(1);
+      const empty = Array.from({ length: maxPartsPerMessage }, () => part(0, ""));
+      // More than all that streams may hold in memory, were each part held.
+      for (let sent = 0; sent < 200_000; sent += empty.length) await idle.send(...empty);
+      const stream = new TestStream(client);
+      for (const number of [2, 3]) {
+        await stream.send(wholeFile(header(number), "x"));
+        await stream.saved(number);
+      }
+      await idle.send(part(0, "abc", true));
+      assert.equal((await idle.saved(1)).sizeBytes, 3n);
+      await Promise.all([idle.close(), stream.close()]);
     }));
 
   it("is counted when it is a document in many parts", () =>
