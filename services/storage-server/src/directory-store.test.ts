@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { basename } from "node:path";
+import { basename, join } from "node:path";
+import { Holding } from "@bilancia/proto/gen/storage";
 import { HealthClient } from "@bilancia/proto/health";
 import { maxPartDataBytes } from "@bilancia/proto/limits";
 import { callUnary } from "@bilancia/proto/unary";
@@ -8,8 +9,16 @@ import { maxJournalledFileBytes } from "./directory-store.js";
 import { type Disk, type DiskFile, nodeDisk } from "./disk.js";
 import { earlyFlushBytes } from "./early-flush.js";
 import { journalLength } from "./testing/journal-file.js";
-import { startTestServer, storedNames, type TestServer, tempNames, withFolder } from "./testing/test-server.js";
-import { header, part, TestStream, wholeFile } from "./testing/test-stream.js";
+import { withSmallDisk } from "./testing/small-disk.js";
+import {
+  eventually,
+  startTestServer,
+  storedNames,
+  type TestServer,
+  tempNames,
+  withFolder,
+} from "./testing/test-server.js";
+import { header, origin, part, TestStream, uploadId, wholeFile } from "./testing/test-stream.js";
 
 type Operation =
   | "create"
@@ -221,6 +230,54 @@ describe("directory store", () => {
         assert.deepEqual(again.results, []);
         if (isLate) assert.equal(journalLength(dir), 1);
       }));
+
+  it("refuses files with NO_SPACE on a full disk, keeps those that it has, removes some, and goes on once there is room", async function () {
+    const hasDisk = await withSmallDisk("40m", async ({ folder, fill, free }) => {
+      const dir = join(folder, "files");
+      const data = (number: number) => Buffer.alloc(number % 7 === 0 ? 90_000 : 3_000, String(number));
+      const server = await startTestServer(dir);
+      let broken: Error | undefined;
+      void server.broken.then((error) => {
+        broken = error;
+      });
+      const stream = new TestStream(server.client);
+      const count = 3_000;
+      for (let number = 1; number <= count; number++) await stream.send(wholeFile(header(number), data(number)));
+      await eventually(() => stream.results.length === count || broken !== undefined, "the answers");
+      fill();
+      for (const number of [count + 1, count + 2]) {
+        await stream.send(wholeFile(header(number), number % 2 === 0 ? large : "abc"));
+        await stream.refused(number, "REFUSE_REASON_NO_SPACE");
+      }
+      assert.equal(broken, undefined);
+      const saved = stream.results.flatMap(({ requestNumber, outcome }) =>
+        outcome?.$case === "saved" ? [Number(requestNumber)] : [],
+      );
+      assert.ok(saved.length > 100 && saved.length < count, `${saved.length} of ${count} files are saved`);
+      const { client } = server;
+      for (const number of saved.splice(0, 50)) {
+        const request = { origin, requestNumber: BigInt(number), uploadId, term: 1n, attempt: 1 };
+        assert.equal((await callUnary(client.discard.bind(client), request, 5_000)).discarded, true);
+      }
+      free();
+      const again = header(count + 1, { attempt: 2 });
+      const after = new TestStream(client);
+      await after.send(wholeFile(again, "abc"));
+      await after.saved(count + 1);
+      await Promise.all([stream.close(), after.close()]);
+      await server.stop();
+      assert.equal(broken, undefined);
+      const next = await startTestServer(dir);
+      assert.deepEqual(await storedNames(dir), [...saved, count + 1].map((number) => `${number}_a.bin`).sort());
+      for (const number of saved) {
+        const request = { origin, requestNumber: BigInt(number) };
+        const { holding } = await callUnary(next.client.stat.bind(next.client), request, 5_000);
+        assert.equal(holding, Holding.HOLDING_STORED);
+      }
+      await next.stop();
+    });
+    if (!hasDisk) this.skip();
+  });
 
   it("is not troubled by a temp file that cannot be removed", () =>
     withFailingDisk("unlink", "EIO", async ({ client, logged }, dir) => {

@@ -1,12 +1,13 @@
 import { join } from "node:path";
 import { RefuseReason } from "@bilancia/proto/gen/storage";
+import type { FileRoom } from "@bilancia/proto/lmdb/file-room";
 import { errorCode, isFull } from "@bilancia/proto/system-error";
 import type { Logger } from "pino";
 import type { Disk, DiskFile } from "./disk.js";
 import { EarlyFlush, EarlyFlushTurn } from "./early-flush.js";
 import type { Fence } from "./fences.js";
 import type { AttemptedFile, FileId } from "./file-id.js";
-import type { FileIndex, FileRecord, StoredRecord } from "./file-index.js";
+import { type FileIndex, type FileRecord, recordsOfFileBytes, type StoredRecord } from "./file-index.js";
 import type { FileJournal } from "./file-journal.js";
 import { type Draft, type FileStore, type Known, type NewFile, StoreBroken } from "./file-store.js";
 import { type BacklogEntry, JournalBacklog } from "./journal-backlog.js";
@@ -27,6 +28,8 @@ export interface DirectoryStoreOptions {
   readonly index: FileIndex;
   /** Of the same LMDB environment as the index; recovered already. */
   readonly journal: FileJournal;
+  /** Of that environment. */
+  readonly room: FileRoom;
   readonly log: Logger;
   /** How many files the directory holds at the start. */
   readonly storedFilesCount: number;
@@ -130,20 +133,25 @@ export class DirectoryStore implements FileStore {
   }
 
   async raiseFence(id: FileId, record: StoredRecord, fence: Fence): Promise<void> {
-    await this.#record(() => this.#options.index.put(id, { ...record, fence }));
+    const written = this.#takeRoom(0, true);
+    await this.#record(() => this.#options.index.put(id, { ...record, fence })).finally(written);
   }
 
   async discard({ id, uploadId, fence }: AttemptedFile): Promise<boolean> {
     const known = await this.find(id);
-    // The file goes first: a crash between the two leaves a record without a file, and the call is made again.
-    if (known.state === "stored") {
-      await this.#io(this.#options.disk.unlink(this.#path(known.record.storedName)));
-      await this.#flushed(this.#entries.flush());
-      this.#storedFilesCount--;
+    const written = this.#takeRoom(0, true);
+    try {
+      // The file goes first: a crash between the two leaves a record without a file, and the call is made again.
+      if (known.state === "stored") {
+        await this.#io(this.#options.disk.unlink(this.#path(known.record.storedName)));
+        await this.#flushed(this.#entries.flush());
+        this.#storedFilesCount--;
+      }
+      const tombstone = { state: "discarded", uploadId, fence } as const;
+      await this.#record(() => this.#options.index.put(id, tombstone));
+    } finally {
+      written();
     }
-    const { index } = this.#options;
-    const tombstone = { state: "discarded", uploadId, fence } as const;
-    await this.#record(() => index.put(id, tombstone));
     return known.state === "stored";
   }
 
@@ -156,9 +164,11 @@ export class DirectoryStore implements FileStore {
     const full = this.#backlog.reserve(file.sizeBytes);
     if (full) await full;
     let entry: BacklogEntry | undefined;
+    let written = () => {};
     const tempPath = this.#newTempPath();
     try {
       this.#throwIfBroken();
+      written = this.#takeRoom(recordsOfFileBytes + file.sizeBytes, false);
       const { disk, index } = this.#options;
       const { modifiedNs } = await this.#io(disk.writeWhole(tempPath, chunks));
       const name = async (storedName: string) => {
@@ -182,6 +192,8 @@ export class DirectoryStore implements FileStore {
       await this.#flushed(this.#options.index.remove(file.id));
       this.#backlog.settle(entry);
       throw error;
+    } finally {
+      written();
     }
   }
 
@@ -190,12 +202,13 @@ export class DirectoryStore implements FileStore {
     await this.#flushed(target.sync());
     const { modifiedNs } = await this.#io(target.mark());
     await this.#io(target.close());
+    const written = this.#takeRoom(recordsOfFileBytes, false);
     const record = await this.#giveName(
       file,
       modifiedNs,
       (storedName) => disk.link(tempPath, this.#path(storedName)),
       (newRecord) => index.put(file.id, newRecord),
-    );
+    ).finally(written);
     await this.#removeTemp(tempPath);
     await this.#flushed(this.#entries.flush());
     this.#throwIfBroken();
@@ -274,19 +287,27 @@ export class DirectoryStore implements FileStore {
     try {
       await flush;
     } catch (error) {
-      throw this.#break(error);
+      throw this.#break(await causeOf(error));
     }
   }
 
-  /** A write of the index, which flushes too. LMDB undoes a write for which there was no room; any other failure leaves it in doubt. */
+  /**
+   * Room in the file of index and journal, to be taken before anything is written there; returns what to call when that is over.
+   *
+   * @param outcome whether it ends something: it may then use what is kept back from new files
+   */
+  #takeRoom(bytes: number, outcome: boolean): () => void {
+    try {
+      return this.#options.room.take(bytes, outcome);
+    } catch (error) {
+      throw isFull(error) ? refusalOf(error) : this.#break(error);
+    }
+  }
+
+  /** A write of the index, for which room has been taken. It flushes too, and leaves everything in doubt where it fails. */
   async #record(write: () => Promise<unknown>): Promise<void> {
     this.#throwIfBroken();
-    try {
-      await write();
-    } catch (error) {
-      if (isFull(error)) throw refusalOf(error);
-      throw this.#break(error);
-    }
+    await this.#flushed(write());
     this.#throwIfBroken();
   }
 
@@ -311,6 +332,12 @@ export class DirectoryStore implements FileStore {
   #throwIfBroken(): void {
     if (this.#broken) throw this.#broken;
   }
+}
+
+/** What LMDB says of a write that failed with others: why. */
+async function causeOf(error: unknown): Promise<unknown> {
+  const cause: unknown = await (error as { commitError?: Promise<unknown> }).commitError?.catch((reason) => reason);
+  return cause ?? error;
 }
 
 function refusalOf(error: unknown): Refusal {

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import type { FileRoom } from "@bilancia/proto/lmdb/file-room";
 import { errorCode, isFull } from "@bilancia/proto/system-error";
 import type { Logger } from "pino";
 import type { Disk } from "./disk.js";
 import { type FileId, fileKey } from "./file-id.js";
-import type { FileIndex, StoredRecord } from "./file-index.js";
+import { type FileIndex, recordsOfFileBytes, type StoredRecord } from "./file-index.js";
 import type { FileJournal, JournalledFile } from "./file-journal.js";
 import { storedNames } from "./stored-names.js";
 
@@ -15,6 +16,8 @@ export interface RecoveryOptions {
   readonly disk: Disk;
   readonly index: FileIndex;
   readonly journal: FileJournal;
+  /** Of the LMDB environment of index and journal. */
+  readonly room: FileRoom;
   readonly log: Logger;
 }
 
@@ -39,7 +42,7 @@ const groupCount = 64;
  * @throws the error of the disk when a file could not be made anew for another reason, or a flush failed; the journal is as it was then
  */
 export async function recoverJournal(options: RecoveryOptions): Promise<void> {
-  const { dir, disk, index, journal, log } = options;
+  const { dir, disk, index, journal, room, log } = options;
   const sequences = journal.sequences();
   if (sequences.length === 0) return;
   const outcomes = new Map<string, Outcome & { readonly id: FileId }>();
@@ -64,7 +67,8 @@ export async function recoverJournal(options: RecoveryOptions): Promise<void> {
     if (kind !== "lost") continue;
     // It is not what was acknowledged, so it is not served; whatever lies there is left to people to look at.
     log.error(id, "stored file is lost");
-    await index.remove(id);
+    const written = room.take(0, true);
+    await index.remove(id).finally(written);
   }
   const found = [...outcomes.values()];
   await disk.syncFiles(
@@ -98,7 +102,7 @@ async function recoverFile(
   { id, bytes }: JournalledFile,
   sequence: bigint,
 ): Promise<Outcome> {
-  const { dir, index, disk } = options;
+  const { dir, index, disk, room } = options;
   const record = index.get(id);
   if (record?.state !== "stored") return { kind: "obsolete" };
   const path = join(dir, record.storedName);
@@ -108,8 +112,13 @@ async function recoverFile(
   const found = isOurs ? await disk.read(path) : undefined;
   if (found && isFileOf(record, found)) return { kind: "whole", path };
   if (!bytes || !isFileOf(record, bytes)) return { kind: "lost" };
-  if (found && isTorn(found, bytes)) await disk.unlink(path);
-  return restore(options, id, record, bytes, sequence);
+  const written = room.take(recordsOfFileBytes, true);
+  try {
+    if (found && isTorn(found, bytes)) await disk.unlink(path);
+    return await restore(options, id, record, bytes, sequence);
+  } finally {
+    written();
+  }
 }
 
 /** Makes a file anew. Its time of writing is another then, so its record is written first, as for a new file. */
