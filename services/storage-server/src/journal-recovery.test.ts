@@ -9,6 +9,7 @@ import { callUnary } from "@bilancia/proto/unary";
 import { credentials } from "@grpc/grpc-js";
 import { type Disk, nodeDisk } from "./disk.js";
 import { damageJournal, journalLength } from "./testing/journal-file.js";
+import { withSmallDisk } from "./testing/small-disk.js";
 import { startStuckProgram } from "./testing/storage-program.js";
 import { startTestServer, storedNames, withFolder } from "./testing/test-server.js";
 import { header, origin, TestStream, uploadId, wholeFile } from "./testing/test-stream.js";
@@ -166,6 +167,35 @@ describe("recovery from the journal", () => {
       });
       assert.equal(journalLength(dir), 0);
     }));
+
+  it("starts on a disk that is full to the last byte, and makes what is missing anew once there is room", async function () {
+    const hasDisk = await withSmallDisk("100m", async ({ folder, fill, free }) => {
+      const dir = join(folder, "files");
+      // So much that the list of the pages that become free takes many pages itself.
+      const numbers = Array.from({ length: 300 }, (_, at) => at + 1);
+      const large = (number: number) => content(number).padEnd(60_000, ".");
+      await killAfter(dir, async (client) => {
+        const stream = new TestStream(client);
+        for (const number of numbers) await stream.send(wholeFile(header(number), large(number)));
+        for (const number of numbers) await stream.saved(number);
+        stream.cancel();
+        await stream.ended;
+      });
+      assert.equal(journalLength(dir), numbers.length);
+      await unlink(join(dir, "3_a.bin"));
+      fill();
+      for (const holdsThird of [Holding.HOLDING_NONE, Holding.HOLDING_STORED]) {
+        await withServerOn(dir, async (client) => {
+          for (const number of numbers)
+            assert.equal((await holding(client, number)).holding, number === 3 ? holdsThird : Holding.HOLDING_STORED);
+        });
+        if (holdsThird === Holding.HOLDING_NONE) free();
+      }
+      assert.equal(await readFile(join(dir, "3_a.bin"), "utf8"), large(3));
+      assert.equal(journalLength(dir), 0);
+    });
+    if (!hasDisk) this.skip();
+  });
 
   it("leaves a discarded file discarded", () =>
     withFolder(async (dir) => {
