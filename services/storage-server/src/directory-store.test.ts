@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { cp, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { Holding } from "@bilancia/proto/gen/storage";
 import { HealthClient } from "@bilancia/proto/health";
@@ -6,7 +7,7 @@ import { maxPartDataBytes } from "@bilancia/proto/limits";
 import { callUnary } from "@bilancia/proto/unary";
 import { credentials, status } from "@grpc/grpc-js";
 import { maxJournalledFileBytes } from "./directory-store.js";
-import { type Disk, type DiskFile, nodeDisk } from "./disk.js";
+import { type Disk, type DiskFile, type FileMark, nodeDisk } from "./disk.js";
 import { earlyFlushBytes } from "./early-flush.js";
 import { journalLength } from "./testing/journal-file.js";
 import { withSmallDisk } from "./testing/small-disk.js";
@@ -18,7 +19,7 @@ import {
   tempNames,
   withFolder,
 } from "./testing/test-server.js";
-import { header, origin, part, TestStream, uploadId, wholeFile } from "./testing/test-stream.js";
+import { header, origin, otherUploadId, part, TestStream, uploadId, wholeFile } from "./testing/test-stream.js";
 
 type Operation =
   | "create"
@@ -160,6 +161,52 @@ describe("directory store", () => {
         .flatMap((operation) => operation.split(" "));
       assert.ok(flushed.includes("1_a.bin") && flushed.includes("2_a.bin"), flushed.join());
       assert.deepEqual(journalLength(dir), 0);
+    }));
+
+  it("does not take another's large file for the one whose name a crash prevented, also if size and time of writing are equal", () =>
+    withFolder(async (dir) => {
+      let isCrashing = false;
+      let isOnRecord = false;
+      const sameTime = <M extends FileMark | undefined>(mark: M): M => mark && { ...mark, modifiedNs: 1n };
+      const disk: Disk = {
+        ...nodeDisk,
+        mark: async (path) => sameTime(await nodeDisk.mark(path)),
+        create: async (path) => {
+          const file = await nodeDisk.create(path);
+          return { ...file, mark: async () => sameTime(await file.mark()) };
+        },
+        link: async (from, to) => {
+          if (!isCrashing) return nodeDisk.link(from, to);
+          isOnRecord = true;
+          return new Promise(() => {});
+        },
+      };
+      const other = { origin: "f".repeat(32), uploadId: otherUploadId };
+      const otherLarge = Buffer.alloc(large.length, "y");
+      const server = await startTestServer(dir, { grace: "100ms" }, disk);
+      const stream = new TestStream(server.client);
+      await stream.send(wholeFile(header(7), large));
+      await stream.saved(7);
+      isCrashing = true;
+      const crashed = new TestStream(server.client);
+      await crashed.send(wholeFile(header(7, other), otherLarge));
+      await eventually(() => isOnRecord, "its record");
+      await withFolder(async (copy) => {
+        await cp(dir, copy, { recursive: true });
+        isCrashing = false;
+        const next = await startTestServer(copy, {}, disk);
+        const again = new TestStream(next.client);
+        await again.send(wholeFile(header(7, { ...other, attempt: 2 }), otherLarge));
+        assert.deepEqual((await again.saved(7)).storedName, "7_a~ffffffff.bin");
+        const request = { ...other, requestNumber: 7n, term: 1n, attempt: 2 };
+        assert.equal((await callUnary(next.client.discard.bind(next.client), request, 5_000)).discarded, true);
+        assert.deepEqual(await readFile(join(copy, "7_a.bin")), large);
+        await again.close();
+        await next.stop();
+      });
+      stream.cancel();
+      crashed.cancel();
+      await server.stop();
     }));
 
   it("flushes the directory once for files that end together", () =>

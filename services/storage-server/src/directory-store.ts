@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { RefuseReason } from "@bilancia/proto/gen/storage";
 import type { FileRoom } from "@bilancia/proto/lmdb/file-room";
+import { causeOf } from "@bilancia/proto/lmdb/write-error";
 import { errorCode, isFull } from "@bilancia/proto/system-error";
 import type { Logger } from "pino";
 import type { Disk, DiskFile } from "./disk.js";
@@ -226,7 +227,10 @@ export class DirectoryStore implements FileStore {
     const names = storedNames(`${id.requestNumber}_${file.name}`, id.origin);
     const sha256 = Buffer.from(file.sha256).toString("hex");
     const storedAtMs = Date.now();
+    // What has the name could be taken for this file after a crash, by its size and time of writing. A small file's bytes are in the journal then.
+    const isLarge = sizeBytes > maxJournalledFileBytes;
     for (const storedName of names) {
+      if (isLarge && (await this.#io(this.#options.disk.exists(this.#path(storedName))))) continue;
       const record: StoredRecord = {
         state: "stored",
         uploadId,
@@ -332,12 +336,6 @@ export class DirectoryStore implements FileStore {
   #throwIfBroken(): void {
     if (this.#broken) throw this.#broken;
   }
-}
-
-/** What LMDB says of a write that failed with others: why. */
-async function causeOf(error: unknown): Promise<unknown> {
-  const cause: unknown = await (error as { commitError?: Promise<unknown> }).commitError?.catch((reason) => reason);
-  return cause ?? error;
 }
 
 function refusalOf(error: unknown): Refusal {

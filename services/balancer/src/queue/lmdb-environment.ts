@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setImmediate as turn } from "node:timers/promises";
 import { DiskFull, FileRoom } from "@bilancia/proto/lmdb/file-room";
+import { causeOf } from "@bilancia/proto/lmdb/write-error";
 import { type Database, open, type RootDatabase } from "lmdb";
 import { FlushFailed } from "./flush-failed.js";
 
@@ -164,10 +165,8 @@ export class LmdbEnvironment<Name extends string> {
       await Promise.all([batch, ...made]);
     } catch (error) {
       if (error === this.#broken) throw error;
-      // Its cause is a promise that rejects by itself.
-      const cause: unknown = await (error as { commitError?: Promise<unknown> }).commitError?.catch((reason) => reason);
       // Also where LMDB found no room, which it should never see: it may be of no use then, to readers neither.
-      throw this.#break(cause ?? error);
+      throw this.#break(await causeOf(error));
     } finally {
       for (const taken of takenRoom) taken();
     }
