@@ -324,7 +324,7 @@ describe("directory store", () => {
       await next.stop();
     });
     if (!hasDisk) this.skip();
-  });
+  }).timeout(60_000);
 
   it("is not troubled by a temp file that cannot be removed", () =>
     withFailingDisk("unlink", "EIO", async ({ client, logged }, dir) => {

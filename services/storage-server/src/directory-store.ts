@@ -12,7 +12,7 @@ import { type FileIndex, type FileRecord, recordsOfFileBytes, type StoredRecord 
 import type { FileJournal } from "./file-journal.js";
 import { type Draft, type FileStore, type Known, type NewFile, StoreBroken } from "./file-store.js";
 import { type BacklogEntry, JournalBacklog } from "./journal-backlog.js";
-import { Refusal } from "./refusal.js";
+import { Refusal, refusalOf } from "./refusal.js";
 import { SharedSync } from "./shared-sync.js";
 import { storedNames } from "./stored-names.js";
 
@@ -189,8 +189,7 @@ export class DirectoryStore implements FileStore {
         this.#backlog.giveBack(file.sizeBytes);
         throw error;
       }
-      // It must not come back to life with the next start, after it has been refused: in the journal it counts only with its record.
-      await this.#flushed(this.#options.index.remove(file.id));
+      // Its record is gone, so that it counts for nothing in the journal. Where that failed the store is broken, and nothing is trimmed.
       this.#backlog.settle(entry);
       throw error;
     } finally {
@@ -229,6 +228,7 @@ export class DirectoryStore implements FileStore {
     const storedAtMs = Date.now();
     // What has the name could be taken for this file after a crash, by its size and time of writing. A small file's bytes are in the journal then.
     const isLarge = sizeBytes > maxJournalledFileBytes;
+    const before = this.#recordOf(id);
     for (const storedName of names) {
       if (isLarge && (await this.#io(this.#options.disk.exists(this.#path(storedName))))) continue;
       const record: StoredRecord = {
@@ -248,16 +248,26 @@ export class DirectoryStore implements FileStore {
         await link(storedName);
       } catch (error) {
         if (errorCode(error) === "EEXIST") continue;
+        await this.#putBack(id, before);
         throw refusalOf(error);
       }
       this.#storedFilesCount++;
       return record;
     }
-    await this.#record(() => this.#options.index.remove(id));
+    await this.#putBack(id, before);
     throw new Refusal(
       RefuseReason.REFUSE_REASON_INTERNAL,
       `the names ${names.map((name) => JSON.stringify(name)).join(" and ")} are both taken by other files`,
     );
+  }
+
+  /**
+   * Undoes the record of a file that is refused. A tombstone stays one; the record of a file that is missing also counts for its bytes in the
+   * journal, where a start had no room to make it anew.
+   */
+  async #putBack(id: FileId, before: FileRecord | undefined): Promise<void> {
+    const { index } = this.#options;
+    await this.#record(() => (before ? index.put(id, before) : index.remove(id)));
   }
 
   #newTempPath(): string {
@@ -336,13 +346,4 @@ export class DirectoryStore implements FileStore {
   #throwIfBroken(): void {
     if (this.#broken) throw this.#broken;
   }
-}
-
-function refusalOf(error: unknown): Refusal {
-  if (isFull(error))
-    return new Refusal(RefuseReason.REFUSE_REASON_NO_SPACE, "the disk of this server is full", { cause: error });
-  const code = errorCode(error) || "unknown error";
-  return new Refusal(RefuseReason.REFUSE_REASON_INTERNAL, `this server could not write or read the file (${code})`, {
-    cause: error,
-  });
 }

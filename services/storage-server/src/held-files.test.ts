@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { unlink } from "node:fs/promises";
+import { mkdir, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type DiscardRequest,
@@ -13,6 +13,7 @@ import type { StorageClient } from "@bilancia/proto/services";
 import { fromTimestamp } from "@bilancia/proto/time";
 import { callUnary } from "@bilancia/proto/unary";
 import { status } from "@grpc/grpc-js";
+import { maxJournalledFileBytes } from "./directory-store.js";
 import { type Disk, nodeDisk } from "./disk.js";
 import { eventually, startTestServer, storedNames, tempNames, withFolder, withServer } from "./testing/test-server.js";
 import { header, origin, otherUploadId, part, sha256, TestStream, uploadId, wholeFile } from "./testing/test-stream.js";
@@ -91,6 +92,27 @@ describe("Discard", () => {
       assert.deepEqual(await discard(client, { attempt: 3, term: 0n }), { discarded: false });
       assert.equal(await save(client, { attempt: 3 }), "refused");
       assert.equal(await save(client, { attempt: 4 }), "saved");
+    }));
+
+  it("is not undone by a later attempt that is refused, also after a restart", () =>
+    withFolder(async (dir) => {
+      const large = Buffer.alloc(maxJournalledFileBytes + 1);
+      const names = ["1_a.bin", `1_a~${origin.slice(0, 8)}.bin`];
+      for (const data of [Buffer.from("abc"), large]) {
+        const first = await startTestServer(dir);
+        await discard(first.client, { attempt: 5 });
+        for (const name of names) await mkdir(join(dir, name));
+        const stream = new TestStream(first.client);
+        await stream.send(wholeFile(header(1, { attempt: 6 }), data));
+        assert.match(await stream.refused(1, "REFUSE_REASON_INTERNAL"), /both taken/);
+        await stream.close();
+        await first.stop();
+        for (const name of names) await rmdir(join(dir, name));
+        const second = await startTestServer(dir);
+        assert.equal(await save(second.client, { attempt: 5 }), "refused");
+        await second.stop();
+        assert.deepEqual(await storedNames(dir), []);
+      }
     }));
 
   it("fails for another upload, or a later attempt", () =>

@@ -197,6 +197,23 @@ describe("recovery from the journal", () => {
     if (!hasDisk) this.skip();
   });
 
+  it("makes a file anew at a later start also when it was sent again meanwhile and refused", () =>
+    withFolder(async (dir) => {
+      await killAfter(dir, (client) => save(client, 1));
+      await unlink(join(dir, "1_a.bin"));
+      const fail = () => Promise.reject(Object.assign(new Error("ENOSPC"), { code: "ENOSPC" }));
+      const server = await startTestServer(dir, {}, { ...nodeDisk, giveName: fail });
+      const stream = new TestStream(server.client);
+      await stream.send(wholeFile(header(1, { attempt: 2 }), content(1)));
+      await stream.refused(1, "REFUSE_REASON_NO_SPACE");
+      await stream.close();
+      await server.stop();
+      await withServerOn(dir, async (client) => {
+        assert.equal((await holding(client, 1)).holding, Holding.HOLDING_STORED);
+        assert.equal(await readFile(join(dir, "1_a.bin"), "utf8"), content(1));
+      });
+    }));
+
   it("leaves a discarded file discarded", () =>
     withFolder(async (dir) => {
       await killAfter(dir, async (client) => {
