@@ -192,6 +192,26 @@ describe("a file on a Save stream", () => {
       await Promise.all([stream.close(), late.close()]);
     }));
 
+  it("is refused as stale also when the later attempt was refused for its header", () =>
+    withServer({ maxFileBytes: "1000" }, async ({ client }, dir) => {
+      const stream = new TestStream(client);
+      await stream.send(
+        wholeFile(header(1, { attempt: 3, sizeBytes: 2_000n }), "x"),
+        wholeFile(header(2, { attempt: 3, name: ".x" }), "x"),
+        wholeFile(header(3, { attempt: 3, sha256: Buffer.alloc(5) }), "x"),
+      );
+      await stream.refused(1, "REFUSE_REASON_TOO_LARGE");
+      await stream.refused(2, "REFUSE_REASON_INVALID_NAME");
+      await stream.refused(3, "REFUSE_REASON_INVALID_HEADER");
+      const late = new TestStream(client);
+      for (const number of [1, 2, 3]) {
+        await late.send(wholeFile(header(number, { attempt: 2 }), "x"));
+        await late.refused(number, "REFUSE_REASON_STALE_ATTEMPT");
+      }
+      assert.deepEqual(await storedNames(dir), []);
+      await Promise.all([stream.close(), late.close()]);
+    }));
+
   for (const attempt of [1, 2])
     it(`is taken over by attempt ${attempt} while attempt 1 is still arriving`, () =>
       withServer({}, async ({ client }, dir) => {
