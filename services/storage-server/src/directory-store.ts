@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { RefuseReason } from "@bilancia/proto/gen/storage";
 import type { FileRoom } from "@bilancia/proto/lmdb/file-room";
 import { causeOf } from "@bilancia/proto/lmdb/write-error";
 import { errorCode, isFull } from "@bilancia/proto/system-error";
@@ -12,7 +11,7 @@ import { type FileIndex, type FileRecord, recordsOfFileBytes, type StoredRecord 
 import type { FileJournal } from "./file-journal.js";
 import { type Draft, type FileStore, type Known, type NewFile, StoreBroken } from "./file-store.js";
 import { type BacklogEntry, JournalBacklog } from "./journal-backlog.js";
-import { Refusal, refusalOf } from "./refusal.js";
+import { namesTaken, refusalOf } from "./refusal.js";
 import { SharedSync } from "./shared-sync.js";
 import { storedNames } from "./stored-names.js";
 
@@ -81,6 +80,11 @@ export class DirectoryStore implements FileStore {
     const { fence } = record;
     if (record.state === "discarded") return { state: "discarded", fence, uploadId: record.uploadId };
     return this.#findFile(record);
+  }
+
+  ownerOf(id: FileId): string | undefined {
+    const record = this.#recordOf(id);
+    return record?.state === "stored" ? record.uploadId : undefined;
   }
 
   async #findFile(record: StoredRecord): Promise<Known> {
@@ -185,12 +189,9 @@ export class DirectoryStore implements FileStore {
       });
     } catch (error) {
       await this.#removeTemp(tempPath);
-      if (!entry) {
-        this.#backlog.giveBack(file.sizeBytes);
-        throw error;
-      }
       // Its record is gone, so that it counts for nothing in the journal. Where that failed the store is broken, and nothing is trimmed.
-      this.#backlog.settle(entry);
+      if (entry) this.#backlog.settle(entry);
+      else this.#backlog.giveBack(file.sizeBytes);
       throw error;
     } finally {
       written();
@@ -255,10 +256,7 @@ export class DirectoryStore implements FileStore {
       return record;
     }
     await this.#putBack(id, before);
-    throw new Refusal(
-      RefuseReason.REFUSE_REASON_INTERNAL,
-      `the names ${names.map((name) => JSON.stringify(name)).join(" and ")} are both taken by other files`,
-    );
+    throw namesTaken(names);
   }
 
   /**

@@ -31,10 +31,15 @@ interface ActiveFile {
 export class FileRegistry {
   readonly #active = new Map<string, ActiveFile>();
   readonly #fences: Fences;
+  readonly #ownerOf: (id: FileId) => string | undefined;
 
-  /** @param fencesLimitCount how many files without a record are remembered, for their fence */
-  constructor(fencesLimitCount: number) {
+  /**
+   * @param fencesLimitCount how many files without a record are remembered, for their fence
+   * @param ownerOf whose upload a stored file is, if there is one: attempts of another one do not count
+   */
+  constructor(fencesLimitCount: number, ownerOf: (id: FileId) => string | undefined) {
     this.#fences = new Fences(fencesLimitCount);
+    this.#ownerOf = ownerOf;
   }
 
   /**
@@ -62,7 +67,7 @@ export class FileRegistry {
 
   #take(key: string, attempted: AttemptedFile, supersede: () => void): Claim {
     throwIfStale(attempted.fence, this.#fences.get(key));
-    this.#fences.raise(key, attempted.fence);
+    this.saw(attempted);
     const onReleased: (() => void)[] = [];
     let phase: Phase = "checking";
     const claim: Claim = {
@@ -88,9 +93,9 @@ export class FileRegistry {
     return this.#active.get(fileKey(id))?.claim.phase;
   }
 
-  /** Notes an attempt that was refused before it claimed its file; lower ones are out of date all the same. */
-  saw({ id, fence }: AttemptedFile): void {
-    this.#fences.raise(fileKey(id), fence);
+  /** Notes an attempt, also one that was refused before it claimed its file: lower ones are out of date from then on. */
+  saw({ id, uploadId, fence }: AttemptedFile): void {
+    if ((this.#ownerOf(id) ?? uploadId) === uploadId) this.#fences.raise(fileKey(id), fence);
   }
 
   /** The file's record holds this fence from now on. */

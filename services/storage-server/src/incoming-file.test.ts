@@ -212,6 +212,28 @@ describe("a file on a Save stream", () => {
       await Promise.all([stream.close(), late.close()]);
     }));
 
+  it("is taken from its owner as before after later attempts of another upload were refused", () =>
+    withServer({ maxFileBytes: "1000" }, async ({ client }) => {
+      const stream = new TestStream(client);
+      await stream.send(wholeFile(header(1), "abc"));
+      await stream.saved(1);
+      const foreign = header(1, { uploadId: otherUploadId, term: 99n });
+      for (const [reason, file] of [
+        ["REFUSE_REASON_NUMBER_TAKEN", wholeFile(foreign, "abc")],
+        ["REFUSE_REASON_TOO_LARGE", wholeFile({ ...foreign, sizeBytes: 2_000n }, "abc")],
+        ["REFUSE_REASON_SIZE_MISMATCH", wholeFile({ ...foreign, sizeBytes: 9n }, "abc")],
+      ] as const) {
+        const other = new TestStream(client);
+        await other.send(file);
+        await other.refused(1, reason);
+        await other.close();
+      }
+      const again = new TestStream(client);
+      await again.send(wholeFile(header(1, { attempt: 2 }), "abc"));
+      assert.equal((await again.saved(1)).duplicate, true);
+      await Promise.all([stream.close(), again.close()]);
+    }));
+
   for (const attempt of [1, 2])
     it(`is taken over by attempt ${attempt} while attempt 1 is still arriving`, () =>
       withServer({}, async ({ client }, dir) => {

@@ -20,3 +20,9 @@ export function refusalOf(error: unknown): Refusal {
     cause: error,
   });
 }
+
+/** The refusal of a file for which there is no name. */
+export function namesTaken(names: readonly string[]): Refusal {
+  const list = names.map((name) => JSON.stringify(name)).join(" and ");
+  return new Refusal(RefuseReason.REFUSE_REASON_INTERNAL, `the names ${list} are both taken by other files`);
+}
