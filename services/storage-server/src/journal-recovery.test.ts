@@ -11,7 +11,7 @@ import { type Disk, nodeDisk } from "./disk.js";
 import { damageJournal, journalLength } from "./testing/journal-file.js";
 import { withSmallDisk } from "./testing/small-disk.js";
 import { startStuckProgram } from "./testing/storage-program.js";
-import { startTestServer, storedNames, withFolder } from "./testing/test-server.js";
+import { startTestServer, storedNames, tempNames, withFolder } from "./testing/test-server.js";
 import { header, origin, TestStream, uploadId, wholeFile } from "./testing/test-stream.js";
 
 /** A text of some length that differs from number to number. */
@@ -196,6 +196,20 @@ describe("recovery from the journal", () => {
     });
     if (!hasDisk) this.skip();
   });
+
+  for (const failing of ["writing", "naming"] as const)
+    it(`leaves no temp files behind where the disk is full when ${failing} them`, () =>
+      withFolder(async (dir) => {
+        await killAfter(dir, (client) => save(client, 1, 2));
+        for (const number of [1, 2]) await unlink(join(dir, `${number}_a.bin`));
+        const fail = () => Promise.reject(Object.assign(new Error("ENOSPC"), { code: "ENOSPC" }));
+        const writePart: Disk["writeWhole"] = (path, chunks) =>
+          nodeDisk.writeWhole(path, [Buffer.concat(chunks).subarray(0, 10)]).then(fail);
+        const disk = failing === "naming" ? { ...nodeDisk, giveName: fail } : { ...nodeDisk, writeWhole: writePart };
+        const server = await startTestServer(dir, {}, disk);
+        assert.deepEqual(await tempNames(dir), []);
+        await server.stop();
+      }));
 
   it("makes a file anew at a later start also when it was sent again meanwhile and refused", () =>
     withFolder(async (dir) => {

@@ -121,16 +121,32 @@ async function recoverFile(
   }
 }
 
-/** Makes a file anew. Its time of writing is another then, so its record is written first, as for a new file. */
+/** Makes a file anew, from a temp file that goes in any case. */
 async function restore(
-  { dir, tempDir, disk, index, log }: RecoveryOptions,
+  options: RecoveryOptions,
   id: FileId,
   record: StoredRecord,
   bytes: Buffer,
   sequence: bigint,
 ): Promise<Outcome> {
-  const tempPath = join(tempDir, `journal-${sequence}-${id.origin}-${id.requestNumber}`);
-  const { modifiedNs } = await disk.writeWhole(tempPath, [bytes]);
+  const tempPath = join(options.tempDir, `journal-${sequence}-${id.origin}-${id.requestNumber}`);
+  try {
+    const { modifiedNs } = await options.disk.writeWhole(tempPath, [bytes]);
+    return await giveName(options, id, record, modifiedNs, tempPath);
+  } finally {
+    // It is gone already where it got its name. One that stays is swept by the next start.
+    await options.disk.unlink(tempPath).catch(() => {});
+  }
+}
+
+/** Its time of writing is another now, so its record is written first, as for a new file. */
+async function giveName(
+  { dir, disk, index, log }: RecoveryOptions,
+  id: FileId,
+  record: StoredRecord,
+  modifiedNs: bigint,
+  tempPath: string,
+): Promise<Outcome> {
   for (const storedName of storedNames(record.storedName, id.origin)) {
     const path = join(dir, storedName);
     await index.put(id, { ...record, storedName, modifiedNs });
@@ -142,7 +158,6 @@ async function restore(
     }
   }
   await index.put(id, record);
-  await disk.unlink(tempPath);
   log.error({ ...id, storedName: record.storedName }, "stored file cannot be restored: its names are taken");
   return { kind: "kept" };
 }
