@@ -247,6 +247,26 @@ describe("recovery from the journal", () => {
       });
     }));
 
+  it("does not read a large file that was stored under the number of a discarded small one: it may be too large to be read", () =>
+    withFolder(async (dir) => {
+      await killAfter(dir, async (client) => {
+        await save(client, 1);
+        const request = { origin, requestNumber: 1n, uploadId, term: 1n, attempt: 1 };
+        assert.equal((await callUnary(client.discard.bind(client), request, 5_000)).discarded, true);
+        const stream = new TestStream(client);
+        await stream.send(wholeFile(header(1, { attempt: 2 }), Buffer.alloc(100_000)));
+        await stream.saved(1);
+        stream.cancel();
+        await stream.ended;
+      });
+      assert.equal(journalLength(dir), 1);
+      const read = () => Promise.reject(Object.assign(new Error("too large"), { code: "ERR_FS_FILE_TOO_LARGE" }));
+      const server = await startTestServer(dir, {}, { ...nodeDisk, read });
+      assert.equal((await holding(server.client, 1)).holding, Holding.HOLDING_STORED);
+      await server.stop();
+      assert.equal(journalLength(dir), 0);
+    }));
+
   it("brings nothing back that is wiped", () =>
     withFolder(async (dir) => {
       await killAfter(dir, (client) => save(client, 1));

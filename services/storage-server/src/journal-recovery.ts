@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { FileRoom } from "@bilancia/proto/lmdb/file-room";
 import { errorCode, isFull } from "@bilancia/proto/system-error";
 import type { Logger } from "pino";
+import { maxJournalledFileBytes } from "./directory-store.js";
 import type { Disk } from "./disk.js";
 import { type FileId, fileKey } from "./file-id.js";
 import { type FileIndex, recordsOfFileBytes, type StoredRecord } from "./file-index.js";
@@ -24,7 +25,7 @@ export interface RecoveryOptions {
 /** What became of a journalled file; `path` is where it lies. */
 type Outcome =
   | { readonly kind: "whole" | "restored"; readonly path: string }
-  /** It has no record: it was never acknowledged, or has been discarded. */
+  /** It has no record: it was never acknowledged, or has been discarded, and maybe a large file was sent under its number since. */
   | { readonly kind: "obsolete" }
   /** The bytes in the journal are not those of its record, and neither are those that lie under its name. */
   | { readonly kind: "lost" }
@@ -104,7 +105,7 @@ async function recoverFile(
 ): Promise<Outcome> {
   const { dir, index, disk, room } = options;
   const record = index.get(id);
-  if (record?.state !== "stored") return { kind: "obsolete" };
+  if (record?.state !== "stored" || record.sizeBytes > maxJournalledFileBytes) return { kind: "obsolete" };
   const path = join(dir, record.storedName);
   const mark = await disk.mark(path);
   // With another time of writing it is another's, even if it has the same bytes: the process died between record and name.
