@@ -8,9 +8,7 @@ export function isShortage(error: unknown): boolean {
   return ["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"].includes(errorCode(error));
 }
 
-/** Whether there was no room for a write, which then left nothing behind. */
+/** Whether there was no room for a write, which then left nothing behind. Never so of LMDB's own errors: see `FileRoom`. */
 export function isFull(error: unknown): boolean {
-  // LMDB gives the number of the error, Node its name.
-  const enospc = "28";
-  return ["ENOSPC", "EDQUOT", enospc].includes(errorCode(error));
+  return ["ENOSPC", "EDQUOT"].includes(errorCode(error));
 }

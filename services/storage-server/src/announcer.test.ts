@@ -44,6 +44,9 @@ class FakeRegistry {
   /** What the first calls are answered; the rest gets `found`. */
   answers: (AnnounceResponse | { code: status; details: string })[] = [];
   pages: bigint[][] = [[]];
+  /** The calls that are answered only when `release` is called. */
+  held: "announce" | "listPending" | undefined;
+  release: (() => void) | undefined;
   readonly #server = new Server();
 
   async start(address = "127.0.0.1:0"): Promise<string> {
@@ -51,13 +54,14 @@ class FakeRegistry {
       this.announced.push(request);
       const answer = this.answers.shift() ?? found;
       if ("code" in answer) callback(answer);
-      else callback(null, answer);
+      else this.#answer("announce", () => callback(null, answer));
     };
     const listPending: handleUnaryCall<ListPendingRequest, ListPendingResponse> = ({ request }, callback) => {
       this.listed.push(request);
       const page = Number(request.pageToken || 0);
       const uploads = (this.pages[page] ?? []).map(waiting);
-      callback(null, { uploads, nextPageToken: page + 1 < this.pages.length ? String(page + 1) : "" });
+      const nextPageToken = page + 1 < this.pages.length ? String(page + 1) : "";
+      this.#answer("listPending", () => callback(null, { uploads, nextPageToken }));
     };
     const claimPending: handleUnaryCall<ClaimPendingRequest, ClaimPendingResponse> = ({ request }, callback) => {
       this.claimed.push(request.requestNumbers);
@@ -77,6 +81,11 @@ class FakeRegistry {
     };
     this.#server.addService(RegistryService, { announce, listPending, claimPending, renew });
     return listen(this.#server, address);
+  }
+
+  #answer(call: FakeRegistry["held"], answer: () => void): void {
+    if (call === this.held) this.release = answer;
+    else answer();
   }
 
   stop(): void {
@@ -172,6 +181,24 @@ describe("a storage server that knows its balancer", () => {
         assert.deepEqual({ failed, claimed, stored }, { failed: 4, claimed: 3, stored: 1 });
       },
     ));
+
+  for (const held of ["announce", "listPending"] as const)
+    it(`stops quietly while ${held} is under way`, () =>
+      withFolder(async (dir) => {
+        const registry = new FakeRegistry();
+        registry.held = held;
+        registry.pages = [[1n]];
+        const server = await startTestServer(dir, { balancer: await registry.start() });
+        await eventually(() => registry.release !== undefined, "the call");
+        const stopped = server.stop();
+        registry.release?.();
+        await stopped;
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        assert.deepEqual(registry.claimed, []);
+        const errors = server.logged.filter(({ level }) => Number(level) > 40);
+        assert.deepEqual(errors, []);
+        registry.stop();
+      }));
 
   it("goes on until the balancer takes it and reaches it, and says the same thing once", () =>
     withRegistry(

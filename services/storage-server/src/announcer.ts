@@ -162,10 +162,14 @@ export class Announcer {
   }
 
   async #claimFailed(): Promise<void> {
+    // With the stop its client is closed, and a call would fail. What is not claimed by then is claimed by the next start.
+    const { signal } = this.#stopping;
     let failed = 0;
     const counts: Record<string, number> = {};
     for (let pageToken: string | undefined = ""; pageToken !== undefined; ) {
+      if (signal.aborted) return;
       const page: ListPendingResponse = await this.#listFailed(pageToken);
+      if (signal.aborted) return;
       const requestNumbers = page.uploads.map(({ requestNumber }) => requestNumber);
       const results = requestNumbers.length > 0 ? (await this.#claim(requestNumbers)).results : [];
       failed += requestNumbers.length;

@@ -76,7 +76,7 @@ export async function startStorageServer(
   const monitor = new LoadMonitor({ serverName: name, version, dir, limits, inFlight, storedFilesCount, log });
   const desk: SaveDesk = {
     ...{ store, inFlight, log, limits: config },
-    registry: new FileRegistry(maxFencesCount),
+    registry: new FileRegistry(maxFencesCount, (id) => store.ownerOf(id)),
     buffered: new ByteBudget(maxBufferedBytes),
     writes: new Slots(maxWritesCount),
     documents: new Slots(maxDocumentsCount),

@@ -1,15 +1,25 @@
 import assert from "node:assert/strict";
-import { basename } from "node:path";
+import { cp, readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { Holding } from "@bilancia/proto/gen/storage";
 import { HealthClient } from "@bilancia/proto/health";
 import { maxPartDataBytes } from "@bilancia/proto/limits";
 import { callUnary } from "@bilancia/proto/unary";
 import { credentials, status } from "@grpc/grpc-js";
 import { maxJournalledFileBytes } from "./directory-store.js";
-import { type Disk, type DiskFile, nodeDisk } from "./disk.js";
+import { type Disk, type DiskFile, type FileMark, nodeDisk } from "./disk.js";
 import { earlyFlushBytes } from "./early-flush.js";
 import { journalLength } from "./testing/journal-file.js";
-import { startTestServer, storedNames, type TestServer, tempNames, withFolder } from "./testing/test-server.js";
-import { header, part, TestStream, wholeFile } from "./testing/test-stream.js";
+import { withSmallDisk } from "./testing/small-disk.js";
+import {
+  eventually,
+  startTestServer,
+  storedNames,
+  type TestServer,
+  tempNames,
+  withFolder,
+} from "./testing/test-server.js";
+import { header, origin, otherUploadId, part, TestStream, uploadId, wholeFile } from "./testing/test-stream.js";
 
 type Operation =
   | "create"
@@ -153,6 +163,52 @@ describe("directory store", () => {
       assert.deepEqual(journalLength(dir), 0);
     }));
 
+  it("does not take another's large file for the one whose name a crash prevented, also if size and time of writing are equal", () =>
+    withFolder(async (dir) => {
+      let isCrashing = false;
+      let isOnRecord = false;
+      const sameTime = <M extends FileMark | undefined>(mark: M): M => mark && { ...mark, modifiedNs: 1n };
+      const disk: Disk = {
+        ...nodeDisk,
+        mark: async (path) => sameTime(await nodeDisk.mark(path)),
+        create: async (path) => {
+          const file = await nodeDisk.create(path);
+          return { ...file, mark: async () => sameTime(await file.mark()) };
+        },
+        link: async (from, to) => {
+          if (!isCrashing) return nodeDisk.link(from, to);
+          isOnRecord = true;
+          return new Promise(() => {});
+        },
+      };
+      const other = { origin: "f".repeat(32), uploadId: otherUploadId };
+      const otherLarge = Buffer.alloc(large.length, "y");
+      const server = await startTestServer(dir, { grace: "100ms" }, disk);
+      const stream = new TestStream(server.client);
+      await stream.send(wholeFile(header(7), large));
+      await stream.saved(7);
+      isCrashing = true;
+      const crashed = new TestStream(server.client);
+      await crashed.send(wholeFile(header(7, other), otherLarge));
+      await eventually(() => isOnRecord, "its record");
+      await withFolder(async (copy) => {
+        await cp(dir, copy, { recursive: true });
+        isCrashing = false;
+        const next = await startTestServer(copy, {}, disk);
+        const again = new TestStream(next.client);
+        await again.send(wholeFile(header(7, { ...other, attempt: 2 }), otherLarge));
+        assert.deepEqual((await again.saved(7)).storedName, "7_a~ffffffff.bin");
+        const request = { ...other, requestNumber: 7n, term: 1n, attempt: 2 };
+        assert.equal((await callUnary(next.client.discard.bind(next.client), request, 5_000)).discarded, true);
+        assert.deepEqual(await readFile(join(copy, "7_a.bin")), large);
+        await again.close();
+        await next.stop();
+      });
+      stream.cancel();
+      crashed.cancel();
+      await server.stop();
+    }));
+
   it("flushes the directory once for files that end together", () =>
     withFolder(async (dir) => {
       let flushes = 0;
@@ -221,6 +277,54 @@ describe("directory store", () => {
         assert.deepEqual(again.results, []);
         if (isLate) assert.equal(journalLength(dir), 1);
       }));
+
+  it("refuses files with NO_SPACE on a full disk, keeps those that it has, removes some, and goes on once there is room", async function () {
+    const hasDisk = await withSmallDisk("40m", async ({ folder, fill, free }) => {
+      const dir = join(folder, "files");
+      const data = (number: number) => Buffer.alloc(number % 7 === 0 ? 90_000 : 3_000, String(number));
+      const server = await startTestServer(dir);
+      let broken: Error | undefined;
+      void server.broken.then((error) => {
+        broken = error;
+      });
+      const stream = new TestStream(server.client);
+      const count = 3_000;
+      for (let number = 1; number <= count; number++) await stream.send(wholeFile(header(number), data(number)));
+      await eventually(() => stream.results.length === count || broken !== undefined, "the answers");
+      fill();
+      for (const number of [count + 1, count + 2]) {
+        await stream.send(wholeFile(header(number), number % 2 === 0 ? large : "abc"));
+        await stream.refused(number, "REFUSE_REASON_NO_SPACE");
+      }
+      assert.equal(broken, undefined);
+      const saved = stream.results.flatMap(({ requestNumber, outcome }) =>
+        outcome?.$case === "saved" ? [Number(requestNumber)] : [],
+      );
+      assert.ok(saved.length > 100 && saved.length < count, `${saved.length} of ${count} files are saved`);
+      const { client } = server;
+      for (const number of saved.splice(0, 50)) {
+        const request = { origin, requestNumber: BigInt(number), uploadId, term: 1n, attempt: 1 };
+        assert.equal((await callUnary(client.discard.bind(client), request, 5_000)).discarded, true);
+      }
+      free();
+      const again = header(count + 1, { attempt: 2 });
+      const after = new TestStream(client);
+      await after.send(wholeFile(again, "abc"));
+      await after.saved(count + 1);
+      await Promise.all([stream.close(), after.close()]);
+      await server.stop();
+      assert.equal(broken, undefined);
+      const next = await startTestServer(dir);
+      assert.deepEqual(await storedNames(dir), [...saved, count + 1].map((number) => `${number}_a.bin`).sort());
+      for (const number of saved) {
+        const request = { origin, requestNumber: BigInt(number) };
+        const { holding } = await callUnary(next.client.stat.bind(next.client), request, 5_000);
+        assert.equal(holding, Holding.HOLDING_STORED);
+      }
+      await next.stop();
+    });
+    if (!hasDisk) this.skip();
+  }).timeout(60_000);
 
   it("is not troubled by a temp file that cannot be removed", () =>
     withFailingDisk("unlink", "EIO", async ({ client, logged }, dir) => {

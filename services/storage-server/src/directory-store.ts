@@ -1,16 +1,17 @@
 import { join } from "node:path";
-import { RefuseReason } from "@bilancia/proto/gen/storage";
+import type { FileRoom } from "@bilancia/proto/lmdb/file-room";
+import { causeOf } from "@bilancia/proto/lmdb/write-error";
 import { errorCode, isFull } from "@bilancia/proto/system-error";
 import type { Logger } from "pino";
 import type { Disk, DiskFile } from "./disk.js";
 import { EarlyFlush, EarlyFlushTurn } from "./early-flush.js";
 import type { Fence } from "./fences.js";
 import type { AttemptedFile, FileId } from "./file-id.js";
-import type { FileIndex, FileRecord, StoredRecord } from "./file-index.js";
+import { type FileIndex, type FileRecord, recordsOfFileBytes, type StoredRecord } from "./file-index.js";
 import type { FileJournal } from "./file-journal.js";
 import { type Draft, type FileStore, type Known, type NewFile, StoreBroken } from "./file-store.js";
 import { type BacklogEntry, JournalBacklog } from "./journal-backlog.js";
-import { Refusal } from "./refusal.js";
+import { namesTaken, refusalOf } from "./refusal.js";
 import { SharedSync } from "./shared-sync.js";
 import { storedNames } from "./stored-names.js";
 
@@ -27,6 +28,8 @@ export interface DirectoryStoreOptions {
   readonly index: FileIndex;
   /** Of the same LMDB environment as the index; recovered already. */
   readonly journal: FileJournal;
+  /** Of that environment. */
+  readonly room: FileRoom;
   readonly log: Logger;
   /** How many files the directory holds at the start. */
   readonly storedFilesCount: number;
@@ -77,6 +80,11 @@ export class DirectoryStore implements FileStore {
     const { fence } = record;
     if (record.state === "discarded") return { state: "discarded", fence, uploadId: record.uploadId };
     return this.#findFile(record);
+  }
+
+  ownerOf(id: FileId): string | undefined {
+    const record = this.#recordOf(id);
+    return record?.state === "stored" ? record.uploadId : undefined;
   }
 
   async #findFile(record: StoredRecord): Promise<Known> {
@@ -130,20 +138,25 @@ export class DirectoryStore implements FileStore {
   }
 
   async raiseFence(id: FileId, record: StoredRecord, fence: Fence): Promise<void> {
-    await this.#record(() => this.#options.index.put(id, { ...record, fence }));
+    const written = this.#takeRoom(0, true);
+    await this.#record(() => this.#options.index.put(id, { ...record, fence })).finally(written);
   }
 
   async discard({ id, uploadId, fence }: AttemptedFile): Promise<boolean> {
     const known = await this.find(id);
-    // The file goes first: a crash between the two leaves a record without a file, and the call is made again.
-    if (known.state === "stored") {
-      await this.#io(this.#options.disk.unlink(this.#path(known.record.storedName)));
-      await this.#flushed(this.#entries.flush());
-      this.#storedFilesCount--;
+    const written = this.#takeRoom(0, true);
+    try {
+      // The file goes first: a crash between the two leaves a record without a file, and the call is made again.
+      if (known.state === "stored") {
+        await this.#io(this.#options.disk.unlink(this.#path(known.record.storedName)));
+        await this.#flushed(this.#entries.flush());
+        this.#storedFilesCount--;
+      }
+      const tombstone = { state: "discarded", uploadId, fence } as const;
+      await this.#record(() => this.#options.index.put(id, tombstone));
+    } finally {
+      written();
     }
-    const { index } = this.#options;
-    const tombstone = { state: "discarded", uploadId, fence } as const;
-    await this.#record(() => index.put(id, tombstone));
     return known.state === "stored";
   }
 
@@ -156,9 +169,11 @@ export class DirectoryStore implements FileStore {
     const full = this.#backlog.reserve(file.sizeBytes);
     if (full) await full;
     let entry: BacklogEntry | undefined;
+    let written = () => {};
     const tempPath = this.#newTempPath();
     try {
       this.#throwIfBroken();
+      written = this.#takeRoom(recordsOfFileBytes + file.sizeBytes, false);
       const { disk, index } = this.#options;
       const { modifiedNs } = await this.#io(disk.writeWhole(tempPath, chunks));
       const name = async (storedName: string) => {
@@ -174,14 +189,12 @@ export class DirectoryStore implements FileStore {
       });
     } catch (error) {
       await this.#removeTemp(tempPath);
-      if (!entry) {
-        this.#backlog.giveBack(file.sizeBytes);
-        throw error;
-      }
-      // It must not come back to life with the next start, after it has been refused: in the journal it counts only with its record.
-      await this.#flushed(this.#options.index.remove(file.id));
-      this.#backlog.settle(entry);
+      // Its record is gone, so that it counts for nothing in the journal. Where that failed the store is broken, and nothing is trimmed.
+      if (entry) this.#backlog.settle(entry);
+      else this.#backlog.giveBack(file.sizeBytes);
       throw error;
+    } finally {
+      written();
     }
   }
 
@@ -190,12 +203,13 @@ export class DirectoryStore implements FileStore {
     await this.#flushed(target.sync());
     const { modifiedNs } = await this.#io(target.mark());
     await this.#io(target.close());
+    const written = this.#takeRoom(recordsOfFileBytes, false);
     const record = await this.#giveName(
       file,
       modifiedNs,
       (storedName) => disk.link(tempPath, this.#path(storedName)),
       (newRecord) => index.put(file.id, newRecord),
-    );
+    ).finally(written);
     await this.#removeTemp(tempPath);
     await this.#flushed(this.#entries.flush());
     this.#throwIfBroken();
@@ -213,7 +227,11 @@ export class DirectoryStore implements FileStore {
     const names = storedNames(`${id.requestNumber}_${file.name}`, id.origin);
     const sha256 = Buffer.from(file.sha256).toString("hex");
     const storedAtMs = Date.now();
+    // What has the name could be taken for this file after a crash, by its size and time of writing. A small file's bytes are in the journal then.
+    const isLarge = sizeBytes > maxJournalledFileBytes;
+    const before = this.#recordOf(id);
     for (const storedName of names) {
+      if (isLarge && (await this.#io(this.#options.disk.exists(this.#path(storedName))))) continue;
       const record: StoredRecord = {
         state: "stored",
         uploadId,
@@ -231,16 +249,23 @@ export class DirectoryStore implements FileStore {
         await link(storedName);
       } catch (error) {
         if (errorCode(error) === "EEXIST") continue;
+        await this.#putBack(id, before);
         throw refusalOf(error);
       }
       this.#storedFilesCount++;
       return record;
     }
-    await this.#record(() => this.#options.index.remove(id));
-    throw new Refusal(
-      RefuseReason.REFUSE_REASON_INTERNAL,
-      `the names ${names.map((name) => JSON.stringify(name)).join(" and ")} are both taken by other files`,
-    );
+    await this.#putBack(id, before);
+    throw namesTaken(names);
+  }
+
+  /**
+   * Undoes the record of a file that is refused. A tombstone stays one; the record of a file that is missing also counts for its bytes in the
+   * journal, where a start had no room to make it anew.
+   */
+  async #putBack(id: FileId, before: FileRecord | undefined): Promise<void> {
+    const { index } = this.#options;
+    await this.#record(() => (before ? index.put(id, before) : index.remove(id)));
   }
 
   #newTempPath(): string {
@@ -274,19 +299,27 @@ export class DirectoryStore implements FileStore {
     try {
       await flush;
     } catch (error) {
-      throw this.#break(error);
+      throw this.#break(await causeOf(error));
     }
   }
 
-  /** A write of the index, which flushes too. LMDB undoes a write for which there was no room; any other failure leaves it in doubt. */
+  /**
+   * Room in the file of index and journal, to be taken before anything is written there; returns what to call when that is over.
+   *
+   * @param outcome whether it ends something: it may then use what is kept back from new files
+   */
+  #takeRoom(bytes: number, outcome: boolean): () => void {
+    try {
+      return this.#options.room.take(bytes, outcome);
+    } catch (error) {
+      throw isFull(error) ? refusalOf(error) : this.#break(error);
+    }
+  }
+
+  /** A write of the index, for which room has been taken. It flushes too, and leaves everything in doubt where it fails. */
   async #record(write: () => Promise<unknown>): Promise<void> {
     this.#throwIfBroken();
-    try {
-      await write();
-    } catch (error) {
-      if (isFull(error)) throw refusalOf(error);
-      throw this.#break(error);
-    }
+    await this.#flushed(write());
     this.#throwIfBroken();
   }
 
@@ -311,13 +344,4 @@ export class DirectoryStore implements FileStore {
   #throwIfBroken(): void {
     if (this.#broken) throw this.#broken;
   }
-}
-
-function refusalOf(error: unknown): Refusal {
-  if (isFull(error))
-    return new Refusal(RefuseReason.REFUSE_REASON_NO_SPACE, "the disk of this server is full", { cause: error });
-  const code = errorCode(error) || "unknown error";
-  return new Refusal(RefuseReason.REFUSE_REASON_INTERNAL, `this server could not write or read the file (${code})`, {
-    cause: error,
-  });
 }

@@ -1,4 +1,4 @@
-import { constants } from "node:fs";
+import { type BigIntStats, constants } from "node:fs";
 import { type FileHandle, link, lstat, open, readFile, unlink } from "node:fs/promises";
 import { syncFolder } from "@bilancia/proto/folder";
 import { errorCode } from "@bilancia/proto/system-error";
@@ -22,6 +22,8 @@ export interface Disk {
   unlink(path: string): Promise<void>;
   /** The mark of a regular file; `undefined` where there is none. */
   mark(path: string): Promise<FileMark | undefined>;
+  /** Whether a name is taken, by whatever it may be. */
+  exists(path: string): Promise<boolean>;
   /** Makes a new file with all of its bytes, as `create` does; nothing is flushed. For small files. */
   writeWhole(path: string, chunks: readonly Uint8Array[]): Promise<FileMark>;
   /** `link` and `unlink` of the old name. Fails only where `link` does; the old name may stay. */
@@ -58,20 +60,25 @@ export const nodeDisk: Disk = {
   link,
   unlink,
   async mark(path) {
-    try {
-      const stats = await lstat(path, { bigint: true });
-      return stats.isFile() ? { sizeBytes: Number(stats.size), modifiedNs: stats.mtimeNs } : undefined;
-    } catch (error) {
-      if (errorCode(error) === "ENOENT") return undefined;
-      throw error;
-    }
+    const stats = await statsOf(path);
+    return stats?.isFile() ? { sizeBytes: Number(stats.size), modifiedNs: stats.mtimeNs } : undefined;
   },
+  exists: async (path) => (await statsOf(path)) !== undefined,
   syncDirectory: (path) => syncFolder(path),
   writeWhole: (path, chunks) => smallFiles.writeWhole(path, chunks),
   giveName: (existingPath, newPath) => smallFiles.giveName(existingPath, newPath),
   hold: (directory) => void holdFolder(directory),
   syncFiles: (directory, paths) => syncFiles(directory, paths, (some) => smallFiles.flush(some)),
 };
+
+async function statsOf(path: string): Promise<BigIntStats | undefined> {
+  try {
+    return await lstat(path, { bigint: true });
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
 
 function diskFile(handle: FileHandle): DiskFile {
   return {

@@ -25,15 +25,22 @@ export interface Expected {
   readonly sha256?: Uint8Array | undefined;
 }
 
-/** Checks a header. @throws Refusal INVALID_HEADER, INVALID_NAME, TOO_LARGE */
-export function readHeader(header: SaveHeader, limits: SizeLimits): FileHeader {
+/** Checks what a header says of the attempt, which counts whatever else is wrong with it. @throws Refusal INVALID_HEADER */
+export function readAttempt(header: SaveHeader): AttemptedFile {
   const problem =
     fileIdProblem(header) ??
     (isUuid(header.uploadId)
       ? undefined
       : `upload_id is ${JSON.stringify(header.uploadId.slice(0, 60))}; expected a UUID`) ??
-    (header.attempt >= 1 ? undefined : `attempt is ${header.attempt}; expected a number from 1 on`) ??
-    headerProblem(header);
+    (header.attempt >= 1 ? undefined : `attempt is ${header.attempt}; expected a number from 1 on`);
+  if (problem) throw new Refusal(RefuseReason.REFUSE_REASON_INVALID_HEADER, problem);
+  const { origin, requestNumber, term, attempt } = header;
+  return { id: { origin, requestNumber }, uploadId: header.uploadId.toLowerCase(), fence: { term, attempt } };
+}
+
+/** Checks the rest of it. @throws Refusal INVALID_HEADER, INVALID_NAME, TOO_LARGE */
+export function readHeader(header: SaveHeader, attempted: AttemptedFile, limits: SizeLimits): FileHeader {
+  const problem = headerProblem(header);
   if (problem) throw new Refusal(RefuseReason.REFUSE_REASON_INVALID_HEADER, problem);
   const nameProblem = fileNameProblem(header.name);
   if (nameProblem) throw new Refusal(RefuseReason.REFUSE_REASON_INVALID_NAME, nameProblem);
@@ -41,13 +48,8 @@ export function readHeader(header: SaveHeader, limits: SizeLimits): FileHeader {
   const limitBytes = isTextDocument ? Math.min(limits.maxDocumentBytes, limits.maxFileBytes) : limits.maxFileBytes;
   const sizeBytes = header.sizeBytes === undefined ? undefined : Number(header.sizeBytes);
   if (sizeBytes !== undefined && sizeBytes > limitBytes) throw tooLarge(sizeBytes, limitBytes, isTextDocument);
-  const { origin, requestNumber, term, attempt, name, sha256 } = header;
-  return {
-    id: { origin, requestNumber },
-    uploadId: header.uploadId.toLowerCase(),
-    fence: { term, attempt },
-    ...{ name, isTextDocument, limitBytes, sizeBytes, sha256 },
-  };
+  const { name, sha256 } = header;
+  return { ...attempted, name, isTextDocument, limitBytes, sizeBytes, sha256 };
 }
 
 /** What header and finish together say of the file. @throws Refusal INVALID_HEADER when they contradict each other */

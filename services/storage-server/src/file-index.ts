@@ -1,9 +1,13 @@
+import { overheadBytes } from "@bilancia/proto/lmdb/file-room";
 import { crc32c } from "@node-rs/crc32";
 import type { Database, RootDatabase } from "lmdb";
 import { z } from "zod";
 import type { Fence } from "./fences.js";
 import { type FileId, fileIdBytes } from "./file-id.js";
 import { openTable } from "./index-tables.js";
+
+/** What a file may take of the index's file: a record under each of its names, and what is put in its place if neither can be had. */
+export const recordsOfFileBytes = 3 * overheadBytes;
 
 const fence = z.object({ term: z.coerce.bigint(), attempt: z.number() });
 

@@ -1,3 +1,4 @@
+import type { FileRoom } from "@bilancia/proto/lmdb/file-room";
 import { crc32c } from "@node-rs/crc32";
 import type { Database, RootDatabase } from "lmdb";
 import { type FileId, fileIdFrom, fileIdLengthBytes, writeFileId } from "./file-id.js";
@@ -27,6 +28,8 @@ interface OpenPack extends JournalPack {
 
 /** Before the bytes of each file: CRC-32C of all that follows, length of the bytes, and whose they are. */
 const headLengthBytes = 4 + 4 + fileIdLengthBytes;
+/** What removing packs may take of the file, in bytes: the pages that become free are listed there. */
+const removalBytes = 256 * 1024;
 /** From this size on a pack takes no more files. */
 const fullPackBytes = 1024 * 1024;
 
@@ -37,11 +40,14 @@ const fullPackBytes = 1024 * 1024;
  */
 export class FileJournal {
   readonly #packs: Database<Buffer, Buffer>;
+  readonly #room: FileRoom;
   #lastSequence: bigint;
   #open: OpenPack | undefined;
 
-  constructor(environment: RootDatabase) {
+  /** @param room of the environment; whoever adds files takes it for them */
+  constructor(environment: RootDatabase, room: FileRoom) {
     this.#packs = openTable(environment, "packs");
+    this.#room = room;
     const [last] = this.#packs.getKeys({ reverse: true, limit: 1 });
     this.#lastSequence = last ? Buffer.from(last).readBigUInt64BE() : 0n;
   }
@@ -59,9 +65,10 @@ export class FileJournal {
     return pack;
   }
 
-  /** Resolves once the removal is flushed. */
+  /** Resolves once the removal is flushed. @throws DiskFull where there is no room for it: nothing is removed then */
   async remove(sequences: readonly bigint[]): Promise<void> {
-    await Promise.all(sequences.map((sequence) => this.#packs.remove(sequenceKey(sequence))));
+    const written = this.#room.take(removalBytes, true);
+    await Promise.all(sequences.map((sequence) => this.#packs.remove(sequenceKey(sequence)))).finally(written);
   }
 
   /** The packs there are, oldest first. */

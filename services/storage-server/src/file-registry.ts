@@ -31,16 +31,21 @@ interface ActiveFile {
 export class FileRegistry {
   readonly #active = new Map<string, ActiveFile>();
   readonly #fences: Fences;
+  readonly #ownerOf: (id: FileId) => string | undefined;
 
-  /** @param fencesLimitCount how many files without a record are remembered, for their fence */
-  constructor(fencesLimitCount: number) {
+  /**
+   * @param fencesLimitCount how many files without a record are remembered, for their fence
+   * @param ownerOf whose upload a stored file is, if there is one: attempts of another one do not count
+   */
+  constructor(fencesLimitCount: number, ownerOf: (id: FileId) => string | undefined) {
     this.#fences = new Fences(fencesLimitCount);
+    this.#ownerOf = ownerOf;
   }
 
   /**
    * Takes the right to work on a file: at once, or, if someone else has it, once that is over.
    *
-   * @param onSuperseded called when a later attempt wants the file while the claim is `receiving`: stop, then release
+   * @param onSuperseded called when a later attempt wants the file and the claim is `receiving`, or becomes it: stop, then release
    * @throws Refusal STALE_ATTEMPT when a later attempt has been seen, NUMBER_TAKEN when another upload is in progress under the number
    */
   claim(attempted: AttemptedFile, onSuperseded: () => void): Claim | Promise<Claim> {
@@ -62,10 +67,18 @@ export class FileRegistry {
 
   #take(key: string, attempted: AttemptedFile, supersede: () => void): Claim {
     throwIfStale(attempted.fence, this.#fences.get(key));
-    this.#fences.raise(key, attempted.fence);
+    this.saw(attempted);
     const onReleased: (() => void)[] = [];
+    let phase: Phase = "checking";
     const claim: Claim = {
-      phase: "checking",
+      get phase() {
+        return phase;
+      },
+      set phase(next) {
+        phase = next;
+        // Whoever came before it could be taken over waits already, and does not ask again.
+        if (next === "receiving" && onReleased.length > 0) supersede();
+      },
       release: () => {
         this.#active.delete(key);
         for (const go of onReleased) go();
@@ -80,9 +93,9 @@ export class FileRegistry {
     return this.#active.get(fileKey(id))?.claim.phase;
   }
 
-  /** Notes an attempt that was refused before it claimed its file; lower ones are out of date all the same. */
-  saw({ id, fence }: AttemptedFile): void {
-    this.#fences.raise(fileKey(id), fence);
+  /** Notes an attempt, also one that was refused before it claimed its file: lower ones are out of date from then on. */
+  saw({ id, uploadId, fence }: AttemptedFile): void {
+    if ((this.#ownerOf(id) ?? uploadId) === uploadId) this.#fences.raise(fileKey(id), fence);
   }
 
   /** The file's record holds this fence from now on. */

@@ -26,6 +26,8 @@ export type Known =
 export interface FileStore {
   /** What is held under an identity. A record without its file counts as nothing held. */
   find(id: FileId): Known | Promise<Known>;
+  /** Whose upload the file on record is, whether it is held or not; `undefined` where there is none, or a tombstone. */
+  ownerOf(id: FileId): string | undefined;
   /** Stores a file whose bytes are all there. Resolves once file, name and record are flushed. */
   saveWhole(file: NewFile, chunks: readonly Uint8Array[]): Promise<StoredRecord>;
   /** Begins a file whose bytes come bit by bit. */

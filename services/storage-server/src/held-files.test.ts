@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { mkdir, rmdir, unlink } from "node:fs/promises";
+import { join } from "node:path";
 import {
   type DiscardRequest,
   type DiscardResponse,
@@ -11,6 +13,8 @@ import type { StorageClient } from "@bilancia/proto/services";
 import { fromTimestamp } from "@bilancia/proto/time";
 import { callUnary } from "@bilancia/proto/unary";
 import { status } from "@grpc/grpc-js";
+import { maxJournalledFileBytes } from "./directory-store.js";
+import { type Disk, nodeDisk } from "./disk.js";
 import { eventually, startTestServer, storedNames, tempNames, withFolder, withServer } from "./testing/test-server.js";
 import { header, origin, otherUploadId, part, sha256, TestStream, uploadId, wholeFile } from "./testing/test-stream.js";
 
@@ -90,6 +94,27 @@ describe("Discard", () => {
       assert.equal(await save(client, { attempt: 4 }), "saved");
     }));
 
+  it("is not undone by a later attempt that is refused, also after a restart", () =>
+    withFolder(async (dir) => {
+      const large = Buffer.alloc(maxJournalledFileBytes + 1);
+      const names = ["1_a.bin", `1_a~${origin.slice(0, 8)}.bin`];
+      for (const data of [Buffer.from("abc"), large]) {
+        const first = await startTestServer(dir);
+        await discard(first.client, { attempt: 5 });
+        for (const name of names) await mkdir(join(dir, name));
+        const stream = new TestStream(first.client);
+        await stream.send(wholeFile(header(1, { attempt: 6 }), data));
+        assert.match(await stream.refused(1, "REFUSE_REASON_INTERNAL"), /both taken/);
+        await stream.close();
+        await first.stop();
+        for (const name of names) await rmdir(join(dir, name));
+        const second = await startTestServer(dir);
+        assert.equal(await save(second.client, { attempt: 5 }), "refused");
+        await second.stop();
+        assert.deepEqual(await storedNames(dir), []);
+      }
+    }));
+
   it("fails for another upload, or a later attempt", () =>
     withServer({}, async ({ client }, dir) => {
       await save(client, { attempt: 2 });
@@ -113,6 +138,35 @@ describe("Discard", () => {
       await stream.refused(1, "REFUSE_REASON_STALE_ATTEMPT");
       await stream.close();
       assert.deepEqual(await tempNames(dir), []);
+    }));
+
+  it("stops a file of which it is still being looked what is known", () =>
+    withFolder(async (dir) => {
+      let looked: (() => void) | undefined;
+      const disk: Disk = {
+        ...nodeDisk,
+        mark: async (path) => {
+          if (!looked)
+            await new Promise<void>((resolve) => {
+              looked = resolve;
+            });
+          return nodeDisk.mark(path);
+        },
+      };
+      const server = await startTestServer(dir, {}, disk);
+      assert.equal(await save(server.client), "saved");
+      await unlink(join(dir, "1_a.bin"));
+      const stream = new TestStream(server.client);
+      await stream.send({ header: header(1, { attempt: 2 }), offset: 0, data: Buffer.from("ab") });
+      await eventually(() => looked !== undefined, "the look");
+      const discarded = discard(server.client, { attempt: 2 });
+      // The call has arrived once a later one is answered.
+      await stat(server.client, { requestNumber: 2n });
+      looked?.();
+      await stream.refused(1, "REFUSE_REASON_STALE_ATTEMPT");
+      assert.equal((await discarded).discarded, false);
+      await stream.close();
+      await server.stop();
     }));
 
   it("waits for a file that is whole, then removes it", () =>

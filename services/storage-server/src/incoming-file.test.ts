@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Kind } from "@bilancia/proto/gen/storage";
+import { maxPartsPerMessage } from "@bilancia/proto/limits";
 import { crc32c } from "@node-rs/crc32";
 import { eventually, startTestServer, storedNames, tempNames, withFolder, withServer } from "./testing/test-server.js";
 import { header, origin, otherUploadId, part, sha256, TestStream, uploadId, wholeFile } from "./testing/test-stream.js";
@@ -62,6 +63,24 @@ describe("a file on a Save stream", () => {
       assert.deepEqual(Buffer.from(saved.sha256), sha256(whole));
       assert.deepEqual(sha256(await readFile(join(dir, "1_a.bin"))), sha256(whole));
       await stream.close();
+    }));
+
+  it("is saved also while another one gets any number of parts without data", () =>
+    withServer({}, async ({ client }) => {
+      const idle = new TestStream(client);
+      await idle.send({ header: header(1), offset: 0, data: Buffer.alloc(0) });
+      await idle.accepted(1);
+      const empty = Array.from({ length: maxPartsPerMessage }, () => part(0, ""));
+      // More than all that streams may hold in memory, were each part held.
+      for (let sent = 0; sent < 200_000; sent += empty.length) await idle.send(...empty);
+      const stream = new TestStream(client);
+      for (const number of [2, 3]) {
+        await stream.send(wholeFile(header(number), "x"));
+        await stream.saved(number);
+      }
+      await idle.send(part(0, "abc", true));
+      assert.equal((await idle.saved(1)).sizeBytes, 3n);
+      await Promise.all([idle.close(), stream.close()]);
     }));
 
   it("is counted when it is a document in many parts", () =>
@@ -173,6 +192,48 @@ describe("a file on a Save stream", () => {
       await Promise.all([stream.close(), late.close()]);
     }));
 
+  it("is refused as stale also when the later attempt was refused for its header", () =>
+    withServer({ maxFileBytes: "1000" }, async ({ client }, dir) => {
+      const stream = new TestStream(client);
+      await stream.send(
+        wholeFile(header(1, { attempt: 3, sizeBytes: 2_000n }), "x"),
+        wholeFile(header(2, { attempt: 3, name: ".x" }), "x"),
+        wholeFile(header(3, { attempt: 3, sha256: Buffer.alloc(5) }), "x"),
+      );
+      await stream.refused(1, "REFUSE_REASON_TOO_LARGE");
+      await stream.refused(2, "REFUSE_REASON_INVALID_NAME");
+      await stream.refused(3, "REFUSE_REASON_INVALID_HEADER");
+      const late = new TestStream(client);
+      for (const number of [1, 2, 3]) {
+        await late.send(wholeFile(header(number, { attempt: 2 }), "x"));
+        await late.refused(number, "REFUSE_REASON_STALE_ATTEMPT");
+      }
+      assert.deepEqual(await storedNames(dir), []);
+      await Promise.all([stream.close(), late.close()]);
+    }));
+
+  it("is taken from its owner as before after later attempts of another upload were refused", () =>
+    withServer({ maxFileBytes: "1000" }, async ({ client }) => {
+      const stream = new TestStream(client);
+      await stream.send(wholeFile(header(1), "abc"));
+      await stream.saved(1);
+      const foreign = header(1, { uploadId: otherUploadId, term: 99n });
+      for (const [reason, file] of [
+        ["REFUSE_REASON_NUMBER_TAKEN", wholeFile(foreign, "abc")],
+        ["REFUSE_REASON_TOO_LARGE", wholeFile({ ...foreign, sizeBytes: 2_000n }, "abc")],
+        ["REFUSE_REASON_SIZE_MISMATCH", wholeFile({ ...foreign, sizeBytes: 9n }, "abc")],
+      ] as const) {
+        const other = new TestStream(client);
+        await other.send(file);
+        await other.refused(1, reason);
+        await other.close();
+      }
+      const again = new TestStream(client);
+      await again.send(wholeFile(header(1, { attempt: 2 }), "abc"));
+      assert.equal((await again.saved(1)).duplicate, true);
+      await Promise.all([stream.close(), again.close()]);
+    }));
+
   for (const attempt of [1, 2])
     it(`is taken over by attempt ${attempt} while attempt 1 is still arriving`, () =>
       withServer({}, async ({ client }, dir) => {
@@ -191,6 +252,24 @@ describe("a file on a Save stream", () => {
         assert.equal(await readFile(join(dir, "1_a.bin"), "utf8"), "new");
         assert.deepEqual(await tempNames(dir), []);
       }));
+
+  it("is taken over by the last of many attempts, also when those between come at the same moment and stall", () =>
+    withServer({}, async ({ client }, dir) => {
+      const attempts = [1, 2, 3, 4].map((attempt) => ({ attempt, stream: new TestStream(client) }));
+      const [first, ...later] = attempts;
+      assert.ok(first);
+      await first.stream.send({ header: header(1), offset: 0, data: Buffer.from("ol") });
+      await first.stream.accepted(1);
+      for (const { attempt, stream } of later)
+        if (attempt < 4) void stream.send({ header: header(1, { attempt }), offset: 0, data: Buffer.from("st") });
+        else void stream.send(wholeFile(header(1, { attempt }), "new"));
+      for (const { attempt, stream } of attempts)
+        if (attempt < 4) await stream.refused(1, "REFUSE_REASON_STALE_ATTEMPT");
+        else assert.equal((await stream.saved(1)).duplicate, false);
+      await Promise.all(attempts.map(({ stream }) => stream.close()));
+      assert.equal(await readFile(join(dir, "1_a.bin"), "utf8"), "new");
+      assert.deepEqual(await tempNames(dir), []);
+    }));
 
   it("waits for the outcome of an attempt that is whole, and is its duplicate", () =>
     withServer({ simulateWorkMsPerChar: "50" }, async ({ client }, dir) => {

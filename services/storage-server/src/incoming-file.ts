@@ -231,6 +231,8 @@ export class IncomingFile {
       this.#throwIfStopped();
       if (this.#chunks.length === 0) {
         if (this.#whole) return;
+        // Parts without data leave nothing to write.
+        this.#giveCharged();
         await new Promise<void>((resolve) => {
           this.#onNews = resolve;
         });
@@ -281,9 +283,13 @@ export class IncomingFile {
   #takeChunks(): void {
     this.#chunks = [];
     this.#queuedBytes = 0;
+    this.#giveCharged();
+    this.#onRoom();
+  }
+
+  #giveCharged(): void {
     this.#desk.buffered.give(this.#chargedBytes);
     this.#chargedBytes = 0;
-    this.#onRoom();
   }
 
   #throwIfStopped(): void {

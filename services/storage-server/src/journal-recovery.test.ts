@@ -9,8 +9,9 @@ import { callUnary } from "@bilancia/proto/unary";
 import { credentials } from "@grpc/grpc-js";
 import { type Disk, nodeDisk } from "./disk.js";
 import { damageJournal, journalLength } from "./testing/journal-file.js";
+import { withSmallDisk } from "./testing/small-disk.js";
 import { startStuckProgram } from "./testing/storage-program.js";
-import { startTestServer, storedNames, withFolder } from "./testing/test-server.js";
+import { startTestServer, storedNames, tempNames, withFolder } from "./testing/test-server.js";
 import { header, origin, TestStream, uploadId, wholeFile } from "./testing/test-stream.js";
 
 /** A text of some length that differs from number to number. */
@@ -167,6 +168,66 @@ describe("recovery from the journal", () => {
       assert.equal(journalLength(dir), 0);
     }));
 
+  it("starts on a disk that is full to the last byte, and makes what is missing anew once there is room", async function () {
+    const hasDisk = await withSmallDisk("100m", async ({ folder, fill, free }) => {
+      const dir = join(folder, "files");
+      // So much that the list of the pages that become free takes many pages itself.
+      const numbers = Array.from({ length: 300 }, (_, at) => at + 1);
+      const large = (number: number) => content(number).padEnd(60_000, ".");
+      await killAfter(dir, async (client) => {
+        const stream = new TestStream(client);
+        for (const number of numbers) await stream.send(wholeFile(header(number), large(number)));
+        for (const number of numbers) await stream.saved(number);
+        stream.cancel();
+        await stream.ended;
+      });
+      assert.equal(journalLength(dir), numbers.length);
+      await unlink(join(dir, "3_a.bin"));
+      fill();
+      for (const holdsThird of [Holding.HOLDING_NONE, Holding.HOLDING_STORED]) {
+        await withServerOn(dir, async (client) => {
+          for (const number of numbers)
+            assert.equal((await holding(client, number)).holding, number === 3 ? holdsThird : Holding.HOLDING_STORED);
+        });
+        if (holdsThird === Holding.HOLDING_NONE) free();
+      }
+      assert.equal(await readFile(join(dir, "3_a.bin"), "utf8"), large(3));
+      assert.equal(journalLength(dir), 0);
+    });
+    if (!hasDisk) this.skip();
+  });
+
+  for (const failing of ["writing", "naming"] as const)
+    it(`leaves no temp files behind where the disk is full when ${failing} them`, () =>
+      withFolder(async (dir) => {
+        await killAfter(dir, (client) => save(client, 1, 2));
+        for (const number of [1, 2]) await unlink(join(dir, `${number}_a.bin`));
+        const fail = () => Promise.reject(Object.assign(new Error("ENOSPC"), { code: "ENOSPC" }));
+        const writePart: Disk["writeWhole"] = (path, chunks) =>
+          nodeDisk.writeWhole(path, [Buffer.concat(chunks).subarray(0, 10)]).then(fail);
+        const disk = failing === "naming" ? { ...nodeDisk, giveName: fail } : { ...nodeDisk, writeWhole: writePart };
+        const server = await startTestServer(dir, {}, disk);
+        assert.deepEqual(await tempNames(dir), []);
+        await server.stop();
+      }));
+
+  it("makes a file anew at a later start also when it was sent again meanwhile and refused", () =>
+    withFolder(async (dir) => {
+      await killAfter(dir, (client) => save(client, 1));
+      await unlink(join(dir, "1_a.bin"));
+      const fail = () => Promise.reject(Object.assign(new Error("ENOSPC"), { code: "ENOSPC" }));
+      const server = await startTestServer(dir, {}, { ...nodeDisk, giveName: fail });
+      const stream = new TestStream(server.client);
+      await stream.send(wholeFile(header(1, { attempt: 2 }), content(1)));
+      await stream.refused(1, "REFUSE_REASON_NO_SPACE");
+      await stream.close();
+      await server.stop();
+      await withServerOn(dir, async (client) => {
+        assert.equal((await holding(client, 1)).holding, Holding.HOLDING_STORED);
+        assert.equal(await readFile(join(dir, "1_a.bin"), "utf8"), content(1));
+      });
+    }));
+
   it("leaves a discarded file discarded", () =>
     withFolder(async (dir) => {
       await killAfter(dir, async (client) => {
@@ -184,6 +245,26 @@ describe("recovery from the journal", () => {
         await stream.refused(1, "REFUSE_REASON_STALE_ATTEMPT");
         await stream.close();
       });
+    }));
+
+  it("does not read a large file that was stored under the number of a discarded small one: it may be too large to be read", () =>
+    withFolder(async (dir) => {
+      await killAfter(dir, async (client) => {
+        await save(client, 1);
+        const request = { origin, requestNumber: 1n, uploadId, term: 1n, attempt: 1 };
+        assert.equal((await callUnary(client.discard.bind(client), request, 5_000)).discarded, true);
+        const stream = new TestStream(client);
+        await stream.send(wholeFile(header(1, { attempt: 2 }), Buffer.alloc(100_000)));
+        await stream.saved(1);
+        stream.cancel();
+        await stream.ended;
+      });
+      assert.equal(journalLength(dir), 1);
+      const read = () => Promise.reject(Object.assign(new Error("too large"), { code: "ERR_FS_FILE_TOO_LARGE" }));
+      const server = await startTestServer(dir, {}, { ...nodeDisk, read });
+      assert.equal((await holding(server.client, 1)).holding, Holding.HOLDING_STORED);
+      await server.stop();
+      assert.equal(journalLength(dir), 0);
     }));
 
   it("brings nothing back that is wiped", () =>

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import type { FileRoom } from "@bilancia/proto/lmdb/file-room";
 import { errorCode, isFull } from "@bilancia/proto/system-error";
 import type { Logger } from "pino";
+import { maxJournalledFileBytes } from "./directory-store.js";
 import type { Disk } from "./disk.js";
 import { type FileId, fileKey } from "./file-id.js";
-import type { FileIndex, StoredRecord } from "./file-index.js";
+import { type FileIndex, recordsOfFileBytes, type StoredRecord } from "./file-index.js";
 import type { FileJournal, JournalledFile } from "./file-journal.js";
 import { storedNames } from "./stored-names.js";
 
@@ -15,13 +17,15 @@ export interface RecoveryOptions {
   readonly disk: Disk;
   readonly index: FileIndex;
   readonly journal: FileJournal;
+  /** Of the LMDB environment of index and journal. */
+  readonly room: FileRoom;
   readonly log: Logger;
 }
 
 /** What became of a journalled file; `path` is where it lies. */
 type Outcome =
   | { readonly kind: "whole" | "restored"; readonly path: string }
-  /** It has no record: it was never acknowledged, or has been discarded. */
+  /** It has no record: it was never acknowledged, or has been discarded, and maybe a large file was sent under its number since. */
   | { readonly kind: "obsolete" }
   /** The bytes in the journal are not those of its record, and neither are those that lie under its name. */
   | { readonly kind: "lost" }
@@ -39,7 +43,7 @@ const groupCount = 64;
  * @throws the error of the disk when a file could not be made anew for another reason, or a flush failed; the journal is as it was then
  */
 export async function recoverJournal(options: RecoveryOptions): Promise<void> {
-  const { dir, disk, index, journal, log } = options;
+  const { dir, disk, index, journal, room, log } = options;
   const sequences = journal.sequences();
   if (sequences.length === 0) return;
   const outcomes = new Map<string, Outcome & { readonly id: FileId }>();
@@ -64,7 +68,8 @@ export async function recoverJournal(options: RecoveryOptions): Promise<void> {
     if (kind !== "lost") continue;
     // It is not what was acknowledged, so it is not served; whatever lies there is left to people to look at.
     log.error(id, "stored file is lost");
-    await index.remove(id);
+    const written = room.take(0, true);
+    await index.remove(id).finally(written);
   }
   const found = [...outcomes.values()];
   await disk.syncFiles(
@@ -98,9 +103,9 @@ async function recoverFile(
   { id, bytes }: JournalledFile,
   sequence: bigint,
 ): Promise<Outcome> {
-  const { dir, index, disk } = options;
+  const { dir, index, disk, room } = options;
   const record = index.get(id);
-  if (record?.state !== "stored") return { kind: "obsolete" };
+  if (record?.state !== "stored" || record.sizeBytes > maxJournalledFileBytes) return { kind: "obsolete" };
   const path = join(dir, record.storedName);
   const mark = await disk.mark(path);
   // With another time of writing it is another's, even if it has the same bytes: the process died between record and name.
@@ -108,20 +113,41 @@ async function recoverFile(
   const found = isOurs ? await disk.read(path) : undefined;
   if (found && isFileOf(record, found)) return { kind: "whole", path };
   if (!bytes || !isFileOf(record, bytes)) return { kind: "lost" };
-  if (found && isTorn(found, bytes)) await disk.unlink(path);
-  return restore(options, id, record, bytes, sequence);
+  const written = room.take(recordsOfFileBytes, true);
+  try {
+    if (found && isTorn(found, bytes)) await disk.unlink(path);
+    return await restore(options, id, record, bytes, sequence);
+  } finally {
+    written();
+  }
 }
 
-/** Makes a file anew. Its time of writing is another then, so its record is written first, as for a new file. */
+/** Makes a file anew, from a temp file that goes in any case. */
 async function restore(
-  { dir, tempDir, disk, index, log }: RecoveryOptions,
+  options: RecoveryOptions,
   id: FileId,
   record: StoredRecord,
   bytes: Buffer,
   sequence: bigint,
 ): Promise<Outcome> {
-  const tempPath = join(tempDir, `journal-${sequence}-${id.origin}-${id.requestNumber}`);
-  const { modifiedNs } = await disk.writeWhole(tempPath, [bytes]);
+  const tempPath = join(options.tempDir, `journal-${sequence}-${id.origin}-${id.requestNumber}`);
+  try {
+    const { modifiedNs } = await options.disk.writeWhole(tempPath, [bytes]);
+    return await giveName(options, id, record, modifiedNs, tempPath);
+  } finally {
+    // It is gone already where it got its name. One that stays is swept by the next start.
+    await options.disk.unlink(tempPath).catch(() => {});
+  }
+}
+
+/** Its time of writing is another now, so its record is written first, as for a new file. */
+async function giveName(
+  { dir, disk, index, log }: RecoveryOptions,
+  id: FileId,
+  record: StoredRecord,
+  modifiedNs: bigint,
+  tempPath: string,
+): Promise<Outcome> {
   for (const storedName of storedNames(record.storedName, id.origin)) {
     const path = join(dir, storedName);
     await index.put(id, { ...record, storedName, modifiedNs });
@@ -133,7 +159,6 @@ async function restore(
     }
   }
   await index.put(id, record);
-  await disk.unlink(tempPath);
   log.error({ ...id, storedName: record.storedName }, "stored file cannot be restored: its names are taken");
   return { kind: "kept" };
 }

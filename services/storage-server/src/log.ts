@@ -1,4 +1,5 @@
 import { gatheredLines } from "@bilancia/proto/gathered-lines";
+import { LogSink } from "@bilancia/proto/log-sink";
 import { type Logger, pino } from "pino";
 
 /** Makes the log of a process: for people on a terminal, one JSON object a line elsewhere. */
@@ -7,7 +8,7 @@ export function createLog(level: string): Logger {
   // As plain numbers: pino writes BigInts through its slow way, for each file that is saved.
   const serializers = { requestNumber: Number };
   if (process.stdout.isTTY) return pino({ level, base, serializers, transport: { target: "pino-pretty" } });
-  const stdout = gatheredLines([pino.destination({ dest: 1, sync: false })]);
+  const stdout = gatheredLines([new LogSink(1, "standard output")]);
   return pino({ level, base, serializers, timestamp: isoTime }, stdout);
 }
 

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { StorageClient } from "@bilancia/proto/services";
 import { credentials } from "@grpc/grpc-js";
@@ -96,6 +99,45 @@ describe("bilancia-storage", () => {
       await stream.ended;
       client.close();
     }));
+
+  it("serves on and stops properly when its log cannot be written", function () {
+    if (process.platform !== "linux") this.skip();
+    return withFolder(async (dir) => {
+      const holder = createServer().listen(0, "127.0.0.1");
+      await once(holder, "listening");
+      const address = `127.0.0.1:${(holder.address() as AddressInfo).port}`;
+      await new Promise((resolve) => holder.close(resolve));
+      const full = openSync("/dev/full", "w");
+      const child = spawn(process.execPath, [storageProgram, "--listen", address, "--dir", dir], {
+        stdio: ["ignore", full, "pipe"],
+      });
+      closeSync(full);
+      let stderr = "";
+      child.stderr?.on("data", (text) => {
+        stderr += text;
+      });
+      const exited = once(child, "exit");
+      const client = new StorageClient(address, credentials.createInsecure());
+      await new Promise<void>((resolve, reject) =>
+        client.waitForReady(Date.now() + 10_000, (error) => (error ? reject(error) : resolve())),
+      );
+      for (const number of [1, 2]) {
+        const stream = new TestStream(client);
+        await stream.send(wholeFile(header(number), "abc"));
+        await stream.saved(number);
+        await stream.close();
+        await eventually(() => stderr !== "", "the complaint");
+      }
+      client.close();
+      child.kill("SIGTERM");
+      assert.deepEqual(await exited, [0, null]);
+      assert.equal(
+        stderr,
+        "bilancia: standard output cannot be written (ENOSPC): log lines are dropped until it can\n",
+      );
+      assert.deepEqual(await storedNames(dir), ["1_a.bin", "2_a.bin"]);
+    });
+  });
 
   for (const [args, env, message] of [
     [["--colour", "red"], {}, /^bilancia-storage: unknown option '--colour'; see --help\n$/],

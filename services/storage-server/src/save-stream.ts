@@ -9,7 +9,8 @@ import type { SaveBatch } from "@bilancia/proto/services";
 import { statusText } from "@bilancia/proto/status-text";
 import { toDuration } from "@bilancia/proto/time";
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
-import { readHeader } from "./file-header.js";
+import { readAttempt, readHeader } from "./file-header.js";
+import type { AttemptedFile } from "./file-id.js";
 import { StoreBroken } from "./file-store.js";
 import { type FileOutcome, IncomingFile } from "./incoming-file.js";
 import { Refusal } from "./refusal.js";
@@ -143,8 +144,10 @@ export class SaveStream {
       this.#desk.log.debug({ requestNumber, uploadId: header.uploadId, attempt: header.attempt }, "file put off");
       return;
     }
+    let attempted: AttemptedFile | undefined;
     try {
-      const checked = readHeader(header, this.#desk.limits);
+      attempted = readAttempt(header);
+      const checked = readHeader(header, attempted, this.#desk.limits);
       this.#checkOffset(part, 0);
       const accept = () => this.#writer.push({ requestNumber, outcome: { $case: "accept", value: { offset: 0n } } });
       const file = new IncomingFile(checked, part, this.#desk, accept);
@@ -153,6 +156,7 @@ export class SaveStream {
       void file.outcome.then((outcome) => this.#answer(file, header, outcome));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
+      if (attempted) this.#desk.registry.saw(attempted);
       this.#refuse(header, error);
     }
   }

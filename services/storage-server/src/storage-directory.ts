@@ -4,6 +4,7 @@ import { access, mkdir, open as openFile, readdir, unlink } from "node:fs/promis
 import { join } from "node:path";
 import { makeFolder } from "@bilancia/proto/folder";
 import { lockFolder } from "@bilancia/proto/folder-lock";
+import { FileRoom } from "@bilancia/proto/lmdb/file-room";
 import { errorCode } from "@bilancia/proto/system-error";
 import { open, type RootDatabase } from "lmdb";
 import type { Logger } from "pino";
@@ -68,15 +69,16 @@ export async function openStorageDirectory(options: StorageDirectoryOptions): Pr
     const index = new FileIndex(environment, ({ origin, requestNumber }, problem) =>
       log.error({ origin, requestNumber, problem }, "index record is damaged"),
     );
-    const journal = new FileJournal(environment);
+    const room = new FileRoom(environment, indexDir);
+    const journal = new FileJournal(environment, room);
     if (options.wipe) await wipe(dir, index, journal, log);
-    else await recoverJournal({ dir, tempDir, disk, index, journal, log });
+    else await recoverJournal({ dir, tempDir, disk, index, journal, room, log });
     // A process that was killed may have left names that are not flushed yet; from here on they count.
     await disk.syncDirectory(dir);
     const storedFilesCount = (await storedFiles(dir)).length;
     const { onBroken } = options;
     const [opened, giveBack] = [environment, unlock];
-    const store = new DirectoryStore({ dir, tempDir, disk, index, journal, log, storedFilesCount, onBroken });
+    const store = new DirectoryStore({ dir, tempDir, disk, index, journal, room, log, storedFilesCount, onBroken });
     return {
       store,
       close: async () => {

@@ -75,9 +75,15 @@ export class StorageService {
   }
 
   #watchLoad(call: ServerWritableStream<WatchLoadRequest, WatchLoadResponse>): void {
+    let isBehind = false;
+    // To a watcher that does not read, what has changed meanwhile is said in one message once it does.
     const push = () => {
-      call.write({ load: this.#monitor.report() });
+      isBehind = call.writableNeedDrain;
+      if (!isBehind) call.write({ load: this.#monitor.report() });
     };
+    call.on("drain", () => {
+      if (isBehind) push();
+    });
     const unsubscribe = this.#monitor.onChange(push);
     this.#watchers.add(call);
     const close = () => {

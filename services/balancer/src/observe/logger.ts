@@ -1,4 +1,5 @@
 import { gatheredLines } from "@bilancia/proto/gathered-lines";
+import { LogSink } from "@bilancia/proto/log-sink";
 import { type Logger, pino } from "pino";
 
 /** Where the log goes, and from which level on. */
@@ -10,7 +11,7 @@ export interface LogConfig {
 
 /**
  * The balancer's logger: readable lines on a terminal, JSON elsewhere, and JSON in the log file. Lines are written in the background, many at
- * a time; what is left is written when the process ends.
+ * a time; what is left is written when the process ends. What cannot be written is dropped (`LogSink`).
  */
 export function createLogger({ level, file }: LogConfig): Logger {
   // Not by pino's transports, but for the terminal: handing each line to another thread costs more than writing it.
@@ -19,10 +20,7 @@ export function createLogger({ level, file }: LogConfig): Logger {
         target: "pino-pretty",
         options: { ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" },
       })
-    : pino.destination({ sync: false, dest: 1 });
+    : new LogSink(1, "standard output");
   if (file === "") return pino({ level }, gatheredLines([console]));
-  return pino(
-    { level },
-    gatheredLines([console, pino.destination({ sync: false, dest: file, mkdir: true, append: true })]),
-  );
+  return pino({ level }, gatheredLines([console, LogSink.toFile(file)]));
 }

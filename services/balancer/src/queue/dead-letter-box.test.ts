@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readdir, readlink, truncate } from "node:fs/promises";
 import path from "node:path";
+import { DiskFull } from "@bilancia/proto/lmdb/file-room";
 import type { BilanciaError } from "../domain/errors.js";
 import type { Delivery } from "../ports/outbox.js";
 import { eventually } from "../test-support/eventually.js";
@@ -8,7 +9,6 @@ import { saved } from "../test-support/queue-bench.js";
 import { describeFile, openUpload, RecordingListener, readOut, sendFile } from "../test-support/queue-fixtures.js";
 import { withTempFolder } from "../test-support/temp-folder.js";
 import { openTestQueue, type TestQueueOptions } from "../test-support/test-queue.js";
-import { DiskFull } from "./ledger-room.js";
 import type { UploadQueue } from "./upload-queue.js";
 
 const givenUp = { reason: "ATTEMPTS_EXHAUSTED", message: "not delivered after 10 attempts" } as const;

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { setImmediate as turn } from "node:timers/promises";
+import { DiskFull, FileRoom } from "@bilancia/proto/lmdb/file-room";
+import { causeOf } from "@bilancia/proto/lmdb/write-error";
 import { type Database, open, type RootDatabase } from "lmdb";
 import { FlushFailed } from "./flush-failed.js";
-import { DiskFull, LedgerRoom } from "./ledger-room.js";
 
 /** A table of bytes by bytes, in the order of its keys. */
 export type Table = Database<Buffer, Buffer>;
@@ -57,7 +58,7 @@ export class LmdbEnvironment<Name extends string> {
   readonly #maxMappedBytes: number;
   #root: RootDatabase<Buffer, Buffer>;
   #tables: ReadonlyMap<Name, Table>;
-  #room: LedgerRoom;
+  #room: FileRoom;
   readonly #onBroken: (error: FlushFailed) => void;
   #broken: FlushFailed | undefined;
   #closed = false;
@@ -78,7 +79,7 @@ export class LmdbEnvironment<Name extends string> {
     this.#onBroken = options.onBroken ?? (() => {});
     this.#root = openRoot(dir, names.length);
     this.#tables = openTables(this.#root, names);
-    this.#room = new LedgerRoom(this.#root, dir);
+    this.#room = new FileRoom(this.#root, dir);
     this.#otherBytes = residentFileBytes();
   }
 
@@ -164,10 +165,8 @@ export class LmdbEnvironment<Name extends string> {
       await Promise.all([batch, ...made]);
     } catch (error) {
       if (error === this.#broken) throw error;
-      // Its cause is a promise that rejects by itself.
-      const cause: unknown = await (error as { commitError?: Promise<unknown> }).commitError?.catch((reason) => reason);
       // Also where LMDB found no room, which it should never see: it may be of no use then, to readers neither.
-      throw this.#break(cause ?? error);
+      throw this.#break(await causeOf(error));
     } finally {
       for (const taken of takenRoom) taken();
     }
@@ -204,7 +203,7 @@ export class LmdbEnvironment<Name extends string> {
     await this.#root.close();
     this.#root = openRoot(this.#dir, this.#names.length);
     this.#tables = openTables(this.#root, this.#names);
-    this.#room = new LedgerRoom(this.#root, this.#dir);
+    this.#room = new FileRoom(this.#root, this.#dir);
     this.#otherBytes = residentFileBytes();
     this.#remapping = undefined;
     for (const write of this.#held.splice(0)) write();

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { DiskFull } from "@bilancia/proto/lmdb/file-room";
 import fc from "fast-check";
 import { findCollector } from "../collector.js";
 import { Dispatcher } from "../dispatch/dispatcher.js";
@@ -14,7 +15,6 @@ import { queueContract } from "../test-support/queue-contract.js";
 import { chunkAt, describeFile, openUpload, RecordingListener, sendFile } from "../test-support/queue-fixtures.js";
 import { withTempFolder } from "../test-support/temp-folder.js";
 import { openTestQueue, roomy, type TestQueueOptions } from "../test-support/test-queue.js";
-import { DiskFull } from "./ledger-room.js";
 
 const memoryQueue = (limits = roomy) => makeQueue({ limits, kept: false });
 const embeddedQueue = (limits = roomy) => makeQueue({ limits });

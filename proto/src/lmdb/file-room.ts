@@ -1,14 +1,17 @@
 import { closeSync, fstatSync, fsyncSync, openSync, writeSync } from "node:fs";
 import path from "node:path";
-import { isFull } from "@bilancia/proto/system-error";
 import type { RootDatabase } from "lmdb";
+import { isFull } from "../system-error.js";
+
+/** What is used of an LMDB environment. */
+type Environment = Pick<RootDatabase, "getStats" | "transactionSync">;
 
 /** Thrown in place of a write that the disk has no room for. */
 export class DiskFull extends Error {
   readonly code = "ENOSPC";
 
   constructor() {
-    super("the ledger's disk is full");
+    super("there is no room to write a record");
   }
 }
 
@@ -20,19 +23,19 @@ const reserveBytes = 2 * 1024 * 1024;
 /** What is never used up: tables grow by more than what is put. In bytes. */
 const leastBytes = 512 * 1024;
 /** What a write may take beyond its own bytes: pages of each table, in bytes. */
-const overheadBytes = 8 * 1024;
+export const overheadBytes = 8 * 1024;
 
 /**
- * The room at the end of the ledger's file, made ready before it is needed. LMDB does not survive a full disk: a failed write of its own can damage the process's
+ * The room at the end of an LMDB environment's file, made ready before it is needed. LMDB does not survive a full disk: a failed write of its own can damage the process's
  * memory. So the file is kept longer than LMDB has used of it, and a write that might not fit is refused before LMDB sees it.
  */
-export class LedgerRoom {
-  readonly #root: RootDatabase<Buffer, Buffer>;
+export class FileRoom {
+  readonly #root: Environment;
   readonly #file: string;
   #pendingBytes = 0;
   #roomBytes = 0;
 
-  constructor(root: RootDatabase<Buffer, Buffer>, dir: string) {
+  constructor(root: Environment, dir: string) {
     this.#root = root;
     this.#file = path.join(dir, "data.mdb");
   }
@@ -40,7 +43,7 @@ export class LedgerRoom {
   /**
    * Takes room for a write; returns what to call when it has been made or has failed.
    *
-   * @param outcome whether it ends something: it may then use what is kept back from new uploads
+   * @param outcome whether it ends something: it may then use what is kept back from what is new
    * @throws DiskFull
    */
   take(bytes: number, outcome: boolean): () => void {

@@ -3,14 +3,14 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { open } from "lmdb";
-import { LedgerRoom } from "./ledger-room.js";
+import { FileRoom } from "./file-room.js";
 
-describe("the ledger's room", () => {
+describe("the room in LMDB's file", () => {
   it("keeps the file longer than LMDB has used of it, by what is under way and more", async () => {
     const folder = mkdtempSync(path.join(tmpdir(), "bilancia-room-"));
     const root = open<Buffer, Buffer>({ path: folder, encoding: "binary", keyEncoding: "binary" });
     const sizeBytes = () => statSync(path.join(folder, "data.mdb")).size;
-    const room = new LedgerRoom(root, folder);
+    const room = new FileRoom(root, folder);
     let takenBytes = 0;
     for (let count = 0; count < 200; count++) {
       room.take(64 * 1024, false);
@@ -27,7 +27,7 @@ describe("the ledger's room", () => {
   it("takes no burst for a full disk: what is committed counts twice until its writers know", async () => {
     const folder = mkdtempSync(path.join(tmpdir(), "bilancia-room-"));
     const root = open<Buffer, Buffer>({ path: folder, encoding: "binary", keyEncoding: "binary" });
-    const room = new LedgerRoom(root, folder);
+    const room = new FileRoom(root, folder);
     const bytes = 32 * 1024 * 1024;
     const written = room.take(bytes, false);
     await root.put(Buffer.from("key"), Buffer.alloc(bytes, 1));

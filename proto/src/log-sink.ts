@@ -1,0 +1,116 @@
+import { mkdirSync, openSync, write, writeSync } from "node:fs";
+import path from "node:path";
+import type { TextSink } from "./gathered-lines.js";
+import { errorCode } from "./system-error.js";
+
+/** When a reader that is slow is tried again, and how long the end of the process waits for it, in milliseconds. */
+const retryMs = 20;
+const endMs = 1_000;
+
+/** One listener for all, since a process may have many logs. */
+const sinks = new Set<LogSink>();
+
+/**
+ * Writes the text of a log to a file or a pipe, in the background, and what is left when the process ends. A log that cannot be written, because its disk is full for
+ * example, neither ends the process nor holds it up: its lines are dropped, standard error says so once, and it goes on as soon as it can.
+ */
+export class LogSink implements TextSink {
+  readonly #fd: number;
+  readonly #name: string;
+  #texts: string[] = [];
+  /** What its reader was too slow for. */
+  #rest: Buffer | undefined;
+  #isWriting = false;
+  #isFailing = false;
+  /** Whether a line was written in part, and the rest of it was dropped. */
+  #isTorn = false;
+
+  /** @param name what it is called on standard error */
+  constructor(fd: number, name: string) {
+    this.#fd = fd;
+    this.#name = name;
+    if (sinks.size === 0)
+      process.on("exit", () => {
+        for (const sink of sinks) sink.#writeLast();
+      });
+    sinks.add(this);
+  }
+
+  /** A sink that appends to a file, which is made if it is missing. */
+  static toFile(file: string): LogSink {
+    mkdirSync(path.dirname(file), { recursive: true });
+    return new LogSink(openSync(file, "a"), file);
+  }
+
+  write(text: string): void {
+    this.#texts.push(text);
+    if (this.#isWriting) return;
+    this.#isWriting = true;
+    // Not at once: what comes when the process ends is written then.
+    setImmediate(() => this.#next());
+  }
+
+  #next(): void {
+    const bytes = this.#take();
+    if (bytes.length > 0) this.#put(bytes);
+    else this.#isWriting = false;
+  }
+
+  #take(): Buffer {
+    const texts = this.#texts.splice(0);
+    if (texts.length > 0 && this.#isTorn) texts.unshift("\n");
+    this.#isTorn = false;
+    return Buffer.from(texts.join(""));
+  }
+
+  #put(bytes: Buffer, isBegun = false): void {
+    this.#rest = undefined;
+    write(this.#fd, bytes, 0, bytes.length, null, (error, writtenBytes) => {
+      if (error && isSlow(error)) {
+        this.#rest = bytes;
+        setTimeout(() => this.#rest && this.#put(bytes, isBegun), retryMs);
+      } else if (error) {
+        this.#isTorn = isBegun;
+        this.#fail(error);
+        this.#next();
+      } else if (writtenBytes < bytes.length) this.#put(bytes.subarray(writtenBytes), true);
+      else {
+        this.#isFailing = false;
+        this.#next();
+      }
+    });
+  }
+
+  #writeLast(): void {
+    const untilMs = Date.now() + endMs;
+    let bytes = Buffer.concat([this.#rest ?? Buffer.alloc(0), this.#take()]);
+    this.#rest = undefined;
+    while (bytes.length > 0)
+      try {
+        bytes = bytes.subarray(writeSync(this.#fd, bytes));
+      } catch (error) {
+        if (!isSlow(error) || Date.now() >= untilMs) {
+          this.#fail(error);
+          return;
+        }
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, retryMs);
+      }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isFailing) return;
+    this.#isFailing = true;
+    try {
+      writeSync(
+        2,
+        `bilancia: ${this.#name} cannot be written (${errorCode(error)}): log lines are dropped until it can\n`,
+      );
+    } catch {
+      // There is nobody left to tell.
+    }
+  }
+}
+
+function isSlow(error: unknown): boolean {
+  return ["EAGAIN", "EBUSY"].includes(errorCode(error));
+}
