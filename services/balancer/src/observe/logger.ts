@@ -1,5 +1,6 @@
-import { gatheredLines } from "@bilancia/proto/gathered-lines";
+import { gatheredLines, type TextSink } from "@bilancia/proto/gathered-lines";
 import { type Logger, pino } from "pino";
+import { prettyFactory } from "pino-pretty";
 
 /** Where the log goes, and from which level on. */
 export interface LogConfig {
@@ -13,16 +14,18 @@ export interface LogConfig {
  * a time; what is left is written when the process ends.
  */
 export function createLogger({ level, file }: LogConfig): Logger {
-  // Not by pino's transports, but for the terminal: handing each line to another thread costs more than writing it.
-  const console = process.stdout.isTTY
-    ? pino.transport({
-        target: "pino-pretty",
-        options: { ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" },
-      })
-    : pino.destination({ sync: false, dest: 1 });
+  // Not by pino's transports: handing each line to another thread costs more than writing it.
+  const stdout = pino.destination({ sync: false, dest: 1 });
+  const console = process.stdout.isTTY ? readable(stdout) : stdout;
   if (file === "") return pino({ level }, gatheredLines([console]));
   return pino(
     { level },
     gatheredLines([console, pino.destination({ sync: false, dest: file, mkdir: true, append: true })]),
   );
+}
+
+/** Lines for people: made in this thread, for another one would lose the last of them when the process ends. */
+function readable(terminal: TextSink): TextSink {
+  const pretty = prettyFactory({ ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" });
+  return { write: (text) => terminal.write(text.replace(/.+\n/g, (line) => pretty(line))) };
 }
