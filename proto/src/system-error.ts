@@ -9,3 +9,22 @@ export function isFull(error: unknown): boolean {
   const enospc = "28";
   return ["ENOSPC", "EDQUOT", enospc].includes(errorCode(error));
 }
+
+const systemErrors: Readonly<Record<string, string>> = {
+  ENOENT: "no such file or folder",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EROFS: "the file system is read-only",
+  EISDIR: "it is a folder",
+  ENOTDIR: "a part of the path is not a folder",
+  EMFILE: "too many open files",
+  ENOSPC: "no space left on the disk",
+  EDQUOT: "no space left on the disk",
+  EIO: "the disk failed",
+  ELOOP: "too many symbolic links",
+};
+
+/** What went wrong, in words for people; never a stack trace. */
+export function describeError(error: unknown): string {
+  return systemErrors[errorCode(error)] ?? (error instanceof Error ? error.message : String(error));
+}

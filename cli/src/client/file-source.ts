@@ -1,6 +1,7 @@
 import type { Stats } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { describeError, SourceError } from "./errors.js";
+import { describeError } from "@bilancia/proto/system-error";
+import { SourceError } from "./errors.js";
 import type { DocumentKind, UploadIdentity, UploadPriority, UploadSource } from "./upload-source.js";
 
 /** Most bytes read from a file at once. One such piece is read ahead. */

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { BalancerClient } from "@bilancia/proto/services";
+import { describeError } from "@bilancia/proto/system-error";
 import { status as grpcStatus } from "@grpc/grpc-js";
 import { backoffMs } from "./backoff.js";
-import { BalancerError, describeError, UnreachableError, UploadAbortedError } from "./errors.js";
+import { BalancerError, UnreachableError, UploadAbortedError } from "./errors.js";
 import { readWhole, sendPieces, sendWhole } from "./file-sender.js";
 import { PlaceWatch, type PlaceWatchParts } from "./place-watch.js";
 import type { Upload } from "./upload.js";

@@ -1,7 +1,7 @@
 import type { Dirent, Stats } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { describeError } from "../client/errors.js";
+import { describeError } from "@bilancia/proto/system-error";
 import { UsageError } from "./command-context.js";
 
 /** A regular file in a folder. */

@@ -2,7 +2,7 @@ import { stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { addAbortSignal, type Readable } from "node:stream";
 import { fileNameProblem } from "@bilancia/proto/file-name";
-import { describeError } from "../client/errors.js";
+import { describeError } from "@bilancia/proto/system-error";
 import { fileSource, type NotedFile } from "../client/file-source.js";
 import { type SpooledSource, spoolStream } from "../client/spooled-source.js";
 import type { DocumentKind, UploadSource } from "../client/upload-source.js";

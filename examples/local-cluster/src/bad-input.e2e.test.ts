@@ -51,6 +51,13 @@ describe("bad input on the command line", function () {
     assertClear(result, 1, new RegExp(`cannot listen on ${takenAddress}: the port is in use`));
   });
 
+  it("names the balancer's log file when it cannot be opened", async () => {
+    const asked = ["--server", "name=a,address=127.0.0.1:1", "--log-file", folder];
+    const result = await runBalancer(...asked);
+    assert.equal(result.code, 1);
+    assert.equal(result.stderr, `bilancia-balancer: cannot use the log file ${folder}: it is a folder (log.file)\n`);
+  });
+
   it("names the storage server's port when it is in use", async () => {
     const args = ["--name", "storage-1", "--listen", takenAddress, "--dir", path.join(folder, "storage-1")];
     const result = await runScript(storageScript, args, { cwd: folder });

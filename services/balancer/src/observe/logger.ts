@@ -1,4 +1,7 @@
+import { existsSync, mkdirSync, openSync } from "node:fs";
+import path from "node:path";
 import { gatheredLines, type TextSink } from "@bilancia/proto/gathered-lines";
+import { describeError } from "@bilancia/proto/system-error";
 import { type Logger, pino } from "pino";
 import { prettyFactory } from "pino-pretty";
 
@@ -12,16 +15,25 @@ export interface LogConfig {
 /**
  * The balancer's logger: readable lines on a terminal, JSON elsewhere, and JSON in the log file. Lines are written in the background, many at
  * a time; what is left is written when the process ends.
+ *
+ * @throws Error when the file cannot be opened
  */
 export function createLogger({ level, file }: LogConfig): Logger {
   // Not by pino's transports: handing each line to another thread costs more than writing it.
   const stdout = pino.destination({ sync: false, dest: 1 });
   const console = process.stdout.isTTY ? readable(stdout) : stdout;
   if (file === "") return pino({ level }, gatheredLines([console]));
-  return pino(
-    { level },
-    gatheredLines([console, pino.destination({ sync: false, dest: file, mkdir: true, append: true })]),
-  );
+  return pino({ level }, gatheredLines([console, pino.destination({ sync: false, dest: openForLines(file) })]));
+}
+
+function openForLines(file: string): number {
+  const folder = path.dirname(file);
+  try {
+    if (!existsSync(folder)) mkdirSync(folder, { recursive: true });
+    return openSync(file, "a");
+  } catch (error) {
+    throw new Error(`cannot use the log file ${file}: ${describeError(error)} (log.file)`, { cause: error });
+  }
 }
 
 /** Lines for people: made in this thread, for another one would lose the last of them when the process ends. */
