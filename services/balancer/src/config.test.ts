@@ -126,4 +126,15 @@ describe("readConfig", () => {
       /none\.yaml: there is no such file/,
     );
   });
+
+  it("names the variable for servers that cannot be understood, and passes over what is empty between semicolons", () => {
+    assert.deepEqual(problems([], { BILANCIA_SERVERS: "name=a,address=127.0.0.1:1; b" }), [
+      'BILANCIA_SERVERS: expected name=N,address=HOST:PORT,weight=W; came "b"',
+    ]);
+    const { servers } = readConfig([], { BILANCIA_SERVERS: ";name=a,address=127.0.0.1:1; ;" });
+    assert.deepEqual(
+      servers.map(({ name }) => name),
+      ["a"],
+    );
+  });
 });
