@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type GetStatusResponse, ServerHealth, ServerState } from "@bilancia/proto/gen/admin";
 import { Priority, RejectReason } from "@bilancia/proto/gen/balancer";
@@ -168,6 +169,26 @@ describe("lb-cli", () => {
     );
     const held = [...balancer.uploads.values()].find(({ header }) => header.name === "from-pipe");
     assert.ok(held?.bytes.equals(input));
+  });
+
+  it("upload -r and ftp tell of a dangling link, a pipe and a name that is not UTF-8: nothing is left out silently", async () => {
+    const mixed = join(folder.path, "mixed");
+    await mkdir(mixed);
+    await writeFile(join(mixed, "good.txt"), "good");
+    await symlink("nowhere", join(mixed, "dangling.txt"));
+    execFileSync("mkfifo", [join(mixed, "pipe.json")]);
+    await writeFile(Buffer.concat([Buffer.from(`${mixed}/`), Buffer.from("caf\xe9.txt", "latin1")]), "x");
+    for (const args of [
+      ["upload", "-r", "mixed"],
+      ["ftp", "--dir", "mixed", "-c", "4", "--no-repeat"],
+    ]) {
+      const { code, stdout, stderr } = await run(args);
+      assert.equal(code, 1, stderr);
+      assert.match(stdout, /1 stored, 3 failed/);
+      assert.match(stderr, /dangling\.txt: .*no such file or folder/);
+      assert.match(stderr, /pipe\.json: .*it is no regular file/);
+      assert.match(stderr, /caf\ufffd\.txt: .*its name is not UTF-8/);
+    }
   });
 
   it("upload --resume goes on under the same id after it was killed, and sends only the rest", async () => {

@@ -37,7 +37,9 @@ export async function fileSource(
   try {
     noted = await stat(path);
   } catch (error) {
-    return failingSource(description, `cannot read ${path}: ${describeError(error)}`);
+    // Node puts this mark in place of bytes that are no text.
+    const why = path.includes("\ufffd") ? "its name is not UTF-8" : describeError(error);
+    return failingSource(description, `cannot read ${path}: ${why}`);
   }
   if (!noted.isFile())
     return failingSource(

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describeError } from "@bilancia/proto/system-error";
 import { UsageError } from "./command-context.js";
 
-/** A regular file in a folder. */
+/** What a folder has to send. A dangling link, a pipe and the like stand for themselves, with a length of 0: sending them fails, and tells why. */
 export interface FolderFile {
   readonly name: string;
   readonly path: string;
@@ -12,7 +12,7 @@ export interface FolderFile {
 }
 
 /**
- * The regular files of a folder that are not hidden, by name.
+ * What there is to send in a folder itself, by name: all but folders and what is hidden.
  *
  * @param argument what the user calls the folder, for the message
  * @throws UsageError when it is missing, no folder, or has no such file
@@ -23,7 +23,7 @@ export async function listFolder(path: string, argument: string): Promise<Folder
   for (const { name } of entries) {
     if (name.startsWith(".")) continue;
     const found = await statOrNothing(join(path, name));
-    if (found?.isFile()) files.push({ name, path: join(path, name), sizeBytes: found.size });
+    if (!found?.isDirectory()) files.push({ name, path: join(path, name), sizeBytes: found?.size ?? 0 });
   }
   if (files.length === 0)
     throw new UsageError(
@@ -33,8 +33,8 @@ export async function listFolder(path: string, argument: string): Promise<Folder
 }
 
 /**
- * All regular files under a folder, hidden files and folders left out, in the order of their names. Links to folders are not followed. A
- * folder in it that cannot be read stands for itself, so that it is missed by nobody.
+ * What there is to send under a folder, hidden files and folders left out, in the order of their names. Links to folders are not followed. What
+ * cannot be read stands for itself, folders too, so that it is missed by nobody.
  *
  * @throws UsageError when the folder itself cannot be read
  */
@@ -50,9 +50,9 @@ async function* walkEntries(path: string, entries: readonly Dirent[]): AsyncGene
       const innerEntries = await readFolder(inner, "PATH").catch(() => undefined);
       if (innerEntries) yield* walkEntries(inner, innerEntries);
       else yield { name: entry.name, path: inner, sizeBytes: 0 };
-    } else if (entry.isFile() || entry.isSymbolicLink()) {
+    } else {
       const found = await statOrNothing(inner);
-      if (found?.isFile()) yield { name: entry.name, path: inner, sizeBytes: found.size };
+      if (!found?.isDirectory()) yield { name: entry.name, path: inner, sizeBytes: found?.size ?? 0 };
     }
   }
 }
