@@ -2,6 +2,7 @@ import type { Dirent, Stats } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describeError } from "@bilancia/proto/system-error";
+import { readingProblem } from "../client/file-source.js";
 import { UsageError } from "./command-context.js";
 
 /** What a folder has to send. A dangling link, a pipe and the like stand for themselves, with a length of 0: sending them fails, and tells why. */
@@ -9,6 +10,8 @@ export interface FolderFile {
   readonly name: string;
   readonly path: string;
   readonly sizeBytes: number;
+  /** Why it cannot be sent, where that is known already. */
+  readonly problem?: string;
 }
 
 /**
@@ -47,9 +50,9 @@ async function* walkEntries(path: string, entries: readonly Dirent[]): AsyncGene
     if (entry.name.startsWith(".")) continue;
     const inner = join(path, entry.name);
     if (entry.isDirectory()) {
-      const innerEntries = await readFolder(inner, "PATH").catch(() => undefined);
-      if (innerEntries) yield* walkEntries(inner, innerEntries);
-      else yield { name: entry.name, path: inner, sizeBytes: 0 };
+      const innerEntries = await sortedEntries(inner).catch((error: unknown) => readingProblem(inner, error));
+      if (typeof innerEntries !== "string") yield* walkEntries(inner, innerEntries);
+      else yield { name: entry.name, path: inner, sizeBytes: 0, problem: innerEntries };
     } else {
       const found = await statOrNothing(inner);
       if (!found?.isDirectory()) yield { name: entry.name, path: inner, sizeBytes: found?.size ?? 0 };
@@ -59,8 +62,7 @@ async function* walkEntries(path: string, entries: readonly Dirent[]): AsyncGene
 
 async function readFolder(path: string, argument: string): Promise<Dirent[]> {
   try {
-    const entries = await readdir(path, { withFileTypes: true });
-    return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return await sortedEntries(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     const why =
@@ -71,6 +73,11 @@ async function readFolder(path: string, argument: string): Promise<Dirent[]> {
           : `cannot read the folder '${path}': ${describeError(error)}`;
     throw new UsageError(`${argument}: ${why}`, { cause: error });
   }
+}
+
+async function sortedEntries(path: string): Promise<Dirent[]> {
+  const entries = await readdir(path, { withFileTypes: true });
+  return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 async function statOrNothing(path: string): Promise<Stats | undefined> {
