@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type GetStatusResponse, ServerHealth, ServerState } from "@bilancia/proto/gen/admin";
@@ -8,7 +9,7 @@ import { Priority, RejectReason } from "@bilancia/proto/gen/balancer";
 import { closedAddress } from "./testing/closed-address.js";
 import { startFakeAdmin } from "./testing/fake-admin.js";
 import { FakeBalancer } from "./testing/fake-balancer.js";
-import { type CliInput, type CliRun, runCli } from "./testing/run-cli.js";
+import { type CliInput, type CliRun, launcher, runCli } from "./testing/run-cli.js";
 import { tempFolder } from "./testing/temp-folder.js";
 
 const document = (title: string) => JSON.stringify({ title, content: "A banana and a pear." });
@@ -384,6 +385,18 @@ describe("lb-cli", () => {
       assert.match(stdout, /Examples:\n {2}\$ /);
     }
     assert.match((await run(["--version"])).stdout, /^\d+\.\d+\.\d+\n$/);
+  });
+
+  it("says in one line that its output cannot be written", function () {
+    if (!existsSync("/dev/full")) this.skip();
+    const full = openSync("/dev/full", "w");
+    try {
+      const stdio = ["ignore" as const, full, "pipe" as const];
+      const { status: code, stderr } = spawnSync(process.execPath, [launcher, "--help"], { stdio, encoding: "utf8" });
+      assert.deepEqual([code, stderr], [1, "error: cannot write the output: no space left on the disk\n"]);
+    } finally {
+      closeSync(full);
+    }
   });
 
   it("Ctrl-C stops, says what is stored and what is not, and exits with 130", async () => {
