@@ -437,6 +437,14 @@ describe("lb-cli", () => {
     assert.equal(code, 2);
   });
 
+  it("the shell with --json leaves the output to programs: what is for people goes to the side", async () => {
+    const result = await run(["--json", "shell", "--dir", "."], { stdin: "list\nhelp\nftp\n1\nstatus\n" });
+    assert.equal(result.code, 0, result.stderr);
+    const lines = jsonLines(result);
+    assert.deepEqual([lines.length, lines[0]?.state, lines[1]?.version], [2, "stored", "9.9.9"]);
+    assert.match(result.stderr, /^Documents in \.:.*Commands: FTP.*lb-cli:.*FTP \[COUNT\].*How many documents:/s);
+  });
+
   it("the shell ends with its input", async () => {
     const { code } = await run(["--dir", "."], { stdin: "ftp 1" });
     assert.equal(code, 0);

@@ -101,14 +101,14 @@ export function createProgram(host: ProgramHost): Command {
     .action(
       action(
         () => import("./commands/shell.js"),
-        async ({ shell }, context, options: ShellOptions, command: Command) => {
+        async ({ shell, sayOf }, context, options: ShellOptions, command: Command) => {
           const [unknown] = command.args;
           if (unknown !== undefined)
             throw new UsageError(
               `unknown command '${unknown}'; expected ftp, upload, servers, status, dead-letters, explain, simulate, trace, audit, conformance or shell`,
             );
           const { createPrompter } = await import("./commands/prompter.js");
-          const prompter = createPrompter(host.stdin, host.screen.print);
+          const prompter = createPrompter(host.stdin, sayOf(context), context.json ? host.screen.side : undefined);
           try {
             return await shell(options, prompter, context);
           } finally {
