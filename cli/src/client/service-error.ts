@@ -22,7 +22,7 @@ export function fromServiceError(error: unknown, address: string, what: string):
 }
 
 /** The part of grpc-js' words on a failed connection that tells something to people. */
-function connectionProblem(details: string): string {
+export function connectionProblem(details: string): string {
   if (details.includes("ECONNREFUSED")) return "connection refused; is it running there?";
   if (details.includes("ENOTFOUND") || details.includes("Name resolution failed")) return "the host name is not known";
   return connectionWords(details);
