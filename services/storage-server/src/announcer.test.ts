@@ -173,12 +173,15 @@ describe("a storage server that knows its balancer", () => {
       },
     ));
 
-  it("goes on until the balancer takes it and reaches it, and says the same thing once", () =>
+  it("goes on until the balancer takes it and reaches it, and says the same thing once, however long a lease still holds", () =>
     withRegistry(
       {},
       (registry) => {
-        const refused = { code: status.NOT_FOUND, details: "UNKNOWN_SERVER: expected another name" };
-        registry.answers = [refused, refused, { ...found, serving: false, reason: "no route" }];
+        const refused = (leaseMs: number) => ({
+          code: status.NOT_FOUND,
+          details: `its lease holds for another ${leaseMs} ms`,
+        });
+        registry.answers = [refused(925), refused(412), { ...found, serving: false, reason: "no route" }];
       },
       async (registry, { logged }) => {
         await eventually(() => messages(logged).includes("announced"), "the announcement");
@@ -186,8 +189,8 @@ describe("a storage server that knows its balancer", () => {
         assert.deepEqual(
           logged.filter(({ msg }) => msg === "not announced yet").map(({ level, reason }) => [level, reason]),
           [
-            [40, "NOT_FOUND: UNKNOWN_SERVER: expected another name"],
-            [20, "NOT_FOUND: UNKNOWN_SERVER: expected another name"],
+            [40, "NOT_FOUND: its lease holds for another 925 ms"],
+            [20, "NOT_FOUND: its lease holds for another 412 ms"],
             [40, "the balancer does not reach this server: no route"],
           ],
         );

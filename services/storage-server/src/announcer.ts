@@ -87,8 +87,9 @@ export class Announcer {
       if (typeof found !== "string") return found.leaseMs;
       const retryInMs = announceDelayMs(failures, Math.random());
       // A balancer that is away for a day is worth one line, not thousands.
-      this.#log[found === lastProblem ? "debug" : "warn"]({ reason: found, retryInMs }, "not announced yet");
-      lastProblem = found;
+      const problem = lasting(found);
+      this.#log[problem === lastProblem ? "debug" : "warn"]({ reason: found, retryInMs }, "not announced yet");
+      lastProblem = problem;
       await this.#pause(retryInMs);
     }
     return undefined;
@@ -112,8 +113,9 @@ export class Announcer {
         ),
       );
       if (typeof renewed === "string") {
-        if (renewed !== lastProblem) this.#log.warn({ reason: renewed }, "lease not renewed");
-        lastProblem = renewed;
+        const problem = lasting(renewed);
+        if (problem !== lastProblem) this.#log.warn({ reason: renewed }, "lease not renewed");
+        lastProblem = problem;
         if (/^(NOT_FOUND|FAILED_PRECONDITION): /.test(renewed)) return;
         continue;
       }
@@ -189,6 +191,11 @@ export class Announcer {
     const request = { server: this.#options.server, requestNumbers };
     return callUnary(this.#client.claimPending.bind(this.#client), request, callTimeoutMs);
   }
+}
+
+/** A reason without the time in it, which is another each time. */
+function lasting(reason: string): string {
+  return reason.replace(/\d+ ms\b/g, "some ms");
 }
 
 /**
