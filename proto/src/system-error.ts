@@ -26,5 +26,9 @@ const systemErrors: Readonly<Record<string, string>> = {
 
 /** What went wrong, in words for people; never a stack trace. */
 export function describeError(error: unknown): string {
-  return systemErrors[errorCode(error)] ?? (error instanceof Error ? error.message : String(error));
+  if (!(error instanceof Error)) return String(error);
+  const { syscall, path } = error as NodeJS.ErrnoException;
+  // A file stands in place of a folder that is to be made, or to be there.
+  if (errorCode(error) === "EEXIST" && syscall === "mkdir") return `${path} is not a folder`;
+  return systemErrors[errorCode(error)] ?? error.message;
 }
