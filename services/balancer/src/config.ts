@@ -49,7 +49,8 @@ export function readSources(
   const merged = merge(merge(fromFile, fromEnvironment), fromFlags);
   const parsed = configSchema.safeParse(merged);
   if (parsed.success) return { config: deepFreeze(parsed.data), file };
-  throw new ConfigError(parsed.error.issues.flatMap((issue) => describe(issue, merged)));
+  // What breaks two rules at once, as a number that is far too large, is told once.
+  throw new ConfigError([...new Set(parsed.error.issues.flatMap((issue) => describe(issue, merged)))]);
 }
 
 function readFlags(args: readonly string[]): { config: string | undefined; settings: Settings } {
@@ -196,7 +197,10 @@ function describe(issue: z.core.$ZodIssue, input: Settings): string[] {
     );
   }
   const came = issue.path.reduce<unknown>((value, step) => (value as Settings | undefined)?.[String(step)], input);
-  return [`${key || "configuration"}: ${issue.message}; came ${came === undefined ? "nothing" : JSON.stringify(came)}`];
+  // All other rules have words of their own.
+  const isGroup = issue.code === "invalid_type" && issue.expected === "object";
+  const expected = isGroup ? "expected a group of settings" : issue.message;
+  return [`${key || "configuration"}: ${expected}; came ${came === undefined ? "nothing" : JSON.stringify(came)}`];
 }
 
 function knownKeys(path: readonly PropertyKey[]): string[] {
