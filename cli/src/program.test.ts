@@ -348,6 +348,7 @@ describe("lb-cli", () => {
       /--priority.* expected low, normal or high, or PATTERN=LEVEL, .*; got '=low'/,
     ],
     ["an unknown command", ["fpt"], /unknown command 'fpt'; expected ftp, upload/],
+    ["help for an unknown command", ["help", "nope"], /unknown command 'nope'; expected ftp, upload/],
     ["an unknown option", ["ftp", "-c", "1", "--cuont", "1"], /unknown option '--cuont'/],
     ["a bad address", ["servers", "--admin", "localhost"], /--admin.*expected host:port.*got 'localhost'/],
     ["a weight of 0", ["servers", "set-weight", "a", "0"], /expected a whole number from 1 to 256; got '0'/],
@@ -385,6 +386,13 @@ describe("lb-cli", () => {
       assert.match(stdout, /Examples:\n {2}\$ /);
     }
     assert.match((await run(["--version"])).stdout, /^\d+\.\d+\.\d+\n$/);
+  });
+
+  it("help shows the help of a command, or of all", async () => {
+    assert.match((await run(["help", "upload"])).stdout, /^Usage: lb-cli upload /);
+    const { code, stdout } = await run(["help"]);
+    assert.equal(code, 0);
+    assert.match(stdout, /^Usage: lb-cli \[options\] \[command\]/);
   });
 
   it("says in one line that its output cannot be written", function () {

@@ -75,6 +75,8 @@ export function createProgram(host: ProgramHost): Command {
     .option("--json", "print one JSON object per line, for programs")
     .configureHelp({ showGlobalOptions: true })
     .exitOverride()
+    // Commander's own shows the help of all where there is no such command, and does not say so.
+    .helpCommand(false)
     .addHelpText(
       "after",
       `${examples(
@@ -103,10 +105,7 @@ export function createProgram(host: ProgramHost): Command {
         () => import("./commands/shell.js"),
         async ({ shell, sayOf }, context, options: ShellOptions, command: Command) => {
           const [unknown] = command.args;
-          if (unknown !== undefined)
-            throw new UsageError(
-              `unknown command '${unknown}'; expected ftp, upload, servers, status, dead-letters, explain, simulate, trace, audit, conformance or shell`,
-            );
+          if (unknown !== undefined) throw unknownCommand(unknown);
           const { createPrompter } = await import("./commands/prompter.js");
           const prompter = createPrompter(host.stdin, sayOf(context), context.json ? host.screen.side : undefined);
           try {
@@ -274,7 +273,23 @@ Entries cut off at the end cannot be seen: compare the last entry that is told w
       ),
     );
 
+  program
+    .command("help")
+    .description("display help for command")
+    .argument("[command]")
+    .addHelpText("after", examples("lb-cli help upload"))
+    .action((name?: string) => {
+      const known = name === undefined ? program : program.commands.find((command) => command.name() === name);
+      if (!known) throw unknownCommand(`${name}`);
+      known.help();
+    });
+
   return program;
+}
+
+function unknownCommand(name: string): UsageError {
+  const names = "ftp, upload, servers, status, dead-letters, explain, simulate, trace, audit, conformance or shell";
+  return new UsageError(`unknown command '${name}'; expected ${names}`);
 }
 
 function auditOption(): Option {
