@@ -11,7 +11,13 @@ export function addConformanceCommands(
   action: ActionMaker,
   examples: (...lines: string[]) => string,
 ): void {
-  const group = program.command("conformance").description("try whether a program keeps to the contract");
+  const group = program
+    .command("conformance")
+    .description("try whether a program keeps to the contract")
+    .addHelpText(
+      "after",
+      examples("lb-cli conformance storage 127.0.0.1:50061", "lb-cli conformance balancer 127.0.0.1:50051"),
+    );
 
   function addKit<P extends Probe>(
     name: string,

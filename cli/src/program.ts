@@ -254,6 +254,7 @@ What is simulated and what is not: docs/balancing.md.`,
   program
     .command("audit")
     .description("check the balancer's audit file")
+    .addHelpText("after", examples("lb-cli audit verify"))
     .command("verify")
     .description("find entries that were changed, removed or moved; the balancer is not asked")
     .addOption(auditOption())
