@@ -1,6 +1,6 @@
 import { Argument, type Command, Option } from "commander";
 import type { ConformanceOptions } from "./commands/conformance.js";
-import { parseAddress, parseCount, parseFileBytes, parseSeconds, parseSeed } from "./commands/option-values.js";
+import { parseAddress, parseCount, parseFileBytes, parseSeed, parseTimeout } from "./commands/option-values.js";
 import type { Kit } from "./conformance/check.js";
 import type { Probe } from "./conformance/probe.js";
 import type { ActionMaker } from "./program.js";
@@ -42,7 +42,7 @@ export function addConformanceCommands(
       .addOption(
         new Option("--answer-timeout <seconds>", "how long an answer may take")
           .default(10_000, "10")
-          .argParser(parseSeconds),
+          .argParser(parseTimeout),
       )
       .option("--seed <number>", "choose the same contents and cuts again", parseSeed, 1)
       .addHelpText(

@@ -350,6 +350,11 @@ describe("lb-cli", () => {
     ["an unknown command", ["fpt"], /unknown command 'fpt'; expected ftp, upload/],
     ["help for an unknown command", ["help", "nope"], /unknown command 'nope'; expected ftp, upload/],
     ["an unknown option", ["ftp", "-c", "1", "--cuont", "1"], /unknown option '--cuont'/],
+    [
+      "no time to connect",
+      ["servers", "--connect-timeout", "0"],
+      /--connect-timeout.* expected seconds from 0\.1 to 86400; got '0'/,
+    ],
     ["a bad address", ["servers", "--admin", "localhost"], /--admin.*expected host:port.*got 'localhost'/],
     ["a weight of 0", ["servers", "set-weight", "a", "0"], /expected a whole number from 1 to 256; got '0'/],
     ["a weight over the limit", ["servers", "add", "a", "h:1", "--weight", "257"], /from 1 to 256; got '257'/],

@@ -12,6 +12,7 @@ import {
   parseRequestNumber,
   parseSeconds,
   parseSeed,
+  parseTimeout,
   parseWeights,
 } from "./commands/option-values.js";
 import type { ShellOptions } from "./commands/shell.js";
@@ -70,7 +71,7 @@ export function createProgram(host: ProgramHost): Command {
         .default("127.0.0.1:50052")
         .argParser(parseAddress),
     )
-    .addOption(secondsOption("--connect-timeout <seconds>", "time allowed for the first connection", 5))
+    .addOption(secondsOption("--connect-timeout <seconds>", "time allowed for the first connection", 5, parseTimeout))
     .addOption(secondsOption("--retry-for <seconds>", "how long to try again after a lost connection", 30))
     .option("--json", "print one JSON object per line, for programs")
     .configureHelp({ showGlobalOptions: true })
@@ -312,8 +313,8 @@ function priorityOption(): Option {
     .argParser<FilePriorities>((text, before) => before.with(text));
 }
 
-function secondsOption(flags: string, description: string, seconds: number): Option {
-  return new Option(flags, description).default(seconds * 1000, `${seconds}`).argParser(parseSeconds);
+function secondsOption(flags: string, description: string, seconds: number, parse = parseSeconds): Option {
+  return new Option(flags, description).default(seconds * 1000, `${seconds}`).argParser(parse);
 }
 
 function contextOf(options: GlobalOptions, screen: Screen): CommandContext {
