@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { connectionWords } from "@bilancia/proto/connection-words";
 import type { BalancerClient } from "@bilancia/proto/services";
 import { describeError } from "@bilancia/proto/system-error";
 import { callUnary } from "@bilancia/proto/unary";
@@ -140,7 +141,7 @@ export class UploadSession {
         downMs = 0;
         failureCount = 0;
       }
-      const why = end.details || "the balancer ended the stream";
+      const why = connectionWords(end.details) || "the balancer ended the stream";
       onNotice?.({ type: "connection-lost", address, why });
       const lostAtMs = nowMs();
       failureCount++;

@@ -259,7 +259,7 @@ describe("a storage server that knows its balancer", () => {
       const registry = new FakeRegistry();
       try {
         const reason = () => String(server.logged.find(({ msg }) => msg === "not announced yet")?.reason);
-        await eventually(() => /^UNAVAILABLE: /.test(reason()), "a try in vain");
+        await eventually(() => /^UNAVAILABLE: connect ECONNREFUSED [^ ]+$/.test(reason()), "a try in vain");
         await registry.start(addresses[1]);
         await eventually(() => registry.announced.length === 1, "the announcement");
       } finally {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { channelOptions } from "@bilancia/proto/channel-options";
+import { connectionWords } from "@bilancia/proto/connection-words";
 import {
   type AnnounceResponse,
   type ClaimPendingResponse,
@@ -147,7 +148,7 @@ export class Announcer {
     } catch (error) {
       const { code, details } = error as ServiceError;
       if (code === undefined) throw error;
-      return `${status[code]}: ${details}`;
+      return `${status[code]}: ${connectionWords(details)}`;
     }
   }
 
