@@ -1,6 +1,6 @@
 import { Argument, type Command, Option } from "commander";
 import type { ConformanceOptions } from "./commands/conformance.js";
-import { parseAddress, parseCount, parseFileBytes, parseSeconds, parseSeed } from "./commands/option-values.js";
+import { parseAddress, parseCount, parseFileBytes, parseSeed, parseTimeout } from "./commands/option-values.js";
 import type { Kit } from "./conformance/check.js";
 import type { Probe } from "./conformance/probe.js";
 import type { ActionMaker } from "./program.js";
@@ -11,7 +11,13 @@ export function addConformanceCommands(
   action: ActionMaker,
   examples: (...lines: string[]) => string,
 ): void {
-  const group = program.command("conformance").description("try whether a program keeps to the contract");
+  const group = program
+    .command("conformance")
+    .description("try whether a program keeps to the contract")
+    .addHelpText(
+      "after",
+      examples("lb-cli conformance storage 127.0.0.1:50061", "lb-cli conformance balancer 127.0.0.1:50051"),
+    );
 
   function addKit<P extends Probe>(
     name: string,
@@ -36,7 +42,7 @@ export function addConformanceCommands(
       .addOption(
         new Option("--answer-timeout <seconds>", "how long an answer may take")
           .default(10_000, "10")
-          .argParser(parseSeconds),
+          .argParser(parseTimeout),
       )
       .option("--seed <number>", "choose the same contents and cuts again", parseSeed, 1)
       .addHelpText(

@@ -1,3 +1,4 @@
+import { describeError } from "@bilancia/proto/system-error";
 import { CommanderError } from "commander";
 import { exitCode } from "./commands/command-context.js";
 import { reportError } from "./commands/command-error.js";
@@ -10,7 +11,8 @@ const brokenPipe = 141;
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(brokenPipe);
-    throw error;
+    if (stream !== process.stderr) process.stderr.write(`error: cannot write the output: ${describeError(error)}\n`);
+    process.exit(exitCode.notAllStored);
   });
 }
 

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { closeSync, existsSync, openSync } from "node:fs";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type GetStatusResponse, ServerHealth, ServerState } from "@bilancia/proto/gen/admin";
 import { Priority, RejectReason } from "@bilancia/proto/gen/balancer";
 import { closedAddress } from "./testing/closed-address.js";
 import { startFakeAdmin } from "./testing/fake-admin.js";
 import { FakeBalancer } from "./testing/fake-balancer.js";
-import { type CliInput, type CliRun, runCli } from "./testing/run-cli.js";
+import { type CliInput, type CliRun, launcher, runCli } from "./testing/run-cli.js";
 import { tempFolder } from "./testing/temp-folder.js";
 
 const document = (title: string) => JSON.stringify({ title, content: "A banana and a pear." });
@@ -170,6 +172,26 @@ describe("lb-cli", () => {
     assert.ok(held?.bytes.equals(input));
   });
 
+  it("upload -r and ftp tell of a dangling link, a pipe and a name that is not UTF-8: nothing is left out silently", async () => {
+    const mixed = join(folder.path, "mixed");
+    await mkdir(mixed);
+    await writeFile(join(mixed, "good.txt"), "good");
+    await symlink("nowhere", join(mixed, "dangling.txt"));
+    execFileSync("mkfifo", [join(mixed, "pipe.json")]);
+    await writeFile(Buffer.concat([Buffer.from(`${mixed}/`), Buffer.from("caf\xe9.txt", "latin1")]), "x");
+    for (const args of [
+      ["upload", "-r", "mixed"],
+      ["ftp", "--dir", "mixed", "-c", "4", "--no-repeat"],
+    ]) {
+      const { code, stdout, stderr } = await run(args);
+      assert.equal(code, 1, stderr);
+      assert.match(stdout, /1 stored, 3 failed/);
+      assert.match(stderr, /dangling\.txt: .*no such file or folder/);
+      assert.match(stderr, /pipe\.json: .*it is no regular file/);
+      assert.match(stderr, /caf\ufffd\.txt: .*its name is not UTF-8/);
+    }
+  });
+
   it("upload --resume goes on under the same id after it was killed, and sends only the rest", async () => {
     const bytes = randomBytes(3_000_000);
     await writeFile(join(folder.path, "big.bin"), bytes);
@@ -260,7 +282,9 @@ describe("lb-cli", () => {
   it("status finds one upload by both names, and says when there is none", async () => {
     const [sent] = jsonLines(await run(["upload", "a.json", "--json"]));
     const byNumber = await run(["status", "1"]);
-    assert.match(byNumber.stdout, /name +a\.json\nstate +stored\n/);
+    assert.match(byNumber.stdout, /name +a\.json\nstate +stored\nsize +.*\narrived +\d+ B\n/);
+    // The balancer says what it has taken; it may have let go of it since, as of what is stored or discarded.
+    assert.doesNotMatch(byNumber.stdout, /held/);
     const byId = jsonLines(await run(["status", String(sent?.uploadId), "--json"]));
     assert.equal(byId[0]?.storedName, "1_a.json");
     const unknown = await run(["status", "99"]);
@@ -326,7 +350,13 @@ describe("lb-cli", () => {
       /--priority.* expected low, normal or high, or PATTERN=LEVEL, .*; got '=low'/,
     ],
     ["an unknown command", ["fpt"], /unknown command 'fpt'; expected ftp, upload/],
+    ["help for an unknown command", ["help", "nope"], /unknown command 'nope'; expected ftp, upload/],
     ["an unknown option", ["ftp", "-c", "1", "--cuont", "1"], /unknown option '--cuont'/],
+    [
+      "no time to connect",
+      ["servers", "--connect-timeout", "0"],
+      /--connect-timeout.* expected seconds from 0\.1 to 86400; got '0'/,
+    ],
     ["a bad address", ["servers", "--admin", "localhost"], /--admin.*expected host:port.*got 'localhost'/],
     ["a weight of 0", ["servers", "set-weight", "a", "0"], /expected a whole number from 1 to 256; got '0'/],
     ["a weight over the limit", ["servers", "add", "a", "h:1", "--weight", "257"], /from 1 to 256; got '257'/],
@@ -357,12 +387,35 @@ describe("lb-cli", () => {
   }
 
   it("shows help with examples for every command, and its version", async () => {
-    for (const args of [[], ["ftp"], ["upload"], ["servers"], ["status"], ["shell"], ["dead-letters"]]) {
+    const { stdout: all } = await run(["--help"]);
+    const [, list = ""] = /^Commands:\n(.*?)\n\n/ms.exec(all) ?? [];
+    const names = [...list.matchAll(/^ {2}(\S+)/gm)].map(([, name = ""]) => name);
+    assert.ok(names.includes("audit") && names.includes("conformance"), all);
+    for (const args of [[], ...names.map((name) => [name])]) {
       const { code, stdout } = await run([...args, "--help"]);
       assert.equal(code, 0);
-      assert.match(stdout, /Examples:\n {2}\$ /);
+      assert.match(stdout, /Examples:\n {2}\$ /, args.join());
     }
     assert.match((await run(["--version"])).stdout, /^\d+\.\d+\.\d+\n$/);
+  });
+
+  it("help shows the help of a command, or of all", async () => {
+    assert.match((await run(["help", "upload"])).stdout, /^Usage: lb-cli upload /);
+    const { code, stdout } = await run(["help"]);
+    assert.equal(code, 0);
+    assert.match(stdout, /^Usage: lb-cli \[options\] \[command\]/);
+  });
+
+  it("says in one line that its output cannot be written", function () {
+    if (!existsSync("/dev/full")) this.skip();
+    const full = openSync("/dev/full", "w");
+    try {
+      const stdio = ["ignore" as const, full, "pipe" as const];
+      const { status: code, stderr } = spawnSync(process.execPath, [launcher, "--help"], { stdio, encoding: "utf8" });
+      assert.deepEqual([code, stderr], [1, "error: cannot write the output: the disk is full\n"]);
+    } finally {
+      closeSync(full);
+    }
   });
 
   it("Ctrl-C stops, says what is stored and what is not, and exits with 130", async () => {
@@ -401,6 +454,14 @@ describe("lb-cli", () => {
     assert.equal(balancer.uploads.size, 2, "nothing after EXIT");
     // A script learns that one of its lines was wrong.
     assert.equal(code, 2);
+  });
+
+  it("the shell with --json leaves the output to programs: what is for people goes to the side", async () => {
+    const result = await run(["--json", "shell", "--dir", "."], { stdin: "list\nhelp\nftp\n1\nstatus\n" });
+    assert.equal(result.code, 0, result.stderr);
+    const lines = jsonLines(result);
+    assert.deepEqual([lines.length, lines[0]?.state, lines[1]?.version], [2, "stored", "9.9.9"]);
+    assert.match(result.stderr, /^Documents in \.:.*Commands: FTP.*lb-cli:.*FTP \[COUNT\].*How many documents:/s);
   });
 
   it("the shell ends with its input", async () => {

@@ -12,6 +12,7 @@ import {
   parseRequestNumber,
   parseSeconds,
   parseSeed,
+  parseTimeout,
   parseWeights,
 } from "./commands/option-values.js";
 import type { ShellOptions } from "./commands/shell.js";
@@ -70,11 +71,13 @@ export function createProgram(host: ProgramHost): Command {
         .default("127.0.0.1:50052")
         .argParser(parseAddress),
     )
-    .addOption(secondsOption("--connect-timeout <seconds>", "time allowed for the first connection", 5))
+    .addOption(secondsOption("--connect-timeout <seconds>", "time allowed for the first connection", 5, parseTimeout))
     .addOption(secondsOption("--retry-for <seconds>", "how long to try again after a lost connection", 30))
     .option("--json", "print one JSON object per line, for programs")
     .configureHelp({ showGlobalOptions: true })
     .exitOverride()
+    // Commander's own shows the help of all where there is no such command, and does not say so.
+    .helpCommand(false)
     .addHelpText(
       "after",
       `${examples(
@@ -101,14 +104,11 @@ export function createProgram(host: ProgramHost): Command {
     .action(
       action(
         () => import("./commands/shell.js"),
-        async ({ shell }, context, options: ShellOptions, command: Command) => {
+        async ({ shell, sayOf }, context, options: ShellOptions, command: Command) => {
           const [unknown] = command.args;
-          if (unknown !== undefined)
-            throw new UsageError(
-              `unknown command '${unknown}'; expected ftp, upload, servers, status, dead-letters, explain, simulate, trace, audit, conformance or shell`,
-            );
+          if (unknown !== undefined) throw unknownCommand(unknown);
           const { createPrompter } = await import("./commands/prompter.js");
-          const prompter = createPrompter(host.stdin, host.screen.print);
+          const prompter = createPrompter(host.stdin, sayOf(context), context.json ? host.screen.side : undefined);
           try {
             return await shell(options, prompter, context);
           } finally {
@@ -255,6 +255,7 @@ What is simulated and what is not: docs/balancing.md.`,
   program
     .command("audit")
     .description("check the balancer's audit file")
+    .addHelpText("after", examples("lb-cli audit verify"))
     .command("verify")
     .description("find entries that were changed, removed or moved; the balancer is not asked")
     .addOption(auditOption())
@@ -274,7 +275,23 @@ Entries cut off at the end cannot be seen: compare the last entry that is told w
       ),
     );
 
+  program
+    .command("help")
+    .description("display help for command")
+    .argument("[command]")
+    .addHelpText("after", examples("lb-cli help upload"))
+    .action((name?: string) => {
+      const known = name === undefined ? program : program.commands.find((command) => command.name() === name);
+      if (!known) throw unknownCommand(`${name}`);
+      known.help();
+    });
+
   return program;
+}
+
+function unknownCommand(name: string): UsageError {
+  const names = "ftp, upload, servers, status, dead-letters, explain, simulate, trace, audit, conformance or shell";
+  return new UsageError(`unknown command '${name}'; expected ${names}`);
 }
 
 function auditOption(): Option {
@@ -296,8 +313,8 @@ function priorityOption(): Option {
     .argParser<FilePriorities>((text, before) => before.with(text));
 }
 
-function secondsOption(flags: string, description: string, seconds: number): Option {
-  return new Option(flags, description).default(seconds * 1000, `${seconds}`).argParser(parseSeconds);
+function secondsOption(flags: string, description: string, seconds: number, parse = parseSeconds): Option {
+  return new Option(flags, description).default(seconds * 1000, `${seconds}`).argParser(parse);
 }
 
 function contextOf(options: GlobalOptions, screen: Screen): CommandContext {

@@ -1,4 +1,4 @@
-import { mkdirSync, openSync, write, writeSync } from "node:fs";
+import { existsSync, mkdirSync, openSync, write, writeSync } from "node:fs";
 import path from "node:path";
 import type { TextSink } from "./gathered-lines.js";
 import { errorCode } from "./system-error.js";
@@ -36,9 +36,10 @@ export class LogSink implements TextSink {
     sinks.add(this);
   }
 
-  /** A sink that appends to a file, which is made if it is missing. */
+  /** A sink that appends to a file, which is made if it is missing. @throws Error when it cannot be opened */
   static toFile(file: string): LogSink {
-    mkdirSync(path.dirname(file), { recursive: true });
+    const folder = path.dirname(file);
+    if (!existsSync(folder)) mkdirSync(folder, { recursive: true });
     return new LogSink(openSync(file, "a"), file);
   }
 

@@ -12,3 +12,26 @@ export function isShortage(error: unknown): boolean {
 export function isFull(error: unknown): boolean {
   return ["ENOSPC", "EDQUOT"].includes(errorCode(error));
 }
+
+const systemErrors: Readonly<Record<string, string>> = {
+  ENOENT: "no such file or folder",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EROFS: "the file system is read-only",
+  EISDIR: "it is a folder",
+  ENOTDIR: "a part of the path is not a folder",
+  EMFILE: "too many open files",
+  ENOSPC: "the disk is full",
+  EDQUOT: "the disk is full",
+  EIO: "the disk failed",
+  ELOOP: "too many symbolic links",
+};
+
+/** What went wrong, in words for people; never a stack trace. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { syscall, path } = error as NodeJS.ErrnoException;
+  // A file stands in place of a folder that is to be made, or to be there.
+  if (errorCode(error) === "EEXIST" && syscall === "mkdir") return `${path} is not a folder`;
+  return systemErrors[errorCode(error)] ?? error.message;
+}

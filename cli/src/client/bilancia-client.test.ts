@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { RejectReason, type UploadEvent } from "@bilancia/proto/gen/balancer";
 import { status } from "@grpc/grpc-js";
 import { closedAddress } from "../testing/closed-address.js";
@@ -241,9 +243,25 @@ describe("BilanciaClient", () => {
     closers.push(() => client.close());
     await assert.rejects(collect(client, [bytesSource("a", Buffer.from("a"))]), (error) => {
       assert.ok(error instanceof UnreachableError);
-      assert.ok(error.message.includes(`${address}: no connection within 0.2 s`), error.message);
+      const why = "no connection within 0.2 s: connection refused; is it running there?";
+      assert.equal(error.message, `cannot reach the balancer at ${address}: ${why}`);
       return true;
     });
+  });
+
+  it("says of a web server in the balancer's place that it does not speak gRPC", async () => {
+    const web = createServer((_request, response) => response.end());
+    await new Promise<void>((resolve) => web.listen(0, "127.0.0.1", resolve));
+    const address = `127.0.0.1:${(web.address() as AddressInfo).port}`;
+    const client = new BilanciaClient({ address, connectTimeoutMs: 200 });
+    closers.push(
+      () => client.close(),
+      () => web.close(),
+    );
+    await assert.rejects(
+      collect(client, [bytesSource("a", Buffer.from("a"))]),
+      /no connection within 0\.2 s: what listens there does not speak gRPC$/,
+    );
   });
 
   it("hands on what the balancer says when it ends the stream for good", async () => {

@@ -30,21 +30,3 @@ export class UploadAbortedError extends Error {
     super("the upload was stopped", { cause: reason });
   }
 }
-
-const systemErrors: Readonly<Record<string, string>> = {
-  ENOENT: "no such file or folder",
-  EACCES: "permission denied",
-  EPERM: "permission denied",
-  EISDIR: "it is a folder",
-  ENOTDIR: "a part of the path is not a folder",
-  EMFILE: "too many open files",
-  EIO: "the disk failed to read it",
-  ELOOP: "too many symbolic links",
-};
-
-/** What went wrong, in words for people; never a stack trace. */
-export function describeError(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const code = "code" in error && typeof error.code === "string" ? error.code : "";
-  return systemErrors[code] ?? error.message;
-}

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tempFolder } from "../testing/temp-folder.js";
 import { SourceError } from "./errors.js";
-import { fileSource } from "./file-source.js";
+import { fileSource, unreadableSource } from "./file-source.js";
 import { spoolStream } from "./spooled-source.js";
 import type { UploadSource } from "./upload-source.js";
 
@@ -60,6 +60,8 @@ describe("fileSource", () => {
     const missing = await fileSource(join(folder.path, "nothing"), description);
     await assert.rejects(readFrom(missing, 0), /nothing: no such file or folder/);
     await assert.rejects(readFrom(await fileSource(folder.path, description), 0), /it is a folder/);
+    const locked = unreadableSource("locked", description, "permission denied");
+    await assert.rejects(async () => readFrom(locked, 0), /^Error: cannot read locked: permission denied$/);
   });
 });
 

@@ -1,6 +1,7 @@
 import type { Stats } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { describeError, SourceError } from "./errors.js";
+import { describeError, errorCode } from "@bilancia/proto/system-error";
+import { SourceError } from "./errors.js";
 import type { DocumentKind, UploadIdentity, UploadPriority, UploadSource } from "./upload-source.js";
 
 /** Most bytes read from a file at once. One such piece is read ahead. */
@@ -36,13 +37,10 @@ export async function fileSource(
   try {
     noted = await stat(path);
   } catch (error) {
-    return failingSource(description, `cannot read ${path}: ${describeError(error)}`);
+    return unreadableSource(path, description, readingProblem(path, error));
   }
   if (!noted.isFile())
-    return failingSource(
-      description,
-      `cannot read ${path}: it is ${noted.isDirectory() ? "a folder" : "no regular file"}`,
-    );
+    return unreadableSource(path, description, `it is ${noted.isDirectory() ? "a folder" : "no regular file"}`);
   const { size, mtimeMs } = noted;
   return {
     ...description,
@@ -63,15 +61,22 @@ export async function fileSource(
   };
 }
 
-/** A source that can only say what is wrong with it. Its length is given as 0, so that nothing of it is sent before it is read. */
-function failingSource(description: FileDescription, message: string): UploadSource {
+/** A source that can only say why it cannot be read. Its length is given as 0, so that nothing of it is sent before it is read. */
+export function unreadableSource(path: string, description: FileDescription, why: string): UploadSource {
   return {
     ...description,
     sizeBytes: 0,
     open() {
-      throw new SourceError(message);
+      throw new SourceError(`cannot read ${path}: ${why}`);
     },
   };
+}
+
+/** Why a file or folder cannot be read, in words for people. */
+export function readingProblem(path: string, error: unknown): string {
+  // Node puts this mark in place of bytes that are no text, and then looks for a name that is not there.
+  if (errorCode(error) === "ENOENT" && path.includes("\ufffd")) return "its name is not UTF-8";
+  return describeError(error);
 }
 
 /** Reads the bytes from `from` to `to`, with one piece read ahead of the one in use. @throws SourceError */

@@ -1,3 +1,4 @@
+import { connectionWords } from "@bilancia/proto/connection-words";
 import { status as grpcStatus, type ServiceError } from "@grpc/grpc-js";
 import { BalancerError, UnreachableError } from "./errors.js";
 
@@ -21,8 +22,8 @@ export function fromServiceError(error: unknown, address: string, what: string):
 }
 
 /** The part of grpc-js' words on a failed connection that tells something to people. */
-function connectionProblem(details: string): string {
+export function connectionProblem(details: string): string {
   if (details.includes("ECONNREFUSED")) return "connection refused; is it running there?";
   if (details.includes("ENOTFOUND") || details.includes("Name resolution failed")) return "the host name is not known";
-  return details;
+  return connectionWords(details);
 }

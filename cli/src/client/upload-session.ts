@@ -1,10 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { connectionWords } from "@bilancia/proto/connection-words";
 import type { BalancerClient } from "@bilancia/proto/services";
-import { status as grpcStatus } from "@grpc/grpc-js";
+import { describeError } from "@bilancia/proto/system-error";
+import { callUnary } from "@bilancia/proto/unary";
+import { status as grpcStatus, type ServiceError } from "@grpc/grpc-js";
 import { backoffMs } from "./backoff.js";
-import { BalancerError, describeError, UnreachableError, UploadAbortedError } from "./errors.js";
+import { BalancerError, UnreachableError, UploadAbortedError } from "./errors.js";
 import { readWhole, sendPieces, sendWhole } from "./file-sender.js";
 import { PlaceWatch, type PlaceWatchParts } from "./place-watch.js";
+import { connectionProblem } from "./service-error.js";
 import type { Upload } from "./upload.js";
 import { UploadQueue, type UploadQueueOptions } from "./upload-queue.js";
 import type { UploadSource } from "./upload-source.js";
@@ -13,6 +17,9 @@ import type { UploadResult } from "./upload-types.js";
 
 /** How long the balancer may take to end the stream when every file has its answer. */
 const finishGraceMs = 1_000;
+
+/** How long the client may take to say why it has no connection; it says so at once, unless it is just trying. */
+const knownTimeoutMs = 200;
 
 /** How long other files wait behind one that the balancer was asked about after a lost connection. */
 const askTimeoutMs = 5_000;
@@ -117,8 +124,11 @@ export class UploadSession {
 
   async #work(): Promise<void> {
     const { address, connectTimeoutMs, retryForMs, nowMs, random, onNotice } = this.#options;
-    if (!(await this.#connected(connectTimeoutMs)))
-      throw new UnreachableError(address, `no connection within ${connectTimeoutMs / 1000} s; is it running there?`);
+    if (!(await this.#connected(connectTimeoutMs))) {
+      const why = await this.#connectionProblem();
+      const words = why === undefined ? "; is it running there?" : `: ${why}`;
+      throw new UnreachableError(address, `no connection within ${connectTimeoutMs / 1000} s${words}`);
+    }
     let downMs = 0;
     let failureCount = 0;
     while (!this.#stopped) {
@@ -131,7 +141,7 @@ export class UploadSession {
         downMs = 0;
         failureCount = 0;
       }
-      const why = end.details || "the balancer ended the stream";
+      const why = connectionWords(end.details) || "the balancer ended the stream";
       onNotice?.({ type: "connection-lost", address, why });
       const lostAtMs = nowMs();
       failureCount++;
@@ -150,6 +160,18 @@ export class UploadSession {
     return new Promise((resolve) => {
       this.#client.waitForReady(Date.now() + timeoutMs, (error) => resolve(error === undefined));
     });
+  }
+
+  /** Why there is no connection, where the client knows: it then answers a call at once. */
+  async #connectionProblem(): Promise<string | undefined> {
+    const anything = { key: { $case: "uploadId" as const, value: "" } };
+    try {
+      await callUnary(this.#client.queryUpload.bind(this.#client), anything, knownTimeoutMs);
+    } catch (error) {
+      const { code, details } = error as ServiceError;
+      if (code === grpcStatus.UNAVAILABLE) return connectionProblem(details);
+    }
+    return undefined;
   }
 
   /** Works through one stream. Returns how it ended, or nothing when all work is done. */

@@ -1,4 +1,5 @@
-import { describeError, UnreachableError } from "../client/errors.js";
+import { describeError } from "@bilancia/proto/system-error";
+import { UnreachableError } from "../client/errors.js";
 import { printable } from "../output/human.js";
 import type { Screen } from "../output/screen.js";
 import { exitCode, UsageError } from "./command-context.js";

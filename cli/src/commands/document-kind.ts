@@ -36,7 +36,8 @@ export function kindByName(name: string): DocumentKind {
 
 /** The kind a file really is: a text document has the right name, a moderate size, and a title and a content in JSON. */
 export async function kindByContent(path: string, name: string, sizeBytes: number): Promise<DocumentKind> {
-  if (kindByName(name) !== "text" || sizeBytes > readableLimitBytes) return "binary";
+  // What has no length may be a pipe, which would be waited for.
+  if (kindByName(name) !== "text" || sizeBytes === 0 || sizeBytes > readableLimitBytes) return "binary";
   try {
     return isTextDocument(await readFile(path, "utf8")) ? "text" : "binary";
   } catch {

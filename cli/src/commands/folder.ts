@@ -1,18 +1,21 @@
 import type { Dirent, Stats } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { describeError } from "../client/errors.js";
+import { describeError } from "@bilancia/proto/system-error";
+import { readingProblem } from "../client/file-source.js";
 import { UsageError } from "./command-context.js";
 
-/** A regular file in a folder. */
+/** What a folder has to send. A dangling link, a pipe and the like stand for themselves, with a length of 0: sending them fails, and tells why. */
 export interface FolderFile {
   readonly name: string;
   readonly path: string;
   readonly sizeBytes: number;
+  /** Why it cannot be sent, where that is known already. */
+  readonly problem?: string;
 }
 
 /**
- * The regular files of a folder that are not hidden, by name.
+ * What there is to send in a folder itself, by name: all but folders and what is hidden.
  *
  * @param argument what the user calls the folder, for the message
  * @throws UsageError when it is missing, no folder, or has no such file
@@ -23,7 +26,7 @@ export async function listFolder(path: string, argument: string): Promise<Folder
   for (const { name } of entries) {
     if (name.startsWith(".")) continue;
     const found = await statOrNothing(join(path, name));
-    if (found?.isFile()) files.push({ name, path: join(path, name), sizeBytes: found.size });
+    if (!found?.isDirectory()) files.push({ name, path: join(path, name), sizeBytes: found?.size ?? 0 });
   }
   if (files.length === 0)
     throw new UsageError(
@@ -33,8 +36,8 @@ export async function listFolder(path: string, argument: string): Promise<Folder
 }
 
 /**
- * All regular files under a folder, hidden files and folders left out, in the order of their names. Links to folders are not followed. A
- * folder in it that cannot be read stands for itself, so that it is missed by nobody.
+ * What there is to send under a folder, hidden files and folders left out, in the order of their names. Links to folders are not followed. What
+ * cannot be read stands for itself, folders too, so that it is missed by nobody.
  *
  * @throws UsageError when the folder itself cannot be read
  */
@@ -47,20 +50,19 @@ async function* walkEntries(path: string, entries: readonly Dirent[]): AsyncGene
     if (entry.name.startsWith(".")) continue;
     const inner = join(path, entry.name);
     if (entry.isDirectory()) {
-      const innerEntries = await readFolder(inner, "PATH").catch(() => undefined);
-      if (innerEntries) yield* walkEntries(inner, innerEntries);
-      else yield { name: entry.name, path: inner, sizeBytes: 0 };
-    } else if (entry.isFile() || entry.isSymbolicLink()) {
+      const innerEntries = await sortedEntries(inner).catch((error: unknown) => readingProblem(inner, error));
+      if (typeof innerEntries !== "string") yield* walkEntries(inner, innerEntries);
+      else yield { name: entry.name, path: inner, sizeBytes: 0, problem: innerEntries };
+    } else {
       const found = await statOrNothing(inner);
-      if (found?.isFile()) yield { name: entry.name, path: inner, sizeBytes: found.size };
+      if (!found?.isDirectory()) yield { name: entry.name, path: inner, sizeBytes: found?.size ?? 0 };
     }
   }
 }
 
 async function readFolder(path: string, argument: string): Promise<Dirent[]> {
   try {
-    const entries = await readdir(path, { withFileTypes: true });
-    return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+    return await sortedEntries(path);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     const why =
@@ -71,6 +73,11 @@ async function readFolder(path: string, argument: string): Promise<Dirent[]> {
           : `cannot read the folder '${path}': ${describeError(error)}`;
     throw new UsageError(`${argument}: ${why}`, { cause: error });
   }
+}
+
+async function sortedEntries(path: string): Promise<Dirent[]> {
+  const entries = await readdir(path, { withFileTypes: true });
+  return entries.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 async function statOrNothing(path: string): Promise<Stats | undefined> {

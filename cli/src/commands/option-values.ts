@@ -47,9 +47,12 @@ export function parseSeed(text: string): number {
 
 /** A time in seconds, returned in milliseconds. */
 export function parseSeconds(text: string): number {
-  const seconds = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
-  if (!(seconds <= 86_400)) throw new InvalidArgumentError(`expected seconds from 0 to 86400; got '${text}'`);
-  return seconds * 1000;
+  return seconds(text, 0);
+}
+
+/** The same of a time that something is waited for: in none nothing ever comes. */
+export function parseTimeout(text: string): number {
+  return seconds(text, 0.1);
 }
 
 /** `host:port`, with IPv6 addresses in brackets. */
@@ -58,6 +61,13 @@ export function parseAddress(text: string): string {
   if (port === undefined || Number(port) < 1 || Number(port) > 65_535)
     throw new InvalidArgumentError(`expected host:port, for example 127.0.0.1:50051; got '${text}'`);
   return text;
+}
+
+function seconds(text: string, least: number): number {
+  const number = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(number >= least && number <= 86_400))
+    throw new InvalidArgumentError(`expected seconds from ${least} to 86400; got '${text}'`);
+  return number * 1000;
 }
 
 function wholeNumber(text: string, least: number, most: number): number {

@@ -9,16 +9,19 @@ export interface Prompter {
   close(): void;
 }
 
-/** Prompts with line editing on a terminal; plain lines from a pipe. */
-export function createPrompter(stdin: ReadStream, print: (text: string) => Promise<void>): Prompter {
-  return stdin.isTTY ? terminalPrompter() : linePrompter(stdin, print);
+/** Writes a line, or several, to a person. */
+export type Say = (text: string) => Promise<void>;
+
+/** Prompts with line editing on a terminal; plain lines from a pipe. Questions go where `say` writes: to `output`, where that is given. */
+export function createPrompter(stdin: ReadStream, say: Say, output?: NodeJS.WritableStream): Prompter {
+  return stdin.isTTY ? terminalPrompter(output) : linePrompter(stdin, say);
 }
 
-function terminalPrompter(): Prompter {
+function terminalPrompter(output?: NodeJS.WritableStream): Prompter {
   return {
     async ask(question) {
       try {
-        return (await input({ message: question })).trim();
+        return (await input({ message: question }, output ? { output } : {})).trim();
       } catch (error) {
         if (error instanceof Error && error.name === "ExitPromptError") return undefined;
         throw error;
@@ -28,13 +31,13 @@ function terminalPrompter(): Prompter {
   };
 }
 
-function linePrompter(stdin: ReadStream, print: (text: string) => Promise<void>): Prompter {
+function linePrompter(stdin: ReadStream, say: Say): Prompter {
   const reader = createInterface({ input: stdin, crlfDelay: Number.POSITIVE_INFINITY });
   // Lines that come while a command runs are kept by the iterator.
   const lines = reader[Symbol.asyncIterator]();
   return {
     async ask(question) {
-      await print(`${question}:`);
+      await say(`${question}:`);
       const next = await lines.next();
       return next.done ? undefined : next.value.trim();
     },

@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import path from "node:path";
 import { isUuid } from "@bilancia/proto/header-rules";
-import { describeError } from "../client/errors.js";
+import { describeError } from "@bilancia/proto/system-error";
 import type { DocumentKind, UploadIdentity } from "../client/upload-source.js";
 import type { AckStage } from "../client/upload-types.js";
 

@@ -9,7 +9,7 @@ import { listFolder } from "./folder.js";
 import { ftp } from "./ftp.js";
 import { interruptible } from "./interrupt.js";
 import { parseCount } from "./option-values.js";
-import type { Prompter } from "./prompter.js";
+import type { Prompter, Say } from "./prompter.js";
 import { servers } from "./servers.js";
 import { balancerStatus, uploadStatus } from "./status.js";
 import { parseUploadKey } from "./upload-key.js";
@@ -40,7 +40,7 @@ exit               leave (Ctrl-D does too)`;
 export async function shell(options: ShellOptions, prompter: Prompter, context: CommandContext): Promise<number> {
   const { screen } = context;
   await list(options, context);
-  await screen.print("\nCommands: FTP, list, servers, status, help, exit");
+  await sayOf(context)("\nCommands: FTP, list, servers, status, help, exit");
   let worst: number = exitCode.ok;
   for (;;) {
     const line = await prompter.ask("lb-cli");
@@ -55,6 +55,11 @@ export async function shell(options: ShellOptions, prompter: Prompter, context: 
       worst = reportError(error, screen);
     }
   }
+}
+
+/** How the shell speaks to a person: to the side, where the output is for programs. */
+export function sayOf({ screen, json }: Pick<CommandContext, "screen" | "json">): Say {
+  return json ? async (text) => screen.remark(text) : screen.print;
 }
 
 async function obey(
@@ -80,7 +85,7 @@ async function obey(
       return argument === undefined ? balancerStatus(context) : uploadStatus(parseUploadKey(argument), context);
     case "help":
     case "?":
-      await context.screen.print(help);
+      await sayOf(context)(help);
       return exitCode.ok;
     default:
       throw new UsageError(`unknown command '${word}'; expected FTP, list, servers, status, help or exit`);
@@ -105,7 +110,7 @@ async function askCount(
   return undefined;
 }
 
-async function list({ dir }: ShellOptions, { screen }: CommandContext): Promise<number> {
+async function list({ dir }: ShellOptions, context: CommandContext): Promise<number> {
   const files = await listFolder(dir, "--dir");
   const table = renderTable(
     [
@@ -114,8 +119,8 @@ async function list({ dir }: ShellOptions, { screen }: CommandContext): Promise<
       { title: "kind", text: ({ name }) => kindByName(name), dropOrder: 1 },
     ],
     files,
-    screen,
+    context.screen,
   );
-  await screen.print(`Documents in ${dir}:\n${table}`);
+  await sayOf(context)(`Documents in ${dir}:\n${table}`);
   return exitCode.ok;
 }

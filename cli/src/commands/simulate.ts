@@ -4,7 +4,7 @@ import { readTraceLine } from "@bilancia/balancer/dist/domain/pick-trace.js";
 import type { PolicyName } from "@bilancia/balancer/dist/domain/policy.js";
 import { LoadReader, type RecordedLoad } from "@bilancia/balancer/dist/domain/recorded-load.js";
 import { simulate as simulateLoad } from "@bilancia/balancer/dist/domain/simulation.js";
-import { describeError } from "../client/errors.js";
+import { describeError } from "@bilancia/proto/system-error";
 import { counted, humanCount } from "../output/human.js";
 import { comparisonTables, summaryJson } from "../output/simulation-report.js";
 import { type CommandContext, exitCode, UsageError } from "./command-context.js";

@@ -122,7 +122,7 @@ function uploadFacts(upload: QueryUploadResponse): Fact[] {
     ["name", upload.name],
     ["state", stateName(upload)],
     ["size", sizeBytes === undefined ? "not known yet" : humanBytes(sizeBytes)],
-    ["held", humanBytes(upload.persistedBytes)],
+    ["arrived", humanBytes(upload.persistedBytes)],
     ["priority", priorityName(upload) ?? "-"],
     ["received", jsonTime(upload.receivedAt) ?? "-"],
   ];

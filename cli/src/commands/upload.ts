@@ -2,8 +2,8 @@ import { stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { addAbortSignal, type Readable } from "node:stream";
 import { fileNameProblem } from "@bilancia/proto/file-name";
-import { describeError } from "../client/errors.js";
-import { fileSource, type NotedFile } from "../client/file-source.js";
+import { describeError } from "@bilancia/proto/system-error";
+import { fileSource, type NotedFile, unreadableSource } from "../client/file-source.js";
 import { type SpooledSource, spoolStream } from "../client/spooled-source.js";
 import type { DocumentKind, UploadSource } from "../client/upload-source.js";
 import type { AckStage, UploadResult } from "../client/upload-types.js";
@@ -168,8 +168,10 @@ async function sourceOf(
   state: ResumeState | undefined,
 ): Promise<UploadSource> {
   const real = kind === "auto" ? await kindByContent(file.path, file.name, file.sizeBytes) : kind;
+  const description = describeFile(file.name, real, priority.of(file.name));
+  if (file.problem !== undefined) return unreadableSource(file.path, description, file.problem);
   const path = resolve(file.path);
   const identify =
     state && ((noted: NotedFile) => state.identify({ balancer, path, ...noted, kind: real, ack }, Date.now()));
-  return fileSource(file.path, describeFile(file.name, real, priority.of(file.name)), identify);
+  return fileSource(file.path, description, identify);
 }

@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const launcher = fileURLToPath(new URL("../../bin/lb-cli.js", import.meta.url));
+/** The real program. */
+export const launcher = fileURLToPath(new URL("../../bin/lb-cli.js", import.meta.url));
 
 /** How a run of the real program ended. */
 export interface CliRun {

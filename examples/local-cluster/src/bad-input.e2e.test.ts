@@ -51,6 +51,28 @@ describe("bad input on the command line", function () {
     assertClear(result, 1, new RegExp(`cannot listen on ${takenAddress}: the port is in use`));
   });
 
+  it("names the balancer's log file when it cannot be opened", async () => {
+    const asked = ["--server", "name=a,address=127.0.0.1:1", "--log-file", folder];
+    const result = await runBalancer(...asked);
+    assert.equal(result.code, 1);
+    assert.equal(result.stderr, `bilancia-balancer: cannot use the log file ${folder}: it is a folder (log.file)\n`);
+  });
+
+  it("names the balancer's file of choices when it is a folder", async () => {
+    const config = path.join(folder, "picks.yaml");
+    await writeFile(config, `picks: { file: ${folder} }\nservers: [{ name: a, address: "127.0.0.1:1" }]\n`);
+    const { code, stderr } = await runBalancer("--config", config);
+    assert.deepEqual([code, stderr], [1, `bilancia-balancer: cannot use picks.file ${folder}: it is a folder\n`]);
+  });
+
+  it("names the balancer's state folder when it is a file", async () => {
+    const file = path.join(folder, "a-file");
+    await writeFile(file, "");
+    const { code, stderr } = await runBalancer("--server", "name=a,address=127.0.0.1:1", "--state-dir", file);
+    const words = `cannot use the state folder ${file}: ${file} is not a folder`;
+    assert.deepEqual([code, stderr], [1, `bilancia-balancer: ${words}\n`]);
+  });
+
   it("names the storage server's port when it is in use", async () => {
     const args = ["--name", "storage-1", "--listen", takenAddress, "--dir", path.join(folder, "storage-1")];
     const result = await runScript(storageScript, args, { cwd: folder });

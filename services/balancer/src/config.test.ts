@@ -106,6 +106,8 @@ describe("readConfig", () => {
       "graceMs: 1",
       /^servers: expected at least one server .*, or registration\.unknownServers: accept; came nothing$/,
     ],
+    ["a number in place of a group", "limits: 5", /^limits: expected a group of settings; came 5$/],
+    ["a server that is a text", "servers: [a]", /^servers\.0: expected a group of settings; came "a"$/],
     ["what is no YAML", "listen: [", /not valid YAML/],
     ["what is no mapping", "- a", /expected a mapping of settings; came a list/],
   ];
@@ -119,11 +121,31 @@ describe("readConfig", () => {
     });
   }
 
+  it("says once of a number that it is far too large", () => {
+    const found = problems(["--config", file("limits: { maxFileBytes: 99999999999999999999 }"), ...oneServer]);
+    assert.equal(found.length, 1, found.join("\n"));
+    assert.match(
+      found.join(),
+      /^limits\.maxFileBytes: expected a whole number from 1 to \d+; came 1\d{20}$|came 100000000000000000000$/,
+    );
+  });
+
   it("names the variable's key, and a file that is not there", () => {
     assert.match(problems(oneServer, { BILANCIA_GRACE_MS: "x" }).join("\n"), /^graceMs: .*; came "x"$/);
     assert.match(
       problems(["--config", path.join(folder, "none.yaml")]).join("\n"),
       /none\.yaml: there is no such file/,
+    );
+  });
+
+  it("names the variable for servers that cannot be understood, and passes over what is empty between semicolons", () => {
+    assert.deepEqual(problems([], { BILANCIA_SERVERS: "name=a,address=127.0.0.1:1; b" }), [
+      'BILANCIA_SERVERS: expected name=N,address=HOST:PORT,weight=W; came "b"',
+    ]);
+    const { servers } = readConfig([], { BILANCIA_SERVERS: ";name=a,address=127.0.0.1:1; ;" });
+    assert.deepEqual(
+      servers.map(({ name }) => name),
+      ["a"],
     );
   });
 });

@@ -56,7 +56,8 @@ export function readSources(
   const merged = merge(merge(fromFile, fromEnvironment), fromFlags);
   const parsed = configSchema.safeParse(merged);
   if (parsed.success) return { config: deepFreeze(parsed.data), file };
-  throw new ConfigError(parsed.error.issues.flatMap((issue) => describe(issue, merged)));
+  // What breaks two rules at once, as a number that is far too large, is told once.
+  throw new ConfigError([...new Set(parsed.error.issues.flatMap((issue) => describe(issue, merged)))]);
 }
 
 function readFlags(args: readonly string[]): { config: string | undefined; settings: Settings } {
@@ -81,7 +82,9 @@ function readFlags(args: readonly string[]): { config: string | undefined; setti
     .addOption(
       new Option("--server <name=N,address=H:P,weight=W>", "a storage server; repeat for each").argParser(
         (value: string, previous: Settings[] | undefined) => {
-          const servers = [...(previous ?? []), parseServer(value)];
+          const server = parseServer(value);
+          if (!server) throw new InvalidArgumentError(serverProblem(value));
+          const servers = [...(previous ?? []), server];
           settings.servers = servers;
           return servers;
         },
@@ -105,17 +108,32 @@ Examples:
   return { config: command.opts<{ config?: string }>().config, settings };
 }
 
-function parseServer(text: string): Settings {
+/** What the text says of a server; `undefined` where it cannot be understood. */
+function parseServer(text: string): Settings | undefined {
   const server: Settings = {};
   for (const pair of text.split(",")) {
     const equals = pair.indexOf("=");
     const key = pair.slice(0, equals).trim();
-    if (equals < 1 || !["name", "address", "weight"].includes(key)) {
-      throw new InvalidArgumentError(`expected name=N,address=HOST:PORT,weight=W; came ${JSON.stringify(text)}`);
-    }
+    if (equals < 1 || !["name", "address", "weight"].includes(key)) return undefined;
     server[key] = pair.slice(equals + 1).trim();
   }
   return server;
+}
+
+function serverProblem(text: string): string {
+  return `expected name=N,address=HOST:PORT,weight=W; came ${JSON.stringify(text)}`;
+}
+
+/** Servers between semicolons; nothing between two is passed over. @throws ConfigError */
+function parseServers(variable: string, text: string): Settings[] {
+  return text
+    .split(";")
+    .filter((part) => part.trim() !== "")
+    .map((part) => {
+      const server = parseServer(part);
+      if (!server) throw new ConfigError([`${variable}: ${serverProblem(part.trim())}`]);
+      return server;
+    });
 }
 
 function readFile(path: string): Settings {
@@ -143,7 +161,7 @@ function readEnvironment(environment: Environment): Settings {
     // A variable of the storage server's, on a machine that runs both.
     if (variable.startsWith("BILANCIA_STORAGE_")) continue;
     const path = variable.slice(environmentPrefix.length).split("__").map(camelCase);
-    set(settings, path, path[0] === "servers" ? value.split(";").map(parseServer) : value);
+    set(settings, path, path[0] === "servers" ? parseServers(variable, value) : value);
   }
   return settings;
 }
@@ -186,7 +204,10 @@ function describe(issue: z.core.$ZodIssue, input: Settings): string[] {
     );
   }
   const came = issue.path.reduce<unknown>((value, step) => (value as Settings | undefined)?.[String(step)], input);
-  return [`${key || "configuration"}: ${issue.message}; came ${came === undefined ? "nothing" : JSON.stringify(came)}`];
+  // All other rules have words of their own.
+  const isGroup = issue.code === "invalid_type" && issue.expected === "object";
+  const expected = isGroup ? "expected a group of settings" : issue.message;
+  return [`${key || "configuration"}: ${expected}; came ${came === undefined ? "nothing" : JSON.stringify(came)}`];
 }
 
 function knownKeys(path: readonly PropertyKey[]): string[] {

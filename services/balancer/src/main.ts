@@ -4,13 +4,14 @@ import { makeFolder } from "@bilancia/proto/folder";
 import { lockFolder, takeLock } from "@bilancia/proto/folder-lock";
 import { ListenError } from "@bilancia/proto/grpc-server";
 import { giveHeapRoom } from "@bilancia/proto/heap-room";
+import { describeError } from "@bilancia/proto/system-error";
 import { CommanderError } from "commander";
 import { startBalancer } from "./app.js";
 import { collectBuffersEarly } from "./buffer-collection.js";
 import { auditFile, ConfigError, readConfig, readSources } from "./config.js";
 import type { Config } from "./config-schema.js";
 import { giveBackFreedBuffers } from "./freed-memory.js";
-import { openedOnDisk, problemOf } from "./full-disk.js";
+import { openedOnDisk } from "./full-disk.js";
 import { createLogger } from "./observe/logger.js";
 
 /** Exit codes: 0 stopped as asked, 1 could not start or failed, 2 the configuration cannot be used, 130 a second signal. */
@@ -76,7 +77,7 @@ async function take(what: string, folder: string, lock: () => Promise<unknown>):
     await makeFolder(folder);
     await lock();
   } catch (error) {
-    throw new Error(`cannot use ${what}: ${problemOf(error)}`, { cause: error });
+    throw new Error(`cannot use ${what}: ${describeError(error)}`, { cause: error });
   }
 }
 

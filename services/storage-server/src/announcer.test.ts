@@ -200,12 +200,15 @@ describe("a storage server that knows its balancer", () => {
         registry.stop();
       }));
 
-  it("goes on until the balancer takes it and reaches it, and says the same thing once", () =>
+  it("goes on until the balancer takes it and reaches it, and says the same thing once, however long a lease still holds", () =>
     withRegistry(
       {},
       (registry) => {
-        const refused = { code: status.NOT_FOUND, details: "UNKNOWN_SERVER: expected another name" };
-        registry.answers = [refused, refused, { ...found, serving: false, reason: "no route" }];
+        const refused = (leaseMs: number) => ({
+          code: status.NOT_FOUND,
+          details: `its lease holds for another ${leaseMs} ms`,
+        });
+        registry.answers = [refused(925), refused(412), { ...found, serving: false, reason: "no route" }];
       },
       async (registry, { logged }) => {
         await eventually(() => messages(logged).includes("announced"), "the announcement");
@@ -213,8 +216,8 @@ describe("a storage server that knows its balancer", () => {
         assert.deepEqual(
           logged.filter(({ msg }) => msg === "not announced yet").map(({ level, reason }) => [level, reason]),
           [
-            [40, "NOT_FOUND: UNKNOWN_SERVER: expected another name"],
-            [20, "NOT_FOUND: UNKNOWN_SERVER: expected another name"],
+            [40, "NOT_FOUND: its lease holds for another 925 ms"],
+            [20, "NOT_FOUND: its lease holds for another 412 ms"],
             [40, "the balancer does not reach this server: no route"],
           ],
         );
@@ -283,7 +286,7 @@ describe("a storage server that knows its balancer", () => {
       const registry = new FakeRegistry();
       try {
         const reason = () => String(server.logged.find(({ msg }) => msg === "not announced yet")?.reason);
-        await eventually(() => /^UNAVAILABLE: /.test(reason()), "a try in vain");
+        await eventually(() => /^UNAVAILABLE: connect ECONNREFUSED [^ ]+$/.test(reason()), "a try in vain");
         await registry.start(addresses[1]);
         await eventually(() => registry.announced.length === 1, "the announcement");
       } finally {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { channelOptions } from "@bilancia/proto/channel-options";
+import { connectionWords } from "@bilancia/proto/connection-words";
 import {
   type AnnounceResponse,
   type ClaimPendingResponse,
@@ -87,8 +88,9 @@ export class Announcer {
       if (typeof found !== "string") return found.leaseMs;
       const retryInMs = announceDelayMs(failures, Math.random());
       // A balancer that is away for a day is worth one line, not thousands.
-      this.#log[found === lastProblem ? "debug" : "warn"]({ reason: found, retryInMs }, "not announced yet");
-      lastProblem = found;
+      const problem = lasting(found);
+      this.#log[problem === lastProblem ? "debug" : "warn"]({ reason: found, retryInMs }, "not announced yet");
+      lastProblem = problem;
       await this.#pause(retryInMs);
     }
     return undefined;
@@ -112,8 +114,9 @@ export class Announcer {
         ),
       );
       if (typeof renewed === "string") {
-        if (renewed !== lastProblem) this.#log.warn({ reason: renewed }, "lease not renewed");
-        lastProblem = renewed;
+        const problem = lasting(renewed);
+        if (problem !== lastProblem) this.#log.warn({ reason: renewed }, "lease not renewed");
+        lastProblem = problem;
         if (/^(NOT_FOUND|FAILED_PRECONDITION): /.test(renewed)) return;
         continue;
       }
@@ -145,7 +148,7 @@ export class Announcer {
     } catch (error) {
       const { code, details } = error as ServiceError;
       if (code === undefined) throw error;
-      return `${status[code]}: ${details}`;
+      return `${status[code]}: ${connectionWords(details)}`;
     }
   }
 
@@ -193,6 +196,11 @@ export class Announcer {
     const request = { server: this.#options.server, requestNumbers };
     return callUnary(this.#client.claimPending.bind(this.#client), request, callTimeoutMs);
   }
+}
+
+/** A reason without the time in it, which is another each time. */
+function lasting(reason: string): string {
+  return reason.replace(/\d+ ms\b/g, "some ms");
 }
 
 /**

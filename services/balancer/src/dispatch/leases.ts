@@ -1,3 +1,4 @@
+import { connectionWords } from "@bilancia/proto/connection-words";
 import type { LoadResponse } from "@bilancia/proto/gen/storage";
 import { StorageClient } from "@bilancia/proto/services";
 import { callUnary } from "@bilancia/proto/unary";
@@ -177,7 +178,7 @@ export class Leases {
       load = await callUnary<object, LoadResponse>(client.load.bind(client), {}, answerMs);
     } catch (error) {
       const { code, details } = error as ServiceError;
-      const message = `expected ${name} to answer at ${address}; came ${status[code] ?? "nothing"}: ${details}`;
+      const message = `expected ${name} to answer at ${address}; came ${status[code] ?? "nothing"}: ${connectionWords(details)}`;
       throw new BilanciaError("SERVER_UNREACHABLE", message, { cause: error });
     } finally {
       client.close();

@@ -8,20 +8,29 @@ import { type MembershipFacts, settledFacts, tellOverruled } from "./membership.
 
 const text = ({ expected, holds }: FieldRule<string>) => z.string(expected).refine(holds, expected);
 const { name, address, weight } = serverRules;
-const entry = z.object({
-  name: text(name),
-  address: text(address),
-  weight: z.number(weight.expected).refine(weight.holds, weight.expected),
-});
+const entry = z.object(
+  {
+    name: text(name),
+    address: text(address),
+    weight: z.number(weight.expected).refine(weight.holds, weight.expected),
+  },
+  "expected a server, with name, address and weight",
+);
 const member = entry.extend({ drainingSinceMs: z.int("expected a time in milliseconds").optional() });
 const change = z
-  .object({ name: text(name), configured: entry.optional(), now: member.optional() })
+  .object({ name: text(name), configured: entry.optional(), now: member.optional() }, "expected the change of a server")
   .refine(({ configured, now }) => configured ?? now, "expected what the server was, or what it is to be")
   .refine(
     ({ name, configured = { name }, now = { name } }) => configured.name === name && now.name === name,
     "expected one and the same name",
   );
-const kept = z.object({ changes: z.array(change), leases: z.array(entry).default([]) });
+const kept = z.object(
+  {
+    changes: z.array(change, "expected a list of changes"),
+    leases: z.array(entry, "expected a list of servers").default([]),
+  },
+  "expected changes and leases, in JSON",
+);
 
 /** What a membership keeps over restarts. */
 type Kept = Pick<MembershipFacts, "changes" | "leases">;

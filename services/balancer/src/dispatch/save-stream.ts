@@ -1,4 +1,5 @@
 import { BatchWriter } from "@bilancia/proto/batch-writer";
+import { connectionWords } from "@bilancia/proto/connection-words";
 import type { RefuseReason, SaveHeader, SaveResponse, SaveSaved } from "@bilancia/proto/gen/storage";
 import type { Part } from "@bilancia/proto/part-codec";
 import type { SaveBatch, StorageClient } from "@bilancia/proto/services";
@@ -50,7 +51,9 @@ export class SaveStream {
       maxUnsent,
     });
     this.#call.on("data", (response: SaveResponse) => this.#answered(response));
-    this.#call.on("error", (error: ServiceError) => this.#broke(error.details || error.message, error.code));
+    this.#call.on("error", (error: ServiceError) =>
+      this.#broke(connectionWords(error.details || error.message), error.code),
+    );
     this.#call.on("end", () => this.#broke("the server ended the stream", status.OK));
   }
 

@@ -1,3 +1,4 @@
+import { connectionWords } from "@bilancia/proto/connection-words";
 import type { LoadResponse } from "@bilancia/proto/gen/storage";
 import type { HealthCheckResponse } from "@bilancia/proto/health";
 import { callUnary } from "@bilancia/proto/unary";
@@ -116,6 +117,6 @@ const serving: HealthCheckResponse = { status: "SERVING" };
 function failed(what: string, error: unknown): HealthSign {
   const { code, details } = error as ServiceError;
   if (code === status.DEADLINE_EXCEEDED) return { kind: "silent", reason: `${what}: no answer in time` };
-  const reason = `${what}: ${status[code] ?? "failed"}${details ? `, ${details}` : ""}`;
+  const reason = `${what}: ${status[code] ?? "failed"}${details ? `, ${connectionWords(details)}` : ""}`;
   return { kind: code === status.UNAVAILABLE ? "gone" : "silent", reason };
 }

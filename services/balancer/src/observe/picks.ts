@@ -1,3 +1,4 @@
+import { describeError } from "@bilancia/proto/system-error";
 import type { Observer } from "../ports/observer.js";
 import type { PickLog, PickMemory } from "../ports/pick-log.js";
 import { PickFile } from "./pick-file.js";
@@ -27,12 +28,20 @@ const noPicks: PickMemory = { find: () => [], count: 0, sinceMs: undefined };
 /** @throws Error when the file cannot be opened */
 export async function openPicks({ keep, file, maxFileBytes }: PickSettings, faults: Observer): Promise<Picks> {
   const history = keep > 0 ? new PickHistory(keep) : undefined;
-  const trace = file === "" ? undefined : await PickFile.open(file, maxFileBytes, faults);
+  const trace = file === "" ? undefined : await openTrace(file, maxFileBytes, faults);
   return {
     log: history && trace ? inBoth(history, trace) : (history ?? trace),
     memory: history ?? noPicks,
     close: async () => trace?.close(),
   };
+}
+
+async function openTrace(file: string, maxFileBytes: number, faults: Observer): Promise<PickFile> {
+  try {
+    return await PickFile.open(file, maxFileBytes, faults);
+  } catch (error) {
+    throw new Error(`cannot use picks.file ${file}: ${describeError(error)}`, { cause: error });
+  }
 }
 
 function inBoth(history: PickLog, trace: PickLog): PickLog {

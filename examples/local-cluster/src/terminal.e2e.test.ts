@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const storageScript = fileURLToPath(import.meta.resolve("@bilancia/storage-server/bin/bilancia-storage.js"));
+const balancerScript = fileURLToPath(import.meta.resolve("@bilancia/balancer/bin/bilancia-balancer.js"));
+
+describe("the programs on a terminal", () => {
+  let folder: string;
+  before(async function () {
+    folder = await mkdtemp(path.join(tmpdir(), "bilancia-terminal-"));
+    if (spawnSync("script", ["--version"]).status === 0) return;
+    const missing = "the programs are not tried on a terminal: there is no script (of util-linux) here";
+    process.stderr.write(`${missing}\n`);
+    if (process.env.CI) throw new Error(missing);
+    this.skip();
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  /** Runs a script on a terminal, where Ctrl-C is pressed once it listens. Returns its exit code, and what stands on the terminal. */
+  async function untilCtrlC(script: string, ...args: string[]): Promise<{ code: number | null; shown: string }> {
+    const words = [process.execPath, script, ...args].map((word) => `'${word}'`).join(" ");
+    const terminal = spawn("script", ["-qec", words, "/dev/null"], {
+      env: { ...process.env, NO_COLOR: "1" },
+      stdio: ["pipe", "pipe", "inherit"],
+      timeout: 15_000,
+    });
+    let shown = "";
+    let pressed = false;
+    terminal.stdout.on("data", (text) => {
+      shown += text;
+      if (pressed || !shown.includes("listening")) return;
+      pressed = true;
+      terminal.stdin.write("\x03");
+    });
+    const code = await new Promise<number | null>((resolve) => terminal.once("close", resolve));
+    return { code, shown };
+  }
+
+  it("shows the balancer's log in readable lines, to the last, and Ctrl-C ends it with 0", async () => {
+    const listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    const state = ["--state-dir", path.join(folder, "balancer"), "--log-file", ""];
+    const server = ["--server", "name=a,address=127.0.0.1:1"];
+    const { code, shown } = await untilCtrlC(balancerScript, ...listen, ...state, ...server);
+    assert.match(shown, /^\[\d\d:\d\d:\d\d\.\d{3}\] INFO: listening\r\n {4}address: "127\.0\.0\.1:\d+"/m);
+    assert.match(shown, /\] INFO: stopping\r\n {4}signal: "SIGINT".*\] INFO: stopped\r\n/s);
+    assert.equal(code, 0, shown);
+  });
+
+  it("shows the storage server's log in readable lines, to the last, and Ctrl-C ends it with 0", async () => {
+    const args = ["--name", "a", "--listen", "127.0.0.1:0", "--dir", path.join(folder, "storage")];
+    const { code, shown } = await untilCtrlC(storageScript, ...args);
+    assert.match(shown, /^\[\d\d:\d\d:\d\d\.\d{3}\] INFO: listening\r\n {4}address: "127\.0\.0\.1:\d+"/m);
+    assert.match(shown, /\] INFO: stopped\r\n/);
+    assert.equal(code, 0, shown);
+  });
+});
