@@ -86,8 +86,13 @@ function grow(fd: number, bytes: number): void {
   const beginBytes = fstatSync(fd).size;
   try {
     for (let grown = 0; grown < bytes; ) grown += writeSync(fd, zeros, 0, zeros.length, beginBytes + grown);
-    fsyncSync(fd);
   } catch (error) {
     if (!isFull(error)) throw error;
+  }
+  try {
+    fsyncSync(fd);
+  } catch (error) {
+    // Final, also where it is for want of space: it flushes what LMDB has written too.
+    throw new Error("a flush failed", { cause: error });
   }
 }
