@@ -6,6 +6,7 @@ import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type GetStatusResponse, ServerHealth, ServerState } from "@bilancia/proto/gen/admin";
 import { Priority, RejectReason } from "@bilancia/proto/gen/balancer";
+import { cannotTest } from "@bilancia/proto/testing/cannot-test";
 import { closedAddress } from "./testing/closed-address.js";
 import { startFakeAdmin } from "./testing/fake-admin.js";
 import { FakeBalancer } from "./testing/fake-balancer.js";
@@ -406,8 +407,8 @@ describe("lb-cli", () => {
     assert.match(stdout, /^Usage: lb-cli \[options\] \[command\]/);
   });
 
-  it("says in one line that its output cannot be written", function () {
-    if (!existsSync("/dev/full")) this.skip();
+  it("says in one line that its output cannot be written", () => {
+    if (!existsSync("/dev/full")) return cannotTest("an output that cannot be written: there is no /dev/full");
     const full = openSync("/dev/full", "w");
     try {
       const stdio = ["ignore" as const, full, "pipe" as const];

@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { Holding } from "@bilancia/proto/gen/storage";
 import { HealthClient } from "@bilancia/proto/health";
 import { maxPartDataBytes } from "@bilancia/proto/limits";
+import { cannotTest } from "@bilancia/proto/testing/cannot-test";
 import { callUnary } from "@bilancia/proto/unary";
 import { credentials, status } from "@grpc/grpc-js";
 import { maxJournalledFileBytes } from "./directory-store.js";
@@ -278,7 +279,7 @@ describe("directory store", () => {
         if (isLate) assert.equal(journalLength(dir), 1);
       }));
 
-  it("refuses files with NO_SPACE on a full disk, keeps those that it has, removes some, and goes on once there is room", async function () {
+  it("refuses files with NO_SPACE on a full disk, keeps those that it has, removes some, and goes on once there is room", async () => {
     const hasDisk = await withSmallDisk("40m", async ({ folder, fill, free }) => {
       const dir = join(folder, "files");
       const data = (number: number) => Buffer.alloc(number % 7 === 0 ? 90_000 : 3_000, String(number));
@@ -323,7 +324,7 @@ describe("directory store", () => {
       }
       await next.stop();
     });
-    if (!hasDisk) this.skip();
+    if (!hasDisk) cannotTest("a full disk: no small disk can be mounted");
   }).timeout(60_000);
 
   it("is not troubled by a temp file that cannot be removed", () =>

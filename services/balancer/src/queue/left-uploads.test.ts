@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { cannotTest } from "@bilancia/proto/testing/cannot-test";
 import { eventually } from "../test-support/eventually.js";
 import { chunkAt, describeFile, openUpload, RecordingListener, readOut } from "../test-support/queue-fixtures.js";
 import { openTestQueue, type TestQueue } from "../test-support/test-queue.js";
@@ -41,7 +42,7 @@ describe("uploads whose client has left, or waits", () => {
 
   it("have no file open while they lie on disk", async () => {
     const open = () => readdirSync("/proc/self/fd").length;
-    if (process.platform !== "linux") throw new Error("this test counts open files in /proc/self/fd, on Linux");
+    if (!existsSync("/proc/self/fd")) return cannotTest("how many files are open: there is no /proc/self/fd");
     const before = open();
     const left = Array.from({ length: 30 }, () => begin(600_000));
     await eventually("bytes on disk", async () => (await opened.spooled()).length === 60);
