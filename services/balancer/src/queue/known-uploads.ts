@@ -132,6 +132,22 @@ export class KnownUploads {
     this.keepArriving(record);
   }
 
+  /**
+   * Leaves an upload that waits for its next attempt to the ledger, where memory is short and the ledger has its bytes: while no server takes anything, the whole line would be
+   * loaded one after another. Its attempts are recorded first.
+   */
+  leaveWaiting(record: UploadRecord): void {
+    const { spool, observer } = this.#parts;
+    if (!spool.tight || record.bytesAt !== "ledger" || !record.complete) return;
+    const { attemptCount } = record;
+    const left = this.keep(record)?.then(() => {
+      if (record.final || record.taken || record.attemptCount !== attemptCount) return undefined;
+      this.evict(record);
+      return record.content.release();
+    });
+    inBackground(observer, "letting go of an upload", left);
+  }
+
   /** Leaves an upload to the ledger, which has all of it. */
   evict(record: UploadRecord): void {
     this.records.evict(record);

@@ -136,6 +136,37 @@ describe("the queue that survives restarts", () => {
       }
     });
 
+  it("has no more of a long line in memory than may be, when every attempt fails, and forgets none of them", async () => {
+    const { queue, spool, stop } = await makeQueue({});
+    try {
+      const filesCount = 600;
+      const sizeBytes = 60_000;
+      const client = new RecordingListener();
+      for (let file = 0; file < filesCount; file++) sendFile(queue, describeFile({ ack: "queued" }), client, sizeBytes);
+      await eventually("they are queued", () => client.told.filter((told) => told === "queued").length === filesCount);
+      await eventually("most of them to leave the memory", () => !spool.tight);
+      let storedCount = 0;
+      let mostBytes = 0;
+      await eventually("each has failed once, and is stored then", () => {
+        for (let taken = 0; taken < 8; taken++) {
+          const delivery = queue.take();
+          if (!delivery) break;
+          const { failures, attempts } = delivery;
+          assert.deepEqual([attempts.length, attempts[0]?.outcome], failures === 0 ? [0, undefined] : [1, "refused"]);
+          delivery.begin("storage-1");
+          if (failures === 0) delivery.requeue("refused", "the disk is full", 300);
+          else storedCount += delivery.stored({ ...saved, sizeBytes }) ? 1 : 0;
+        }
+        mostBytes = Math.max(mostBytes, spool.memoryBytes);
+        return storedCount === filesCount;
+      });
+      assert.ok(mostBytes < 8 * 1024 * 1024, `${mostBytes} bytes were in memory`);
+      await eventually("all are told", () => client.told.filter((told) => told === "stored").length === filesCount);
+    } finally {
+      await stop();
+    }
+  });
+
   it("forgets no attempt that failed while the bytes of its file were being put on disk for want of memory", async () => {
     const { queue, ledger, stop } = await makeQueue({});
     try {

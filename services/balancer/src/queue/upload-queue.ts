@@ -71,6 +71,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
         if (record.complete) this.#uploads.change(record, { kind: "requeued" });
         if (!record.sender) record.content.rest();
         this.#line.comeBack(record, delayMs);
+        this.#uploads.leaveWaiting(record);
       },
       reject: (record, rejection) => this.#settlement.reject(record, rejection),
       unclaim: ({ requestNumber }, end) => this.#line.claims.drop(requestNumber, end),

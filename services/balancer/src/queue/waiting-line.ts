@@ -131,26 +131,19 @@ export class WaitingLine {
 
   /** Takes an upload back that was under way, ahead of those never tried. */
   comeBack(record: UploadRecord, delayMs: number): void {
-    const back = () => {
-      record.offered = false;
-      this.rejoin(record);
-    };
-    if (delayMs <= 0) {
-      back();
+    if (delayMs > 0) {
+      this.putBack(record.requestNumber, delayMs);
       return;
     }
-    const timer = setTimeout(() => {
-      this.#resting.delete(record.requestNumber);
-      if (!record.final) back();
-    }, delayMs);
-    this.#resting.set(record.requestNumber, timer);
+    record.offered = false;
+    this.rejoin(record);
   }
 
-  /** Takes back an upload whose number has come out, and which could not be had. */
+  /** Takes back an upload whose number has come out, after a pause. It may be known to the ledger alone meanwhile. */
   putBack(requestNumber: bigint, delayMs: number): void {
     const timer = setTimeout(() => {
       this.#resting.delete(requestNumber);
-      this.#returned.push(requestNumber);
+      if (!this.claims.wait(requestNumber, true)) this.#returned.push(requestNumber);
       this.onReady();
     }, delayMs);
     this.#resting.set(requestNumber, timer);
