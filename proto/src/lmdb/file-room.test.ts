@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import fs, { mkdtempSync, rmSync, statSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { open } from "lmdb";
-import { FileRoom } from "./file-room.js";
+import { DiskFull, FileRoom } from "./file-room.js";
 
 describe("the room in LMDB's file", () => {
   it("keeps the file longer than LMDB has used of it, by what is under way and more", async () => {
@@ -33,6 +34,32 @@ describe("the room in LMDB's file", () => {
     await root.put(Buffer.from("key"), Buffer.alloc(bytes, 1));
     room.take(100, false)();
     written();
+    await root.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  it("is used up, and refuses what does not fit, while there is no handle to make more", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "bilancia-room-"));
+    const root = open<Buffer, Buffer>({ path: folder, encoding: "binary", keyEncoding: "binary" });
+    const room = new FileRoom(root, folder);
+    room.take(100, false)();
+    const { openSync } = fs;
+    const useUp = () => {
+      for (;;) room.take(64 * 1024, false);
+    };
+    try {
+      Object.assign(fs, {
+        openSync: () => {
+          throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
+        },
+      });
+      syncBuiltinESMExports();
+      assert.throws(useUp, DiskFull);
+    } finally {
+      Object.assign(fs, { openSync });
+      syncBuiltinESMExports();
+    }
+    room.take(64 * 1024, false);
     await root.close();
     rmSync(folder, { recursive: true });
   });

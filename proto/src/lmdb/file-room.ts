@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, fsyncSync, openSync, writeSync } from "node:fs";
 import path from "node:path";
 import type { RootDatabase } from "lmdb";
-import { isFull } from "../system-error.js";
+import { isFull, isShortage } from "../system-error.js";
 
 /** What is used of an LMDB environment. */
 type Environment = Pick<RootDatabase, "getStats" | "transactionSync">;
@@ -60,7 +60,9 @@ export class FileRoom {
 
   /** Measures anew, for much of what was counted has used pages that had become free; makes more room where there is little. */
   #look(neededBytes: number): void {
-    const fd = openSync(this.#file, "r+");
+    const fd = this.#open();
+    // What has been made ready is used up first, and is looked at anew with the next write.
+    if (fd === undefined) return;
     try {
       this.#roomBytes = this.#measure(fd);
       if (this.#roomBytes - neededBytes >= lowBytes) return;
@@ -71,6 +73,16 @@ export class FileRoom {
       this.#roomBytes = this.#measure(fd);
     } finally {
       closeSync(fd);
+    }
+  }
+
+  /** `undefined` while there is no handle to spare. */
+  #open(): number | undefined {
+    try {
+      return openSync(this.#file, "r+");
+    } catch (error) {
+      if (isShortage(error)) return undefined;
+      throw error;
     }
   }
 
