@@ -65,6 +65,8 @@ export class Settlement {
     }
     // It is all there, and is read again a little later.
     if (error instanceof ContentUnreadable) return;
+    // Its client has been told that it is safe, which it is: its bytes and its record were flushed before.
+    if (record.safe && record.description.ack === "queued") return;
     const rejection: Rejection = isFull(error)
       ? { reason: "QUEUE_FULL", message: "the balancer's disk is full", retryAfterMs: 5_000 }
       : { reason: "INTERNAL", message: "the balancer could not keep the file" };

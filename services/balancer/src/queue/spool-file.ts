@@ -25,13 +25,18 @@ export class SpoolFile {
   /** Whether what an earlier run left behind the usable pieces has been cut off. */
   #trimmed = false;
   #closed = false;
+  readonly #onUnclosed: (error: unknown) => void;
   #keptOpen = true;
   #usesCount = 0;
 
-  /** @param path without its ending */
-  constructor(path: string, pieces = 0) {
+  /**
+   * @param path without its ending
+   * @param onUnclosed told where it could not be closed between two uses: what was written in the last one may be lost
+   */
+  constructor(path: string, pieces = 0, onUnclosed: (error: unknown) => void = () => {}) {
     this.#path = path;
     this.#pieces = pieces;
+    this.#onUnclosed = onUnclosed;
   }
 
   /** What an earlier run left at a path; empty where there is nothing usable. @throws Error where it cannot be told */
@@ -118,9 +123,9 @@ export class SpoolFile {
   }
 
   /** Whether it stays open between uses; where it does not, the next one opens it again. Default: true. */
-  keepOpen(keptOpen: boolean): Promise<void> | undefined {
+  keepOpen(keptOpen: boolean): void {
     this.#keptOpen = keptOpen;
-    return this.#opening && this.#closeIfUnused();
+    this.#closeIfUnused();
   }
 
   close(): Promise<void> {
@@ -150,14 +155,15 @@ export class SpoolFile {
       return await use(await this.#open());
     } finally {
       this.#usesCount -= 1;
-      await this.#closeIfUnused();
+      this.#closeIfUnused();
     }
   }
 
-  async #closeIfUnused(): Promise<void> {
-    if (this.#keptOpen || this.#usesCount > 0) return;
-    const handles = await this.#takeHandles();
-    await handles?.close();
+  #closeIfUnused(): void {
+    if (this.#keptOpen || this.#usesCount > 0 || !this.#opening) return;
+    this.#takeHandles()
+      .then((handles) => handles?.close())
+      .catch(this.#onUnclosed);
   }
 
   /** The handles, for who closes them: the next use opens others. */

@@ -86,6 +86,38 @@ describe("the queue, where the disk does not give out a file that was acknowledg
     assert.deepEqual(await taken(), { sizeBytes, end: "end" });
   });
 
+  it("keeps it where its file cannot be closed after it was read", async () => {
+    await start();
+    const delivery = queue.take();
+    assert.ok(delivery);
+    delivery.begin("storage-1");
+    const { open } = fsp;
+    Object.assign(fsp, {
+      open: async (...which: Parameters<typeof open>) => {
+        const handle = await open(...which);
+        const close = handle.close.bind(handle);
+        const fail = async () => {
+          await close();
+          throw Object.assign(new Error("EIO: i/o error, close"), { code: "EIO" });
+        };
+        return Object.assign(handle, { close: fail });
+      },
+    });
+    syncBuiltinESMExports();
+    try {
+      assert.deepEqual(await readOut(delivery.read()), { sizeBytes, end: "end" });
+      delivery.requeue("lost", "no answer", 0);
+      await eventually("the fault to be told", () => opened.noted.some(({ kind }) => kind === "fault"));
+      // It is closed after each use now.
+      assert.equal((await queue.take()?.whole(sizeBytes))?.data.length, sizeBytes);
+    } finally {
+      Object.assign(fsp, { open });
+      syncBuiltinESMExports();
+    }
+    assert.equal(queue.find({ requestNumber })?.state.kind, "dispatching");
+    assert.deepEqual((await opened.spooled()).sort(), [`${requestNumber}.index`, `${requestNumber}.part`]);
+  });
+
   it("puts it aside where the disk fails, and deletes nothing", async () => {
     await start();
     const delivery = queue.take();

@@ -50,7 +50,9 @@ export class UploadContent {
    */
   constructor(spool: Spool, requestNumber: bigint, onFailure: (error: unknown) => void, left: readonly Piece[] = []) {
     this.#spool = spool;
-    this.#file = new SpoolFile(spool.pathOf(requestNumber), left.length);
+    this.#file = new SpoolFile(spool.pathOf(requestNumber), left.length, (error) => {
+      if (!this.#dropped) this.#onFailure(error);
+    });
     this.#onFailure = onFailure;
     for (const piece of left) this.#pieces.add(piece);
     this.#pieces.pack();
@@ -188,9 +190,7 @@ export class UploadContent {
 
   #rest(resting: boolean): void {
     this.#resting = resting;
-    this.#file.keepOpen(!resting)?.catch((error: unknown) => {
-      if (!this.#dropped) this.#onFailure(error);
-    });
+    this.#file.keepOpen(!resting);
   }
 
   #mustWait(): boolean {
