@@ -115,7 +115,7 @@ describe("the file of LMDB, read without it", () => {
             rmSync(own, { recursive: true });
           }
         }),
-        { numRuns: 150 },
+        { numRuns: 100 },
       );
     });
   });
