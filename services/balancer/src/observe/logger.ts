@@ -1,8 +1,8 @@
+import { consoleLog } from "@bilancia/proto/console-log";
 import { gatheredLines, type TextSink } from "@bilancia/proto/gathered-lines";
 import { LogSink } from "@bilancia/proto/log-sink";
 import { describeError } from "@bilancia/proto/system-error";
 import { type Logger, pino } from "pino";
-import { prettyFactory } from "pino-pretty";
 
 /** Where the log goes, and from which level on. */
 export interface LogConfig {
@@ -19,10 +19,8 @@ export interface LogConfig {
  */
 export function createLogger({ level, file }: LogConfig): Logger {
   // Not by pino's transports: handing each line to another thread costs more than writing it.
-  const stdout = new LogSink(1, "standard output");
-  const console = process.stdout.isTTY ? readable(stdout) : stdout;
-  if (file === "") return pino({ level }, gatheredLines([console]));
-  return pino({ level }, gatheredLines([console, openFile(file)]));
+  const sinks = file === "" ? [consoleLog()] : [consoleLog(), openFile(file)];
+  return pino({ level }, gatheredLines(sinks));
 }
 
 function openFile(file: string): TextSink {
@@ -31,10 +29,4 @@ function openFile(file: string): TextSink {
   } catch (error) {
     throw new Error(`cannot use the log file ${file}: ${describeError(error)} (log.file)`, { cause: error });
   }
-}
-
-/** Lines for people: made in this thread, for another one would lose the last of them when the process ends. */
-function readable(terminal: TextSink): TextSink {
-  const pretty = prettyFactory({ ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" });
-  return { write: (text) => terminal.write(text.replace(/.+\n/g, (line) => pretty(line))) };
 }
