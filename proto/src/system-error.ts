@@ -27,6 +27,11 @@ const systemErrors: Readonly<Record<string, string>> = {
   ELOOP: "too many symbolic links",
 };
 
+/** An error that says what cannot be used, and why, in words for people. */
+export function cannotUse(what: string, error: unknown): Error {
+  return new Error(`cannot use ${what}: ${describeError(error)}`, { cause: error });
+}
+
 /** What went wrong, in words for people; never a stack trace. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

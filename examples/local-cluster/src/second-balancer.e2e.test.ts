@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readdir, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -69,20 +69,22 @@ describe("a second balancer with a state of its own and the audit file of one th
     return child;
   }
 
+  /** A start with an audit that another process has. */
+  async function assertRefused(file: string, holder: ChildProcess): Promise<void> {
+    const env = { ...process.env, BILANCIA_AUDIT__FILE: file };
+    assert.deepEqual(await runScript(balancerScript, args("second"), { env, timeoutMs: 20_000 }), {
+      ...{ code: 1, stdout: "" },
+      stderr: `bilancia-balancer: cannot use the audit file ${file}: it is in use by process ${holder.pid}\n`,
+    });
+  }
+
   it("is refused where that is in the state of the other, whatever it is called", async () => {
     const first = await startWith(process.env, "first");
     try {
       const file = path.join(folder, "first", "audit.jsonl");
       const link = path.join(folder, "link.jsonl");
       await symlink(file, link);
-      for (const named of [file, link]) {
-        const env = { ...process.env, BILANCIA_AUDIT__FILE: named };
-        const second = await runScript(balancerScript, args("second"), { env, timeoutMs: 20_000 });
-        assert.deepEqual(second, {
-          ...{ code: 1, stdout: "" },
-          stderr: `bilancia-balancer: cannot use the audit file ${named}: it is in use by process ${first.pid}\n`,
-        });
-      }
+      for (const named of [file, link]) await assertRefused(named, first);
     } finally {
       first.kill("SIGTERM");
       await once(first, "close");
@@ -95,11 +97,7 @@ describe("a second balancer with a state of its own and the audit file of one th
     const start = (name: string) => startWith(env, name);
     const first = await start("first");
     try {
-      const second = await runScript(balancerScript, args("second"), { env, timeoutMs: 20_000 });
-      assert.deepEqual(second, {
-        ...{ code: 1, stdout: "" },
-        stderr: `bilancia-balancer: cannot use the audit file ${file}: it is in use by process ${first.pid}\n`,
-      });
+      await assertRefused(file, first);
     } finally {
       first.kill("SIGTERM");
       await once(first, "close");

@@ -10,11 +10,11 @@ export interface Headers {
 
 /** Reads both: the second is in the second page, and says how long a page is, so that it is found without the first, too. */
 export function headersOf(fd: number): Headers {
-  const isSecond = (bytes: number) => headerAt(fd, bytes)?.pageBytes === bytes;
-  const secondAt = pageSizes.find(isSecond);
+  const second = pageSizes
+    .map((bytes) => headerAt(fd, bytes))
+    .find((header, at) => header?.pageBytes === pageSizes[at]);
   const first = headerAt(fd, 0);
-  if (secondAt === undefined) return { first, second: undefined };
-  return { first: first?.pageBytes === secondAt ? first : undefined, second: headerAt(fd, secondAt) };
+  return { first: second && first?.pageBytes !== second.pageBytes ? undefined : first, second };
 }
 
 /**

@@ -110,7 +110,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     clock,
     observer,
   });
-  const picks = await openedOnDisk(`the file of picks ${config.picks.file}`, openPicks(config.picks, observer));
+  const picks = await openPicks(config.picks, observer);
   const dispatcher = new Dispatcher({
     outbox: queue,
     pool,

@@ -4,7 +4,7 @@ import { makeFolder } from "@bilancia/proto/folder";
 import { lockFolder, takeLock } from "@bilancia/proto/folder-lock";
 import { ListenError } from "@bilancia/proto/grpc-server";
 import { giveHeapRoom } from "@bilancia/proto/heap-room";
-import { describeError } from "@bilancia/proto/system-error";
+import { cannotUse } from "@bilancia/proto/system-error";
 import { CommanderError } from "commander";
 import { startBalancer } from "./app.js";
 import { collectBuffersEarly } from "./buffer-collection.js";
@@ -77,7 +77,7 @@ async function take(what: string, folder: string, lock: () => Promise<unknown>):
     await makeFolder(folder);
     await lock();
   } catch (error) {
-    throw new Error(`cannot use ${what}: ${describeError(error)}`, { cause: error });
+    throw cannotUse(what, error);
   }
 }
 

@@ -4,7 +4,7 @@ import { decideRetry, type Failure, overdue, type RetryPolicy } from "../domain/
 import type { Clock } from "../ports/clock.js";
 import type { LedgerIdentity } from "../ports/ledger-identity.js";
 import type { Observer } from "../ports/observer.js";
-import type { Delivery, Outbox } from "../ports/outbox.js";
+import type { Delivery, Outbox, Suspicion } from "../ports/outbox.js";
 import type { PickLog } from "../ports/pick-log.js";
 import { type AttemptResult, attemptDelivery } from "./attempt.js";
 import { ExtraCopies } from "./extra-copies.js";
@@ -240,23 +240,15 @@ export class Dispatcher {
         if (problem) {
           pool.failed(server);
           const message = `${name} reports ${problem} for what it has stored`;
-          const { requestNumber, description } = delivery;
-          const { uploadId } = description;
-          this.#extraCopies.suspect({ server: name, requestNumber, uploadId, attempt: attempt.number, isWrong: true });
+          this.#extraCopies.suspect({ ...suspicionOf(delivery, name, attempt), isWrong: true });
           this.#failed(delivery, server, { kind: "lost", message });
           return;
         }
         pool.stored(server, attempt.sizeBytes, saved.sizeBytes, finishSentMs && clock.nowMs() - finishSentMs);
         if (delivery.stored(saved)) return;
-        const { requestNumber, description } = delivery;
-        this.#extraCopies.suspect({
-          server: name,
-          requestNumber,
-          uploadId: description.uploadId,
-          attempt: attempt.number,
-        });
+        this.#extraCopies.suspect(suspicionOf(delivery, name, attempt));
         const lastOther = { term: ledger.term, attempt: attempt.number };
-        this.#extraCopies.settled({ requestNumber, server: undefined, mark: { lastOther } });
+        this.#extraCopies.settled({ requestNumber: delivery.requestNumber, server: undefined, mark: { lastOther } });
         return;
       }
       case "busy":
@@ -265,13 +257,7 @@ export class Dispatcher {
         return;
       case "lost":
         pool.failed(server);
-        if (finishSentMs !== undefined)
-          this.#extraCopies.suspect({
-            server: name,
-            requestNumber: delivery.requestNumber,
-            uploadId: delivery.description.uploadId,
-            attempt: attempt.number,
-          });
+        if (finishSentMs !== undefined) this.#extraCopies.suspect(suspicionOf(delivery, name, attempt));
         this.#failed(delivery, server, { kind: "lost", message: shortened(outcome.message) });
         return;
       case "refused": {
@@ -296,6 +282,11 @@ export class Dispatcher {
 }
 
 const noServers: ReadonlySet<string> = new Set();
+
+/** What a server may hold because of an attempt. */
+function suspicionOf({ requestNumber, description }: Delivery, server: string, { number }: Attempt): Suspicion {
+  return { server, requestNumber, uploadId: description.uploadId, attempt: number };
+}
 
 function describe(failure: Failure): string {
   switch (failure.kind) {

@@ -1,4 +1,4 @@
-import { describeError } from "@bilancia/proto/system-error";
+import { cannotUse } from "@bilancia/proto/system-error";
 import type { Observer } from "../ports/observer.js";
 import type { PickLog, PickMemory } from "../ports/pick-log.js";
 import { PickFile } from "./pick-file.js";
@@ -40,7 +40,7 @@ async function openTrace(file: string, maxFileBytes: number, faults: Observer): 
   try {
     return await PickFile.open(file, maxFileBytes, faults);
   } catch (error) {
-    throw new Error(`cannot use picks.file ${file}: ${describeError(error)}`, { cause: error });
+    throw cannotUse(`picks.file ${file}`, error);
   }
 }
 

@@ -165,7 +165,6 @@ export class ArrivingUpload implements IncomingUpload {
     // What has come of an attempt meanwhile the ledger need not know.
     if (record.bytesAt === "nowhere" || record.taken || record.final || record.attemptCount > 0) return;
     if (!line.long && !parts.spool.tight) return;
-    uploads.evict(record);
-    inBackground(parts.observer, "letting go of an upload", record.content.release());
+    inBackground(parts.observer, "letting go of an upload", uploads.letGo(record));
   }
 }

@@ -38,8 +38,7 @@ export class DeadLetterBox implements DeadLetters {
     await this.revive(record);
     // Where many are waiting, the ledger alone knows the rest of them, as with new uploads.
     if (record.final || record.taken || record.attemptCount !== attemptCount || !line.long) return;
-    uploads.evict(record);
-    await record.content.release();
+    await uploads.letGo(record);
   }
 
   async discard(requestNumber: bigint): Promise<void> {
@@ -55,8 +54,7 @@ export class DeadLetterBox implements DeadLetters {
       await record.content.drop();
     } finally {
       // Where the ledger could not have it, it is a dead letter still, with its bytes.
-      uploads.evict(record);
-      await record.content.release();
+      await uploads.letGo(record);
     }
   }
 

@@ -141,9 +141,7 @@ export class KnownUploads {
     if (!spool.tight || record.bytesAt !== "ledger" || !record.complete) return;
     const { attemptCount } = record;
     const left = this.keep(record)?.then(() => {
-      if (record.final || record.taken || record.attemptCount !== attemptCount) return undefined;
-      this.evict(record);
-      return record.content.release();
+      return record.final || record.taken || record.attemptCount !== attemptCount ? undefined : this.letGo(record);
     });
     inBackground(observer, "letting go of an upload", left);
   }
@@ -152,6 +150,12 @@ export class KnownUploads {
   evict(record: UploadRecord): void {
     this.records.evict(record);
     if (record.listeners.length > 0) this.#listeners.set(record.requestNumber, record.listeners);
+  }
+
+  /** The same, and closes what it has open. */
+  letGo(record: UploadRecord): Promise<void> {
+    this.evict(record);
+    return record.content.release();
   }
 
   /** A listener of an upload that only the ledger knows has left. */
