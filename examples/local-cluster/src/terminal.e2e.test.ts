@@ -23,7 +23,8 @@ describe("the programs on a terminal", () => {
   /** Runs a script on a terminal, where Ctrl-C is pressed once it listens. Returns its exit code, and what stands on the terminal. */
   async function untilCtrlC(script: string, ...args: string[]): Promise<{ code: number | null; shown: string }> {
     const words = [process.execPath, script, ...args].map((word) => `'${word}'`).join(" ");
-    const terminal = spawn("script", ["-qec", words, "/dev/null"], {
+    // Without exec, a shell that Ctrl-C reaches too ends with 130 (dash), whatever the program ended with.
+    const terminal = spawn("script", ["-qec", `exec ${words}`, "/dev/null"], {
       env: { ...process.env, NO_COLOR: "1" },
       stdio: ["pipe", "pipe", "inherit"],
       timeout: 15_000,
