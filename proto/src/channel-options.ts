@@ -8,9 +8,12 @@ import type { ShareLimits } from "./window-shares.js";
  */
 export const flowControlWindowBytes = 8 * 1024 * 1024;
 
+/** The receive window, in bytes, that HTTP/2 gives each connection, and that it cannot be given less of. */
+export const leastConnectionBytes = 65_535;
+
 /**
  * Receive windows of a server: of a connection, and of all together; of one whose way is long, and what these have together besides. 24 MiB are 1
- * Gbit/s at a round trip of 80 ms.
+ * Gbit/s at a round trip of 80 ms. A client that has uploaded nothing for 30 s loses little by having to connect anew.
  */
 export const receiveWindows: ShareLimits = {
   leastBytes: 16 * 1024,
@@ -18,6 +21,8 @@ export const receiveWindows: ShareLimits = {
   totalBytes: 3 * flowControlWindowBytes,
   widestBytes: 3 * flowControlWindowBytes,
   totalMoreBytes: 3 * flowControlWindowBytes,
+  restingBytes: leastConnectionBytes,
+  restMs: 30_000,
 };
 
 /** Options of every channel: uploads from clients, save streams and probes from the balancer. */

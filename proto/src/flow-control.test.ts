@@ -23,6 +23,8 @@ const windows = {
   totalBytes: 32 * mebibyte,
   widestBytes: 8 * mebibyte,
   totalMoreBytes: 32 * mebibyte,
+  restingBytes: 65_535,
+  restMs: 30_000,
 };
 
 /** Runs a test with bare HTTP/2 connections to a server. */
@@ -143,9 +145,9 @@ function call(session: ClientHttp2Session, path: string = storageService.save.pa
   return stream.on("error", () => {});
 }
 
-function widened(): Server {
+function widened(limits = windows): Server {
   const server = new Server(serverOptions);
-  widenReceiveWindows(server, windows, storageService.save.path);
+  widenReceiveWindows(server, limits, storageService.save.path);
   return server;
 }
 
@@ -209,10 +211,9 @@ describe("widenReceiveWindows", () => {
     }
   });
 
-  it("gives a connection with a long way more, once its sender waits for the window, and takes it back when the call ends", async () => {
+  it("gives a connection with a long way more, once its sender waits for the window", async () => {
     const narrow = { ...windows, mostBytes: mebibyte / 4, widestBytes: mebibyte };
-    const server = new Server(serverOptions);
-    widenReceiveWindows(server, narrow, storageService.save.path);
+    const server = widened(narrow);
     server.addService(storageService, {
       save: (call: Duplex) => void call.on("error", () => {}).resume(),
     } as never);
@@ -232,14 +233,49 @@ describe("widenReceiveWindows", () => {
         streams[1].write(little);
       }
       assert.equal(windowsNow()[1], narrow.mostBytes);
-      streams[0].close(constants.NGHTTP2_CANCEL);
-      await until(() => windowsNow()[0] === narrow.leastBytes);
     } finally {
       for (const session of sessions) session.destroy();
       relay.close();
       server.forceShutdown();
     }
   });
+
+  it("lets all connections together send no more than there is, though each of them had an upload while it was alone", () =>
+    withConnections(widened(), 40, async (sessions) => {
+      for (const session of sessions) {
+        const upload = call(session);
+        await windowOf(session);
+        upload.close(constants.NGHTTP2_CANCEL);
+        await windowOf(session);
+      }
+      const bytes = await Promise.all(sessions.map(windowOf));
+      const sum = bytes.reduce<number>((total, one = 0) => total + one, 0);
+      assert.ok(sum <= windows.totalBytes + 40 * windows.restingBytes, `${sum} can be sent`);
+      assert.ok(sum > windows.totalBytes / 2, `${sum} can be sent`);
+    }));
+
+  it("closes connections that have had no upload for long when another one finds too little, but none that has a call", () =>
+    withConnections(widened({ ...windows, totalBytes: 5 * mebibyte, restMs: 50 }), 3, async (sessions) => {
+      const [rests, watches, comes] = sessions as [ClientHttp2Session, ClientHttp2Session, ClientHttp2Session];
+      const goneAway: number[] = [];
+      rests.on("goaway", (code) => goneAway.push(code));
+      call(watches, storageService.load.path);
+      for (const session of [watches, rests]) {
+        const upload = call(session);
+        await windowOf(session);
+        upload.close(constants.NGHTTP2_CANCEL);
+      }
+      const held = await windowOf(watches);
+      const had = (await windowOf(rests)) ?? 0;
+      assert.ok(had > windows.restingBytes);
+      await delay(100);
+      call(comes);
+      await until(() => rests.closed);
+      assert.deepEqual([...new Set(goneAway)], [constants.NGHTTP2_NO_ERROR]);
+      await until(() => (comes.remoteSettings.initialWindowSize ?? 0) >= had);
+      assert.equal(watches.closed, false);
+      assert.equal(await windowOf(watches), held);
+    }));
 
   it("is needed: without it grpc-js leaves HTTP/2's 65,535 bytes", () =>
     withConnections(new Server(serverOptions), 1, async ([session]) => {

@@ -1,10 +1,8 @@
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Readable } from "node:stream";
 import type { Server } from "@grpc/grpc-js";
+import { leastConnectionBytes } from "./channel-options.js";
 import { type ShareLimits, WindowShares } from "./window-shares.js";
-
-/** The window that HTTP/2 gives each connection, and that it cannot be given less of at first. */
-const leastConnectionBytes = 65_535;
 
 /** The parts of grpc-js' `Server` that have no public door; `flow-control.test.ts` fails when an upgrade moves them. */
 interface ServerInternals {
@@ -26,6 +24,7 @@ const heldUpPart = 0.4;
 class ReceiveWindow {
   readonly #session: ServerHttp2Session;
   #wantedBytes = 0;
+  #callsCount = 0;
   #isUnanswered = false;
   /** The shortest that was seen: what is longer was spent elsewhere than on the way. */
   #roundTripMs = Number.POSITIVE_INFINITY;
@@ -35,6 +34,12 @@ class ReceiveWindow {
   constructor(session: ServerHttp2Session, onAnswered: () => void) {
     this.#session = session;
     this.#onAnswered = onAnswered;
+    session.on("stream", (stream) => {
+      this.#callsCount += 1;
+      stream.once("close", () => {
+        this.#callsCount -= 1;
+      });
+    });
   }
 
   get isFar(): boolean {
@@ -51,6 +56,12 @@ class ReceiveWindow {
     if (this.#isUnanswered || !this.isFar) return false;
     const roundTrips = (this.#lastLook.ms - last.ms) / this.#roundTripMs;
     return bytesRead - last.bytesRead >= this.#wantedBytes * heldUpPart * roundTrips;
+  }
+
+  /** Ends the connection if it has no call. Returns whether it ends; what it was given, it has until it has ended. */
+  dismiss(): boolean {
+    if (this.#callsCount === 0 && !this.#session.closed) this.#session.close();
+    return this.#session.closed;
   }
 
   set(bytes: number): void {
@@ -109,11 +120,15 @@ class LongWays {
  * What has arrived and is not read yet lies in memory, up to the window. So the connections that have uploads share an amount of bytes: few get
  * wide windows, and a thousand cannot take the memory. Other calls need no more than the least, however long they stay open. Of a second amount a
  * connection gets more whose round trip is so long that its sender waits for the window. The window of a connection is also that of each stream on it.
+ * A sender may use what it was told of at any time, so a connection holds it until it ends: one without calls is closed when others have use for that.
  *
  * @param uploadPath path of the rpc that carries uploads
  */
 export function widenReceiveWindows(server: Server, limits: ShareLimits, uploadPath: string): void {
-  const shares = new WindowShares<ReceiveWindow>(limits, (window, bytes) => window.set(bytes));
+  const shares = new WindowShares<ReceiveWindow>(limits, {
+    give: (window, bytes) => window.set(bytes),
+    dismiss: (window) => window.dismiss(),
+  });
   const longWays = new LongWays((window) => shares.grow(window));
   const internals = server as unknown as ServerInternals;
   const { settings } = internals.commonServerOptions;
@@ -127,19 +142,20 @@ export function widenReceiveWindows(server: Server, limits: ShareLimits, uploadP
         if (uploadsCount > 0 && window.isFar && !session.destroyed) longWays.watch(window);
       };
       const window = new ReceiveWindow(session, watchIfFar);
-      const leave = () => {
-        longWays.forget(window);
-        shares.leave(window);
-      };
       session.on("stream", (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => {
         if (headers[":path"] !== uploadPath) return;
         if (uploadsCount++ === 0) shares.join(window);
         watchIfFar();
         stream.once("close", () => {
-          if (--uploadsCount === 0) leave();
+          if (--uploadsCount > 0) return;
+          longWays.forget(window);
+          shares.rest(window);
         });
       });
-      session.once("close", leave);
+      session.once("close", () => {
+        longWays.forget(window);
+        shares.leave(window);
+      });
     });
     return http2Server;
   };
