@@ -1,4 +1,4 @@
-import { prettyFactory } from "pino-pretty";
+import { createRequire } from "node:module";
 import type { TextSink } from "./gathered-lines.js";
 import { LogSink } from "./log-sink.js";
 
@@ -10,6 +10,8 @@ export function consoleLog(): TextSink {
 
 /** Lines for people: made in this thread, for another one would lose the last of them when the process ends. */
 function readable(terminal: TextSink): TextSink {
+  // Loaded for a terminal only: it is some thirty files.
+  const { prettyFactory } = createRequire(import.meta.url)("pino-pretty") as typeof import("pino-pretty");
   const pretty = prettyFactory({ ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" });
   return { write: (text) => terminal.write(text.replace(/.+\n/g, (line) => pretty(line))) };
 }

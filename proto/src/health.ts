@@ -14,11 +14,38 @@ import {
   type sendUnaryData,
   status,
 } from "@grpc/grpc-js";
-import { service as healthService } from "grpc-health-check";
+import {
+  HealthService as generatedService,
+  type HealthListResponse,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+} from "./gen/health/v1/health.js";
 
-/** What `grpc.health.v1.Health/Check` answers; `status` is `SERVING` when all is well. */
+/** What `grpc.health.v1.Health/Check` answers, in words; `status` is `SERVING` when all is well. */
 export interface HealthCheckResponse {
-  readonly status: "UNKNOWN" | "SERVING" | "NOT_SERVING" | "SERVICE_UNKNOWN";
+  readonly status: keyof typeof ServingStatus;
+}
+
+/** The standard health service, with its answers in words. */
+export const healthService = {
+  ...generatedService,
+  check: inWords(generatedService.check),
+  watch: inWords(generatedService.watch),
+};
+
+interface Answers {
+  readonly responseSerialize: (response: { status: ServingStatus }) => Buffer;
+  readonly responseDeserialize: (bytes: Buffer) => { status: ServingStatus };
+}
+
+function inWords<Method extends Answers>(method: Method) {
+  return {
+    ...method,
+    responseSerialize: ({ status }: HealthCheckResponse) => method.responseSerialize({ status: ServingStatus[status] }),
+    responseDeserialize: (bytes: Buffer): HealthCheckResponse => {
+      const { status } = method.responseDeserialize(bytes);
+      return { status: (ServingStatus[status] as keyof typeof ServingStatus | undefined) ?? "UNRECOGNIZED" };
+    },
+  };
 }
 
 /** A client of the standard health service (https://github.com/grpc/grpc/blob/master/doc/health-checking.md). */
@@ -41,7 +68,7 @@ export const HealthClient = makeGenericClientConstructor(healthService, "grpc.he
 /** Longest name of a service that is asked for, in characters: what is watched is remembered. */
 const maxServiceChars = 200;
 
-type ServingStatus = Exclude<HealthCheckResponse["status"], "SERVICE_UNKNOWN">;
+type ServiceStatus = "SERVING" | "NOT_SERVING";
 type HealthWatch = ServerWritableStream<{ service: string }, HealthCheckResponse>;
 
 /**
@@ -49,7 +76,7 @@ type HealthWatch = ServerWritableStream<{ service: string }, HealthCheckResponse
  * error, which then may be too long to be sent.
  */
 export class HealthService {
-  readonly #statuses: Map<string, ServingStatus>;
+  readonly #statuses: Map<string, ServiceStatus>;
   /** Who watches which service; it may be one that is not there. */
   readonly #watches = new Map<string, Set<HealthWatch>>();
 
@@ -63,7 +90,7 @@ export class HealthService {
     return this.#watches.size;
   }
 
-  setStatus(service: string, serving: ServingStatus): void {
+  setStatus(service: string, serving: ServiceStatus): void {
     this.#statuses.set(service, serving);
     for (const call of this.#watches.get(service) ?? []) call.write({ status: serving });
   }
@@ -78,8 +105,8 @@ export class HealthService {
         callback(serving ? null : unknownService(service), serving ? { status: serving } : null);
       },
       watch: (call: HealthWatch) => this.#watch(call),
-      list: (_call: unknown, callback: sendUnaryData<{ statuses: Record<string, HealthCheckResponse> }>) => {
-        const statuses = [...this.#statuses].map(([service, serving]) => [service, { status: serving }] as const);
+      list: (_call: unknown, callback: sendUnaryData<HealthListResponse>) => {
+        const statuses = [...this.#statuses].map(([service, serving]) => [service, { status: ServingStatus[serving] }]);
         callback(null, { statuses: Object.fromEntries(statuses) });
       },
     });

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import path from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { parseDocument } from "yaml";
 import { z } from "zod";
 import { type Config, configSchema } from "./config-schema.js";
 
@@ -144,6 +144,8 @@ function readFile(path: string): Settings {
     const { code } = error as NodeJS.ErrnoException;
     throw new ConfigError([`${path}: ${code === "ENOENT" ? "there is no such file" : `cannot be read (${code})`}`]);
   }
+  // Loaded where there is a file to read: it is some eighty of its own.
+  const { parseDocument } = createRequire(import.meta.url)("yaml") as typeof import("yaml");
   const document = parseDocument(text);
   const [problem] = document.errors;
   if (problem) throw new ConfigError([`${path}: not valid YAML: ${problem.message.split("\n")[0]}`]);

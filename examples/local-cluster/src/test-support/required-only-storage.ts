@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { type Capability, LoadResponse, type SaveResponse, type SaveResult } from "@bilancia/proto/gen/storage";
 import { listen } from "@bilancia/proto/grpc-server";
+import { healthService } from "@bilancia/proto/health";
 import { type SaveBatch, storageService } from "@bilancia/proto/services";
 import { Server, type ServerDuplexStream, type sendUnaryData, status, type UntypedHandleCall } from "@grpc/grpc-js";
-import { service as healthService } from "grpc-health-check";
 
 /** A file as it is held in memory. */
 export interface HeldFile {

@@ -8,6 +8,7 @@ import {
 } from "@bilancia/proto/gen/storage";
 import { listen } from "@bilancia/proto/grpc-server";
 import type { HealthCheckResponse } from "@bilancia/proto/health";
+import { healthService } from "@bilancia/proto/health";
 import { type SaveBatch, storageService } from "@bilancia/proto/services";
 import {
   Server,
@@ -16,7 +17,6 @@ import {
   status,
   type UntypedHandleCall,
 } from "@grpc/grpc-js";
-import { service as healthService } from "grpc-health-check";
 
 /** Which optional rpcs a `FakeStorage` has. */
 export interface FakeStorageOptions {
