@@ -18,11 +18,13 @@ export function describeFile(changes: Partial<UploadDescription> = {}): UploadDe
   };
 }
 
+const pattern = Buffer.from(Uint8Array.from({ length: 251 * 256 }, (_, index) => (index * 31 + (index >> 8)) % 251));
+
 /** Bytes that tell their position: a byte out of place is found. */
 export function patterned(offset: number, length: number): Buffer {
-  return Buffer.from(
-    Uint8Array.from({ length }, (_, index) => ((offset + index) * 31 + ((offset + index) >> 8)) % 251),
-  );
+  const bytes = Buffer.alloc(length);
+  for (let at = 0; at < length; ) at += pattern.copy(bytes, at, (offset + at) % pattern.length);
+  return bytes;
 }
 
 export function chunkAt(offset: number, length: number): Chunk {
