@@ -9,10 +9,10 @@ import { sha256OfFile } from "./test-support/sha256.js";
 import { allPassed, TestCluster } from "./test-support/test-cluster.js";
 
 const mib = 1024 * 1024;
-const sizeBytes = 1024 * mib;
+const sizeBytes = 512 * mib;
 const memoryLimitBytes = 250 * mib;
 
-describe("a file of 1 GiB", function () {
+describe("a file of 512 MiB", function () {
   this.timeout(120_000);
   let test: TestCluster;
 

@@ -10,18 +10,18 @@ import { allPassed, TestCluster } from "./test-support/test-cluster.js";
 import { receiptOf, UploadSession, uploadHeader } from "./test-support/upload-session.js";
 
 const mib = 1024 * 1024;
-const sizeBytes = 1024 * mib;
+const sizeBytes = 512 * mib;
 
 /** What happens, and after how many bytes of the file. */
 const interruptions = [
-  { what: "client", atBytes: 150 * mib },
-  { what: "server", atBytes: 300 * mib },
+  { what: "client", atBytes: 75 * mib },
+  { what: "server", atBytes: 150 * mib },
+  { what: "client", atBytes: 225 * mib },
+  { what: "balancer", atBytes: 300 * mib },
   { what: "client", atBytes: 450 * mib },
-  { what: "balancer", atBytes: 600 * mib },
-  { what: "client", atBytes: 900 * mib },
 ] as const;
 
-describe("a file of 1 GiB that is interrupted five times", function () {
+describe("a file of 512 MiB that is interrupted five times", function () {
   this.timeout(180_000);
   let test: TestCluster;
 

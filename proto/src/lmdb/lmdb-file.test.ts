@@ -115,7 +115,7 @@ describe("the file of LMDB, read without it", () => {
             rmSync(own, { recursive: true });
           }
         }),
-        { numRuns: 100 },
+        { numRuns: 40 },
       );
     });
   });
@@ -125,14 +125,17 @@ describe("the file of LMDB, read without it", () => {
     return withTempFolder(async (folder) => {
       const intact = await filled(folder);
       const before = await everything(folder);
-      const own = path.join(folder, "damaged");
       let refused = 0;
-      for (let page = 0; page * pageBytes < intact.length; page++) {
-        await mkdir(own);
-        writeFileSync(fileIn(own), Buffer.from(intact).fill(0, page * pageBytes, (page + 1) * pageBytes));
-        if ((await goThrough(own, before, mostIn(intact, page))) === "refused") refused += 1;
-        rmSync(own, { recursive: true });
-      }
+      const pages = Array.from({ length: intact.length / pageBytes }, (_, page) => page).values();
+      const goThroughRest = async (own: string) => {
+        for (const page of pages) {
+          await mkdir(own);
+          writeFileSync(fileIn(own), Buffer.from(intact).fill(0, page * pageBytes, (page + 1) * pageBytes));
+          if ((await goThrough(own, before, mostIn(intact, page))) === "refused") refused += 1;
+          rmSync(own, { recursive: true });
+        }
+      };
+      await Promise.all(["one", "another"].map((name) => goThroughRest(path.join(folder, name))));
       assert.ok(refused > 20, `only ${refused} pages are in use`);
     });
   });

@@ -159,7 +159,7 @@ describe("a damaged index", () => {
           });
           await serving(dir, async (server) => assert.equal(await isKnown(server, 1_000), true));
         }),
-        { numRuns: 25 },
+        { numRuns: 12 },
       );
     });
   });
