@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import type { ReadStream } from "node:tty";
 import { policyNames } from "@bilancia/balancer/dist/domain/policy.js";
+import { packageVersion } from "@bilancia/proto/package-version";
 import { Argument, Command, Option } from "commander";
 import { type CommandContext, UsageError } from "./commands/command-context.js";
 import { FilePriorities } from "./commands/file-priorities.js";
@@ -58,7 +58,7 @@ const examples = (...lines: string[]) => `\nExamples:\n${lines.map((line) => `  
 export function createProgram(host: ProgramHost): Command {
   const program = new Command("lb-cli")
     .description("Sends files to a Bilancia balancer, and shows where they are.")
-    .version(ownVersion(), "-V, --version", "show the version")
+    .version(packageVersion(import.meta.url), "-V, --version", "show the version")
     .addOption(
       new Option("--balancer <address>", "the balancer, host:port")
         .env("BILANCIA_BALANCER")
@@ -326,9 +326,4 @@ function contextOf(options: GlobalOptions, screen: Screen): CommandContext {
     retryForMs: options.retryFor,
     json: options.json ?? false,
   };
-}
-
-function ownVersion(): string {
-  const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
 }

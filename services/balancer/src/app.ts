@@ -5,6 +5,7 @@ import { RegistryService as RegistryDefinition } from "@bilancia/proto/gen/regis
 import { listen, stopGracefully } from "@bilancia/proto/grpc-server";
 import { HealthService } from "@bilancia/proto/health";
 import { sendInPlace } from "@bilancia/proto/message-sending";
+import { packageVersion } from "@bilancia/proto/package-version";
 import { addReflection } from "@bilancia/proto/reflection";
 import { balancerService } from "@bilancia/proto/services";
 import { isFull } from "@bilancia/proto/system-error";
@@ -37,9 +38,6 @@ import { Numbering } from "./queue/numbering.js";
 import { openLedger } from "./queue/open-ledger.js";
 import { openSpool } from "./queue/open-spool.js";
 import { UploadQueue } from "./queue/upload-queue.js";
-
-/** The version that the balancer reports. */
-const version = "0.1.0";
 
 /** A running balancer. */
 export interface Balancer {
@@ -152,7 +150,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     observer,
     ledger: numbering,
     queue: config.queue,
-    version,
+    version: packageVersion(import.meta.url),
     startedAtMs: clock.nowMs(),
     config: () => reloading.state,
     uploadStreams: () => uploads.streams,

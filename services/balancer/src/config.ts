@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
+import { packageVersion } from "@bilancia/proto/package-version";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
 import { type Config, configSchema } from "./config-schema.js";
@@ -68,6 +69,7 @@ function readFlags(args: readonly string[]): { config: string | undefined; setti
   };
   const command = new Command("bilancia-balancer")
     .description("Takes file uploads over gRPC, keeps them safe, and spreads them over storage servers by weight.")
+    .version(packageVersion(import.meta.url), "-V, --version", "show the version")
     .option("-c, --config <file>", "YAML file with the settings below and more")
     .option("--listen <host:port>", "where clients upload (default: 127.0.0.1:50051)", put("listen"))
     .option(

@@ -1,9 +1,9 @@
-import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { receiveWindows, serverOptions } from "@bilancia/proto/channel-options";
 import { widenReceiveWindows } from "@bilancia/proto/flow-control";
 import { listen, stopGracefully } from "@bilancia/proto/grpc-server";
 import { HealthService } from "@bilancia/proto/health";
+import { packageVersion } from "@bilancia/proto/package-version";
 import { addReflection } from "@bilancia/proto/reflection";
 import { storageService } from "@bilancia/proto/services";
 import { Server } from "@grpc/grpc-js";
@@ -72,7 +72,7 @@ export async function startStorageServer(
   const { store } = directory;
   const inFlight = new InFlight(config.maxFilesInProgress);
   const storedFilesCount = () => store.storedFilesCount;
-  const version = readVersion();
+  const version = packageVersion(import.meta.url);
   const monitor = new LoadMonitor({ serverName: name, version, dir, limits, inFlight, storedFilesCount, log });
   const desk: SaveDesk = {
     ...{ store, inFlight, log, limits: config },
@@ -136,9 +136,4 @@ async function within(limitMs: number, something: Promise<void>): Promise<void> 
   // The timer's only way to fail is to be aborted, when nobody waits for it any more.
   await Promise.race([something, delay(limitMs, undefined, { signal: timer.signal }).catch(() => {})]);
   timer.abort();
-}
-
-function readVersion(): string {
-  const manifest: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
-  return typeof manifest === "object" && manifest && "version" in manifest ? String(manifest.version) : "";
 }

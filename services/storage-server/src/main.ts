@@ -1,5 +1,6 @@
 import { ListenError } from "@bilancia/proto/grpc-server";
 import { giveHeapRoom } from "@bilancia/proto/heap-room";
+import { packageVersion } from "@bilancia/proto/package-version";
 import { Command, CommanderError, Option } from "commander";
 import { startStorageServer } from "./app.js";
 import { ConfigError, defaultOptions, resolveConfig } from "./config.js";
@@ -22,6 +23,7 @@ function environmentName(key: string): string {
 
 const program = new Command("bilancia-storage")
   .description("A storage server of Bilancia: keeps files that a balancer sends on its disk.")
+  .version(packageVersion(import.meta.url), "-V, --version", "show the version")
   .addOption(option("--name <name>", "its name, for logs and reports", "name"))
   .addOption(option("--listen <host:port>", "where to serve; port 0 takes a free one", "listen"))
   .addOption(option("--dir <path>", "where files come to lie; made if it is missing", "dir"))
