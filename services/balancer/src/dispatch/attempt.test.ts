@@ -152,11 +152,11 @@ describe("a large file that goes to a server", () => {
   });
 
   it("waits for a server that is slow, as long as it takes something in that time", async () => {
-    let slowCount = 20;
+    let slowCount = 30;
     const result = await send(
       40,
       () => undefined,
-      takeEach(() => (slowCount-- > 0 ? delay(50) : undefined)),
+      takeEach(() => (slowCount-- > 0 ? delay(25) : undefined)),
     );
     assert.ok(
       result.outcome.kind === "saved",
