@@ -38,7 +38,7 @@ export class SteadyLoad {
   }
 
   /** The shares of the next files to be sent, in percent, by server: by what was sent and not by what came back, for one slow flush of a server shifts the answers of all that it holds. */
-  async shares(sampleFiles = 1_600): Promise<Record<string, number>> {
+  async shares(sampleFiles = 800): Promise<Record<string, number>> {
     const from = this.#sent;
     const sample = Array.from({ length: sampleFiles }, (_, index) => fileName(from + index));
     await eventually(() => assert.ok(sample.every((name) => this.servers.has(name))), 90_000);
