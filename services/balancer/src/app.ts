@@ -5,14 +5,13 @@ import { RegistryService as RegistryDefinition } from "@bilancia/proto/gen/regis
 import { listen, stopGracefully } from "@bilancia/proto/grpc-server";
 import { HealthService } from "@bilancia/proto/health";
 import { sendInPlace } from "@bilancia/proto/message-sending";
-import { packageVersion } from "@bilancia/proto/package-version";
 import { addReflection } from "@bilancia/proto/reflection";
 import { balancerService } from "@bilancia/proto/services";
 import { isFull } from "@bilancia/proto/system-error";
 import { Server } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { AdminService } from "./admin/admin-service.js";
-import { auditFile } from "./config.js";
+import { auditFile, version } from "./config.js";
 import { ConfigReload, type ConfigSource } from "./config-reload.js";
 import type { Config } from "./config-schema.js";
 import { Dispatcher } from "./dispatch/dispatcher.js";
@@ -150,7 +149,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     observer,
     ledger: numbering,
     queue: config.queue,
-    version: packageVersion(import.meta.url),
+    version,
     startedAtMs: clock.nowMs(),
     config: () => reloading.state,
     uploadStreams: () => uploads.streams,

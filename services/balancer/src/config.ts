@@ -6,6 +6,9 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
 import { type Config, configSchema } from "./config-schema.js";
 
+/** The program's own, for example `0.1.0`: read once, not with each configuration. */
+export const version = packageVersion(import.meta.url);
+
 /** The configuration cannot be used. `problems` are lines for people; each names the key, what was expected and what came. */
 export class ConfigError extends Error {
   readonly problems: readonly string[];
@@ -69,7 +72,7 @@ function readFlags(args: readonly string[]): { config: string | undefined; setti
   };
   const command = new Command("bilancia-balancer")
     .description("Takes file uploads over gRPC, keeps them safe, and spreads them over storage servers by weight.")
-    .version(packageVersion(import.meta.url), "-V, --version", "show the version")
+    .version(version, "-V, --version", "show the version")
     .option("-c, --config <file>", "YAML file with the settings below and more")
     .option("--listen <host:port>", "where clients upload (default: 127.0.0.1:50051)", put("listen"))
     .option(
