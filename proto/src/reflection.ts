@@ -14,8 +14,8 @@ import { describeError } from "./system-error.js";
 /** `FileDescriptorSet`s that the build makes from the `.proto` files of the contract and of the health service. */
 const descriptorSets = ["../dist/bilancia.binpb", "../dist/health.binpb"];
 
-/** The service's versions. */
-const versions = ["v1", "v1alpha"];
+/** One for each version of the service. */
+const paths = ["v1", "v1alpha"].map((version) => `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`);
 
 type Handler = (call: ServerDuplexStream<unknown, unknown>) => void;
 
@@ -26,20 +26,20 @@ interface Reflection {
 }
 
 /**
- * Adds server reflection (v1 and v1alpha), so that `grpcurl` and `buf curl` work without any `.proto` at hand. What it takes, a fifth of all the code
- * that a program has, is loaded with the first question.
+ * Adds server reflection (v1 and v1alpha), so that `grpcurl` and `buf curl` work without any `.proto` at hand. What it takes, some
+ * hundred files of code, is loaded with the first question.
  *
  * @param services full names of what the server serves, for example `bilancia.v1.Storage`; health is added
  */
 export function addReflection(server: Server, services: readonly string[]): void {
   let loaded: Map<string, Reflection> | undefined;
-  for (const version of versions) {
+  for (const path of paths) {
     const reflection = (): Reflection => {
       loaded ??= load(services);
-      return loaded.get(version) as Reflection;
+      return loaded.get(path) as Reflection;
     };
     const method = {
-      path: pathOf(version),
+      path,
       requestStream: true,
       responseStream: true,
       requestDeserialize: (bytes: Buffer) => reflection().method.requestDeserialize(bytes),
@@ -61,11 +61,7 @@ export function addReflection(server: Server, services: readonly string[]): void
   }
 }
 
-function pathOf(version: string): string {
-  return `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`;
-}
-
-/** @returns by version */
+/** @returns by path */
 function load(services: readonly string[]): Map<string, Reflection> {
   const { ReflectionService } = createRequire(import.meta.url)("@grpc/reflection") as typeof import("@grpc/reflection");
   const byPath = new Map<string, Reflection>();
@@ -81,7 +77,7 @@ function load(services: readonly string[]): Map<string, Reflection> {
   new ReflectionService(root as unknown as ConstructorParameters<typeof ReflectionService>[0], {
     services: [...services, "grpc.health.v1.Health"],
   }).addToServer(collector as unknown as Parameters<typeof ReflectionService.prototype.addToServer>[0]);
-  return new Map(versions.map((version) => [version, byPath.get(pathOf(version)) as Reflection]));
+  return byPath;
 }
 
 /** @grpc/reflection answers whether or not anybody reads the answers: here no further question is read until there is room for its answer. */

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { packageVersion } from "@bilancia/proto/package-version";
 import { balancerScript, storageScript } from "./cluster.js";
 import { lbCliScript } from "./lb-cli.js";
 import { runScript } from "./test-support/run-script.js";
 
-const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+const version = packageVersion(import.meta.url);
 
 describe("every program", () => {
   for (const [name, script] of [

@@ -7,8 +7,7 @@ import {
   type WatchLoadResponse,
 } from "@bilancia/proto/gen/storage";
 import { listen } from "@bilancia/proto/grpc-server";
-import type { HealthCheckResponse } from "@bilancia/proto/health";
-import { healthService } from "@bilancia/proto/health";
+import { type HealthCheckResponse, healthService } from "@bilancia/proto/health";
 import { type SaveBatch, storageService } from "@bilancia/proto/services";
 import {
   Server,
