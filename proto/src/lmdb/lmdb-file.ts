@@ -21,7 +21,12 @@ import { type CommitChoice, DamagedPages, expect, PageFile } from "./page-file.j
 export interface Entry {
   readonly key: Buffer;
   readonly value: Buffer;
+  /** Whether its key is not in the order of those beside it, and so is damaged. */
+  readonly isStray: boolean;
 }
+
+/** Whether an entry of a table is what was put there, where whoever put it can tell: by a checksum, over the key too. */
+export type EntryCheck = (table: string, entry: Entry) => boolean;
 
 /** How a file is read. */
 export interface ReadOptions {
@@ -60,7 +65,7 @@ interface Leaf {
   readonly count: number;
   readonly what: string;
   /** An entry whose key is damaged, by the order of those beside it. */
-  readonly without: number | undefined;
+  readonly stray: number | undefined;
 }
 
 /** More levels than LMDB follows. */
@@ -68,8 +73,8 @@ const maxDepth = 32;
 
 /**
  * Reads the data file of an LMDB environment page by page, without LMDB, which trusts each length and each page number that it finds there: one wrong bit can have it
- * read and write beyond its memory, or use a page twice. All that LMDB follows is compared with what it must be. What is in keys and values is only read, for who put it there
- * has checksums. Nobody may write to the file meanwhile. Whoever makes it closes it.
+ * read and write beyond its memory, or use a page twice. All that LMDB follows is compared with what it must be. Whether keys and values are what was put there is for who put them to
+ * say (`EntryCheck`). Nobody may write to the file meanwhile. Whoever makes it closes it.
  */
 export class LmdbFile {
   readonly #file: PageFile;
@@ -98,12 +103,21 @@ export class LmdbFile {
 
   // Of the following, one is to be called, and once: no page is given out twice.
 
-  /** Reads all of it. */
-  check(): void {
+  /**
+   * Reads all of it.
+   *
+   * @returns what is wrong with an entry, in pages that are sound; `undefined` where nothing is
+   */
+  check(isWritten: EntryCheck = () => true): string | undefined {
     const { header, lastPage } = this.#file;
     expect("the last page", header.lastPage, lastPage);
-    this.readAll();
+    let problem: string | undefined;
+    for (const [name, tree] of this.#tables())
+      for (const entry of this.#entriesOf(name, tree))
+        if (!isWritten(name, entry))
+          problem ??= `${nameOf(name)}: what is under the key ${entry.key.toString("hex")} is not what was written`;
     this.#readFree();
+    return problem;
   }
 
   /** Reads the pages without which nothing of a table can be found: the list of tables, and a table's only page. */
@@ -179,7 +193,7 @@ export class LmdbFile {
     if (depth > 0 || !isSound)
       for (const leaf of isSound ? this.#readPage(reading, root, 1, {}) : this.#readLost(reading, {})) {
         for (let index = 0; index < leaf.count; index++) {
-          const entry = index === leaf.without ? undefined : this.#readEntry(reading, leaf, index);
+          const entry = this.#readEntry(reading, leaf, index);
           if (entry) yield entry;
         }
       }
@@ -209,15 +223,15 @@ export class LmdbFile {
     reading.pages[level] ??= Buffer.alloc(this.#file.header.pageBytes);
     const page = reading.pages[level];
     let count = 0;
-    let without: number | undefined;
+    let stray: number | undefined;
     const isSound = this.#try(() => {
       count = this.#file.readPage(page, number, isLeaf, what);
       const keys = { page, count, isLeaf, compare: reading.compare, range };
       const disorder = disorderIn(keys);
       if (disorder) {
         const damage = new DamagedPages(`${what}: ${disorder.words}`);
-        without = isLeaf ? strayKey(keys, disorder.index) : undefined;
-        if (without === undefined) throw damage;
+        stray = isLeaf ? strayKey(keys, disorder.index) : undefined;
+        if (stray === undefined) throw damage;
         this.#onDamage(damage);
       }
       this.#file.take(number, 1, what);
@@ -228,7 +242,7 @@ export class LmdbFile {
     }
     if (isLeaf) {
       reading.found.leafPages += 1;
-      yield { page, count, what, without };
+      yield { page, count, what, stray };
       return;
     }
     reading.found.branchPages += 1;
@@ -255,19 +269,21 @@ export class LmdbFile {
       });
       if (!isSound) continue;
       found.leafPages += 1;
-      yield { page, count: leaf.count, what, without: undefined };
+      yield { page, count: leaf.count, what, stray: undefined };
     }
   }
 
   /** `undefined` where its value is damaged. */
-  #readEntry(reading: Reading, { page, what }: Leaf, index: number): FlaggedEntry | undefined {
+  #readEntry(reading: Reading, { page, what, stray }: Leaf, index: number): FlaggedEntry | undefined {
     const at = nodeAt(page, index);
     const flags = page.readUInt16LE(at + 4);
     const valueAt = at + nodeHeaderBytes + page.readUInt16LE(at + 6);
     const valueBytes = page.readUInt32LE(at);
     reading.found.entries += 1;
     const key = keyOf(page, index);
-    if (!(flags & valueFlags.large)) return { key, value: page.subarray(valueAt, valueAt + valueBytes), flags };
+    const isStray = index === stray;
+    if (!(flags & valueFlags.large))
+      return { key, value: page.subarray(valueAt, valueAt + valueBytes), flags, isStray };
     let value: Buffer | undefined;
     this.#try(() => {
       const [first, commit, pages] = [0, 8, 16].map((at) => numberAt(page, valueAt + at)) as [number, number, number];
@@ -276,7 +292,7 @@ export class LmdbFile {
       reading.found.largePages += pages;
       value = reading.large.subarray(pageHeaderBytes, pageHeaderBytes + valueBytes);
     });
-    return value && { key, value, flags };
+    return value && { key, value, flags, isStray };
   }
 
   /** The pages that are free: nothing of them may be in use, nor be free twice. */

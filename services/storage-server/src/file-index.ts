@@ -81,6 +81,11 @@ export class FileIndex {
   }
 }
 
+/** Whether the bytes under a key are those of the record that was put there. */
+export function isRecord(key: Buffer, bytes: Buffer): boolean {
+  return bytes.length >= 4 && bytes.readUInt32LE() === crc32c(bytes.subarray(4), crc32c(key));
+}
+
 function encode(key: Buffer, record: FileRecord): Buffer {
   const text = JSON.stringify(inJson(record));
   const bytes = Buffer.allocUnsafe(4 + Buffer.byteLength(text));
@@ -102,8 +107,6 @@ function fenceInJson({ term, attempt }: Fence): object {
 }
 
 function decode(key: Buffer, bytes: Buffer): FileRecord {
-  if (bytes.length < 4) throw new Error(`the record has ${bytes.length} bytes`);
-  const content = bytes.subarray(4);
-  if (bytes.readUInt32LE() !== crc32c(content, crc32c(key))) throw new Error("the checksum of the record differs");
-  return fileRecord.parse(JSON.parse(content.toString()));
+  if (!isRecord(key, bytes)) throw new Error("the checksum of the record differs");
+  return fileRecord.parse(JSON.parse(bytes.subarray(4).toString()));
 }

@@ -135,7 +135,12 @@ export type Occurrence =
       readonly files: number;
       readonly upload?: UploadName;
     }
-  | { readonly kind: "quarantined"; readonly what: string; readonly detail: string; readonly requestNumber?: bigint }
+  | {
+      readonly kind: "quarantined";
+      readonly what: string;
+      readonly detail: string;
+      readonly requestNumber?: bigint | undefined;
+    }
   | { readonly kind: "fault"; readonly where: string; readonly error: unknown };
 
 /** An upload's names. */

@@ -2,7 +2,7 @@ import type { Rejection } from "../domain/errors.js";
 import type { AttemptRecord, Receipt, UploadDescription, UploadState } from "../domain/upload.js";
 import type { CopyMark } from "../ports/outbox.js";
 import type { UploadView } from "../ports/upload-directory.js";
-import { checkedBytes, withChecksum } from "./checked-bytes.js";
+import { checkedBytes, checksumBytes, withChecksum } from "./checked-bytes.js";
 
 /** Where the bytes of an upload are kept: nowhere that survives, in the ledger itself, or in the spool's file. */
 export type BytesAt = "nowhere" | "ledger" | "file";
@@ -77,12 +77,15 @@ export function viewOf(entry: LedgerEntry): UploadView {
   };
 }
 
+/** The largest number that a key can hold. */
+export const lastNumber = 2n ** 64n - 1n;
+
 /** Thrown for an entry whose bytes are not what was written. */
 export class DamagedEntry extends Error {}
 
-/** An entry as the ledger's bytes: JSON, with a checksum. */
-export function encodeEntry(entry: LedgerEntry): Buffer {
-  return withChecksum(Buffer.from(JSON.stringify(inJson(entry))));
+/** An entry as the ledger's bytes: JSON, with a checksum. @param key under which they are put */
+export function encodeEntry(entry: LedgerEntry, key: Uint8Array): Buffer {
+  return withChecksum(Buffer.from(JSON.stringify(inJson(entry))), key);
 }
 
 /** A number or bytes, which JSON has no notation for. */
@@ -125,13 +128,12 @@ function taggedBytes(bytes: Uint8Array): Tagged {
   return { $bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64") };
 }
 
-/** @throws DamagedEntry */
-export function decodeEntry(bytes: Uint8Array): LedgerEntry {
-  const body = checkedBytes(bytes);
+/** @param key under which they were found @throws DamagedEntry where they are not what was put there */
+export function decodeEntry(bytes: Buffer, key: Buffer): LedgerEntry {
+  // Earlier versions left out the key.
+  const body = checkedBytes(bytes, key) ?? checkedBytes(bytes);
   if (!body || body.length === 0) throw new DamagedEntry("the checksum of a ledger entry does not match");
-  const { requestNumber, description, finishSha256, receipt, ...entry } = JSON.parse(
-    Buffer.from(body).toString(),
-  ) as EntryInJson;
+  const { requestNumber, description, finishSha256, receipt, ...entry } = JSON.parse(body.toString()) as EntryInJson;
   return {
     ...entry,
     requestNumber: numberIn(requestNumber),
@@ -143,6 +145,18 @@ export function decodeEntry(bytes: Uint8Array): LedgerEntry {
       sha256: bytesIn(receipt.sha256),
     },
   };
+}
+
+/** The number that an entry says it has, before anything of it is checked; `undefined` where it says none. */
+export function numberWritten(bytes: Buffer): bigint | undefined {
+  try {
+    const { requestNumber } = JSON.parse(bytes.toString("utf8", checksumBytes)) as EntryInJson;
+    const number = numberIn(requestNumber);
+    return number > 0n && number <= lastNumber ? number : undefined;
+  } catch {
+    // Damaged so that it is no JSON, or not that of an entry.
+    return undefined;
+  }
 }
 
 function numberIn({ $bigint }: Tagged): bigint {

@@ -4,11 +4,11 @@ import type { LedgerEntry } from "./ledger-entry.js";
 
 /**
  * An upload that needs looking after, as the ledger lists it at the start. `intended`: it was with a server; `suspected`: it is final, but a server
- * may hold an extra copy. `bytes` counts against the queue's limits.
+ * may hold an extra copy; `unreadable`: what it is listed with is damaged, and its entry tells. `bytes` counts against the queue's limits.
  */
 export interface OpenUpload {
   readonly requestNumber: bigint;
-  readonly state: "receiving" | "queued" | "intended" | "suspected";
+  readonly state: "receiving" | "queued" | "intended" | "suspected" | "unreadable";
   readonly bytes: number;
   /** Tells the uploads of one client from those of others, well enough to share out turns. */
   readonly clientMark: number;

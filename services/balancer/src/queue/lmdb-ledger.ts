@@ -1,31 +1,29 @@
-import { crc32c } from "@node-rs/crc32";
-import type { Priority } from "../domain/priority.js";
 import type { UploadKey } from "../ports/upload-directory.js";
 import { checkedBytes, withChecksum } from "./checked-bytes.js";
 import type { FlushFailed } from "./flush-failed.js";
 import type { Ledger, OpenUpload } from "./ledger.js";
-import { decodeEntry, encodeEntry, hasEnded, isDeadLetter, type LedgerEntry } from "./ledger-entry.js";
-import { LmdbEnvironment } from "./lmdb-environment.js";
+import { decodeEntry, encodeEntry, hasEnded, isDeadLetter, type LedgerEntry, lastNumber } from "./ledger-entry.js";
+import {
+  deadRow,
+  idKey,
+  idRow,
+  ledgerTables,
+  numberIn,
+  numberKey,
+  openRow,
+  openUploadIn,
+  type Row,
+} from "./ledger-rows.js";
+import { LmdbEnvironment, type Table } from "./lmdb-environment.js";
 
-/** The names of its tables. */
-export const ledgerTables = ["entries", "ids", "bytes", "open", "dead", "quarantine"] as const;
+/** Told of an entry that cannot be read. Its bytes are kept aside, and the upload is treated as unknown. Of which number it is, is not known where only its id leads to it. */
+export type OnDamage = (requestNumber: bigint | undefined, problem: string) => void;
 
-/** Told of an entry that cannot be read. Its bytes are kept aside, and the upload is treated as unknown. */
-export type OnDamage = (requestNumber: bigint, problem: string) => void;
-
-const stateCodes: readonly OpenUpload["state"][] = ["receiving", "queued", "intended", "suspected"];
-const priorityCodes: readonly Priority[] = ["normal", "low", "high"];
 /** Uploads in one page of `open`. */
 const openPage = 20_000;
 /** Entries looked at by one call of `prune`. */
 const pruneBatch = 5_000;
-/** The largest number that a key can hold. */
-const lastNumber = 2n ** 64n - 1n;
 const firstKey = numberKey(0n);
-/** State, bytes, and the mark of the client. Another byte follows where the priority is not the usual one. */
-const openValueBytes = 1 + 8 + 4;
-/** The value of a table whose keys say all. */
-const present = Buffer.from([1]);
 
 /**
  * The ledger in LMDB: one table of entries by request number, one that finds the number of an upload id, one of the small files' bytes, and two
@@ -43,7 +41,7 @@ export class LmdbLedger implements Ledger {
   /** @param onBroken told once, when a write has failed for another reason than a full disk: the ledger keeps nothing more then */
   constructor(dir: string, onDamage: OnDamage, onBroken: (error: FlushFailed) => void = () => {}) {
     this.#onDamage = (requestNumber, problem) => {
-      this.#damaged.add(requestNumber);
+      if (requestNumber !== undefined) this.#damaged.add(requestNumber);
       onDamage(requestNumber, problem);
     };
     this.#env = new LmdbEnvironment(dir, ledgerTables, { onBroken });
@@ -55,7 +53,7 @@ export class LmdbLedger implements Ledger {
     return this.#env.write(
       () => {
         const writes = putEntry();
-        writes.push(this.#env.table("ids").put(idKey(entry.description.uploadId), key));
+        writes.push(putRow(this.#env.table("ids"), idRow(entry.description.uploadId, key)));
         if (bytes) writes.push(this.#env.table("bytes").put(key, withChecksum(bytes)));
         else if (hadBytes && entry.bytesAt !== "ledger") writes.push(this.#env.table("bytes").remove(key));
         return writes;
@@ -69,7 +67,7 @@ export class LmdbLedger implements Ledger {
   }
 
   find(key: UploadKey): LedgerEntry | undefined {
-    const number = "uploadId" in key ? this.#env.table("ids").get(idKey(key.uploadId)) : numberKey(key.requestNumber);
+    const number = "uploadId" in key ? this.#numberOf(key.uploadId) : numberKey(key.requestNumber);
     return number && this.#read(number);
   }
 
@@ -98,8 +96,7 @@ export class LmdbLedger implements Ledger {
       const page: OpenUpload[] = [];
       for (const row of this.#env.table("open").getRange({ start: from, limit: openPage })) {
         from = numberKey(row.key.readBigUInt64BE(0) + 1n);
-        const upload = openUpload(row);
-        if (upload) page.push(upload);
+        page.push(openUploadIn(row));
       }
       if (page.length === 0) return;
       yield page;
@@ -109,10 +106,7 @@ export class LmdbLedger implements Ledger {
 
   *openAfter(after: bigint): Iterable<OpenUpload> {
     if (after >= lastNumber) return;
-    for (const row of this.#env.table("open").getRange({ start: numberKey(after + 1n) })) {
-      const upload = openUpload(row);
-      if (upload) yield upload;
-    }
+    for (const row of this.#env.table("open").getRange({ start: numberKey(after + 1n) })) yield openUploadIn(row);
   }
 
   deadLetters(after: bigint, limit: number): readonly LedgerEntry[] {
@@ -128,13 +122,14 @@ export class LmdbLedger implements Ledger {
 
   strike(requestNumber: bigint): number | undefined {
     const key = numberKey(requestNumber);
-    const listed = this.#env.table("open").get(key);
-    if (!listed) return undefined;
+    const value = this.#env.table("open").get(key);
+    if (!value) return undefined;
+    const { bytes } = openUploadIn({ key, value });
     if (!this.#damaged.has(requestNumber)) {
       this.#onDamage(requestNumber, "it is listed as not finished, and has no entry");
     }
     this.#env.write(() => [this.#env.table("open").remove(key)]).catch(() => undefined);
-    return listed.readDoubleBE(1);
+    return bytes;
   }
 
   prune(beforeMs: number, nowMs: number): void {
@@ -158,8 +153,8 @@ export class LmdbLedger implements Ledger {
       this.#env
         .write(() => {
           const removals = [this.#env.table("entries").remove(key), this.#env.table("bytes").remove(key)];
-          const named = this.#env.table("ids").get(idKey(description.uploadId));
-          if (named?.equals(key)) removals.push(this.#env.table("ids").remove(idKey(description.uploadId)));
+          if (this.#numberOf(description.uploadId)?.equals(key))
+            removals.push(this.#env.table("ids").remove(idKey(description.uploadId)));
           return removals;
           // What a crash leaves is found again by the next call.
         })
@@ -174,16 +169,16 @@ export class LmdbLedger implements Ledger {
 
   /** The writes are made later, of the entry as it is now. */
   #putEntry(key: Buffer, entry: LedgerEntry): () => Promise<unknown>[] {
-    const value = encodeEntry(entry);
+    const value = encodeEntry(entry, key);
     // What is final stays listed while a server may hold an extra copy of it.
-    const listed = isSettled(entry) ? undefined : openValue(entry);
+    const listed = isSettled(entry) ? undefined : openRow(entry);
     return () => {
       const open = this.#env.table("open");
       const writes: Promise<unknown>[] = [
         this.#env.table("entries").put(key, value),
-        listed ? open.put(key, listed) : open.remove(key),
+        listed ? putRow(open, listed) : open.remove(key),
       ];
-      if (isDeadLetter(entry)) writes.push(this.#env.table("dead").put(key, present));
+      if (isDeadLetter(entry)) writes.push(putRow(this.#env.table("dead"), deadRow(key)));
       // Only these can have been a dead letter before: the others are spared the write.
       else if (entry.state === "dead" || entry.revivedAtMs !== undefined)
         writes.push(this.#env.table("dead").remove(key));
@@ -191,11 +186,19 @@ export class LmdbLedger implements Ledger {
     };
   }
 
+  #numberOf(uploadId: string): Buffer | undefined {
+    const key = idKey(uploadId);
+    const value = this.#env.table("ids").get(key);
+    const number = value && numberIn({ key, value });
+    if (value && !number) this.#onDamage(undefined, `the number of upload ${uploadId} cannot be read`);
+    return number;
+  }
+
   #read(key: Buffer): LedgerEntry | undefined {
     const value = this.#env.table("entries").get(key);
     if (!value) return undefined;
     try {
-      return decodeEntry(value);
+      return decodeEntry(value, key);
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error);
       // Kept aside whole, and out of the way: nothing is deleted, and it is reported once. Whoever works through the open ones strikes it off.
@@ -216,37 +219,6 @@ function isSettled(entry: LedgerEntry): boolean {
   return hasEnded(entry) && entry.intents.length === 0;
 }
 
-function openState(entry: LedgerEntry): OpenUpload["state"] {
-  if (hasEnded(entry)) return "suspected";
-  if (entry.intents.length > 0) return "intended";
-  return entry.state === "receiving" ? "receiving" : "queued";
-}
-
-function openUpload({ key, value }: { readonly key: Buffer; readonly value: Buffer }): OpenUpload | undefined {
-  const state = stateCodes[value.readUInt8(0)];
-  // The mark came later than the rest, and the priority later still.
-  const clientMark = value.length >= openValueBytes ? value.readUInt32BE(9) : 0;
-  const priority = value.length > openValueBytes ? priorityCodes[value.readUInt8(openValueBytes)] : undefined;
-  return state && { requestNumber: key.readBigUInt64BE(0), state, bytes: value.readDoubleBE(1), clientMark, priority };
-}
-
-function openValue(entry: LedgerEntry): Buffer {
-  const state = openState(entry);
-  const { priority } = entry.description;
-  const value = Buffer.allocUnsafe(openValueBytes + (priority ? 1 : 0));
-  value.writeUInt8(stateCodes.indexOf(state), 0);
-  value.writeDoubleBE(entry.receivedBytes, 1);
-  value.writeUInt32BE(crc32c(entry.client), 9);
-  if (priority) value.writeUInt8(priorityCodes.indexOf(priority), openValueBytes);
-  return value;
-}
-
-function numberKey(requestNumber: bigint): Buffer {
-  const key = Buffer.allocUnsafe(8);
-  key.writeBigUInt64BE(requestNumber);
-  return key;
-}
-
-function idKey(uploadId: string): Buffer {
-  return Buffer.from(uploadId.replaceAll("-", ""), "hex");
+function putRow(table: Table, { key, value }: Row): Promise<unknown> {
+  return table.put(key, value);
 }

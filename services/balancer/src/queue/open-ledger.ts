@@ -3,8 +3,9 @@ import { mendEnvironment } from "@bilancia/proto/lmdb/mend";
 import type { Observer } from "../ports/observer.js";
 import type { FlushFailed } from "./flush-failed.js";
 import { syncFolder } from "./folder.js";
+import { isWritten, ledgerTables } from "./ledger-rows.js";
 import { type Salvaged, salvageLedger } from "./ledger-salvage.js";
-import { LmdbLedger, ledgerTables } from "./lmdb-ledger.js";
+import { LmdbLedger } from "./lmdb-ledger.js";
 
 const nothing: Salvaged = { taken: 0, queued: 0, damaged: 0 };
 /** What earlier versions had beside the ledger's own tables. */
@@ -25,12 +26,15 @@ export async function openLedger(
   const dir = path.join(stateDir, "ledger");
   const mended = await mendEnvironment(dir, {
     tables: [...ledgerTables, formerTable],
+    isWritten,
     sync: syncFolder,
     copy: salvageLedger,
   });
-  if (mended && mended.aside === undefined)
-    observer.note({ kind: "quarantined", what: "ledger header", detail: `the ledger: ${mended.problem}` });
-  else if (mended) {
+  if (mended && mended.aside === undefined) {
+    const what = mended.of === "header" ? "ledger header" : "ledger";
+    observer.note({ kind: "quarantined", what, detail: `the ledger: ${mended.problem}` });
+  }
+  if (mended?.aside !== undefined) {
     const { taken, queued, damaged } = mended.copied ?? nothing;
     const read = `${taken} of its uploads could be read and are taken over, ${queued} of them queued`;
     const left = `what could not be read stays there${damaged > 0 ? `, ${damaged} damaged entries at least` : ""}`;

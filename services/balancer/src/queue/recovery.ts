@@ -1,6 +1,5 @@
 import type { FoundFile, Outbox, Rest, Suspicion } from "../ports/outbox.js";
-import type { OpenUpload } from "./ledger.js";
-import { type Intent, type LedgerEntry, markOf } from "./ledger-entry.js";
+import { hasEnded, type Intent, type LedgerEntry, markOf } from "./ledger-entry.js";
 import { inBackground, type QueueWorks } from "./queue-parts.js";
 import { SpoolFile } from "./spool-file.js";
 import type { UploadRecord } from "./upload-record.js";
@@ -37,7 +36,7 @@ export class Recovery implements Pick<Outbox, "suspicions" | "found" | "cleared"
           uploads.counters.enter("queued");
           uploads.counters.addBytes(bytes);
           line.joinUnread(`client ${clientMark} of an earlier run`, requestNumber, bytes, priority);
-        } else this.#resume(requestNumber, state);
+        } else this.#resume(requestNumber);
       }
     }
     if (queued > 0) observer.note({ kind: "recovered", what: "queued", files: queued });
@@ -84,11 +83,11 @@ export class Recovery implements Pick<Outbox, "suspicions" | "found" | "cleared"
     return true;
   }
 
-  #resume(requestNumber: bigint, state: OpenUpload["state"]): void {
+  #resume(requestNumber: bigint): void {
     const { ledger } = this.#works.parts;
     const entry = ledger.find({ requestNumber });
     if (!entry) ledger.strike(requestNumber);
-    else if (state === "suspected") this.#suspect(entry, { rests: this.#restOf(entry) });
+    else if (hasEnded(entry)) this.#suspect(entry, { rests: this.#restOf(entry) });
     else this.#takeUp(entry);
   }
 

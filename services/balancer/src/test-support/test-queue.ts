@@ -30,7 +30,7 @@ export interface TestQueue {
   readonly ledger: Ledger;
   readonly noted: readonly Occurrence[];
   /** Request numbers of entries that could not be read. */
-  readonly damaged: readonly bigint[];
+  readonly damaged: readonly (bigint | undefined)[];
   /** The names in the spool's folder. */
   spooled(): Promise<string[]>;
   stop(): Promise<void>;
@@ -41,7 +41,7 @@ export interface TestQueue {
 export async function openTestQueue(folder: string, options: TestQueueOptions = {}): Promise<TestQueue> {
   const { kept = true, limits = roomy, nowMs = Date.now, maxFinishedInMemory = 100_000 } = options;
   const noted: Occurrence[] = [];
-  const damaged: bigint[] = [];
+  const damaged: (bigint | undefined)[] = [];
   const numbering = await Numbering.open(folder);
   const spool = new Spool(path.join(folder, "spool"), { maxMemoryBytes: 8 * 1024 * 1024 });
   await spool.open();
