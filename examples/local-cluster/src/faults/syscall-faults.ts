@@ -165,7 +165,8 @@ async function pathsOf({ cluster, folder }: FaultBench, victim: Victim): Promise
     const { lastRequestNumber } = await balancerStatus(cluster.balancer.adminAddress);
     const spoolFiles = next(Number(lastRequestNumber) + 1).flatMap((number) => [`${number}.part`, `${number}.index`]);
     return [
-      ...[stateDir, spool, path.join(stateDir, "ledger", "data.mdb"), path.join(stateDir, "numbering.json.new")],
+      ...[stateDir, spool, path.join(stateDir, "ledger", "data.mdb")],
+      ...["numbering.json.new", "numbering-copy.json.new"].map((name) => path.join(stateDir, name)),
       ...spoolFiles.map((name) => path.join(spool, name)),
     ];
   }

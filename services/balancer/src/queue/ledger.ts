@@ -33,6 +33,8 @@ export interface Ledger {
    * @param lazy whether nobody waits for it: it may be written some milliseconds later, together with others. Default: false
    */
   amend(entry: LedgerEntry, lazy?: boolean): Promise<void> | undefined;
+  /** The highest number that it knows; 0 where there is none. */
+  readonly lastNumber: bigint;
   find(key: UploadKey): LedgerEntry | undefined;
   /** The bytes that were put with an entry, if they are still kept. */
   bytes(requestNumber: bigint): Uint8Array | undefined;
@@ -62,6 +64,7 @@ export interface Ledger {
 export const memoryLedger: Ledger = {
   put: () => undefined,
   amend: () => undefined,
+  lastNumber: 0n,
   find: () => undefined,
   bytes: () => undefined,
   freeId: () => undefined,

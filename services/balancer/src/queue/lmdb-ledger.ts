@@ -66,6 +66,11 @@ export class LmdbLedger implements Ledger {
     return this.#env.write(this.#putEntry(numberKey(entry.requestNumber), entry), { lazy });
   }
 
+  get lastNumber(): bigint {
+    const [last] = this.#env.table("entries").getKeys({ reverse: true, limit: 1 });
+    return last?.readBigUInt64BE(0) ?? 0n;
+  }
+
   find(key: UploadKey): LedgerEntry | undefined {
     const number = "uploadId" in key ? this.#numberOf(key.uploadId) : numberKey(key.requestNumber);
     return number && this.#read(number);

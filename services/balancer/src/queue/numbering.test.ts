@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { eventually } from "../test-support/eventually.js";
@@ -8,6 +8,16 @@ import { Numbering } from "./numbering.js";
 
 const take = (numbering: Numbering, count: number) =>
   Array.from({ length: count }, () => numbering.next()).filter((number) => number !== undefined);
+
+/** Some bytes with a bit of each of them wrong in turn, and with another. */
+function* flipped(bytes: Buffer): Generator<Buffer> {
+  for (let at = 0; at < bytes.length; at++)
+    for (const bit of [at % 8, (at + 3) % 8]) {
+      const harmed = Buffer.from(bytes);
+      harmed[at] = (harmed[at] ?? 0) ^ (1 << bit);
+      yield harmed;
+    }
+}
 
 describe("Numbering", () => {
   it("begins at 1, and goes on without a gap after a proper close", () =>
@@ -110,6 +120,85 @@ describe("Numbering", () => {
         }
       });
       await numbering.close();
+    }));
+
+  const origin = "00112233445566778899aabbccddeeff";
+  const files = ["numbering.json", "numbering-copy.json"];
+
+  /** Gives out three numbers, and is gone. */
+  async function begun(folder: string): Promise<{ origin: string; term: number }> {
+    const numbering = await Numbering.open(folder);
+    take(numbering, 3);
+    return numbering;
+  }
+
+  for (const file of files) {
+    it(`goes on without ${file}, and without what is wrong in it, byte by byte; and gives no number twice`, () =>
+      withTempFolder(async (folder) => {
+        const before = await begun(folder);
+        const intact = await readFile(path.join(folder, file));
+        for (const harmed of [undefined, ...flipped(intact)]) {
+          for (const name of files) await writeFile(path.join(folder, name), intact);
+          if (harmed) await writeFile(path.join(folder, file), harmed);
+          else await rm(path.join(folder, file));
+          const after = await Numbering.open(folder);
+          const what = String(harmed);
+          assert.equal(after.origin, before.origin, what);
+          assert.ok(after.term > before.term, what);
+          assert.ok(after.last >= 100_000n, what);
+          assert.deepEqual(
+            await readFile(path.join(folder, files[0] ?? "")),
+            await readFile(path.join(folder, files[1] ?? "")),
+          );
+          const aside = (await readdir(folder)).filter((name) => name.startsWith(`${file}.damaged-`));
+          assert.equal(after.problems.length, aside.length + (harmed || file !== "numbering.json" ? 0 : 1), what);
+          for (const name of aside) {
+            assert.deepEqual(await readFile(path.join(folder, name)), harmed);
+            await rm(path.join(folder, name));
+          }
+        }
+      }));
+  }
+
+  it("takes numbers that were raised by hand in one of its files", () =>
+    withTempFolder(async (folder) => {
+      await begun(folder);
+      const file = path.join(folder, "numbering.json");
+      const kept = JSON.parse(await readFile(file, "utf8"));
+      await writeFile(file, JSON.stringify({ ...kept, term: 1_000, reservedUpTo: "5000000" }));
+      const numbering = await Numbering.open(folder);
+      assert.deepEqual([numbering.term, numbering.last], [1_001, 5_000_000n]);
+      assert.deepEqual(numbering.problems, []);
+    }));
+
+  it("takes the file of an earlier version, which has neither checksum nor copy", () =>
+    withTempFolder(async (folder) => {
+      await writeFile(path.join(folder, "numbering.json"), JSON.stringify({ origin, term: 7, reservedUpTo: "500" }));
+      const numbering = await Numbering.open(folder);
+      assert.deepEqual([numbering.origin, numbering.term, numbering.last], [origin, 8, 500n]);
+      assert.deepEqual(numbering.problems, []);
+    }));
+
+  it("refuses two files of different origins", () =>
+    withTempFolder(async (folder) => {
+      await begun(folder);
+      await writeFile(
+        path.join(folder, "numbering-copy.json"),
+        JSON.stringify({ origin, term: 7, reservedUpTo: "500" }),
+      );
+      await assert.rejects(
+        Numbering.open(folder),
+        /numbering\.json and .*numbering-copy\.json have different origins: /,
+      );
+    }));
+
+  it("goes on after a number that others know of", () =>
+    withTempFolder(async (folder) => {
+      const numbering = await Numbering.open(folder);
+      assert.equal(await numbering.skipTo(0n), false);
+      assert.equal(await numbering.skipTo(250_000n), true);
+      assert.equal(numbering.next(), 250_001n);
+      assert.equal((await Numbering.open(folder)).last, 350_000n);
     }));
 
   for (const [what, text] of [

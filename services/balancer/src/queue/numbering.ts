@@ -1,30 +1,23 @@
 import { randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import path from "node:path";
-import { replaceFile } from "@bilancia/proto/replace-file";
 import type { LedgerIdentity } from "../ports/ledger-identity.js";
 import { makeFolder } from "./folder.js";
-
-interface Saved {
-  readonly origin: string;
-  readonly term: number;
-  /** Every number up to and including this one may have been given out. */
-  readonly reservedUpTo: string;
-}
+import { NumberingFile, type SavedNumbering } from "./numbering-file.js";
 
 /** How many numbers are reserved with one write: at first, and at most. */
 const firstBlockSize = 100_000n;
 const mostBlockSize = 64n * firstBlockSize;
 
 /**
- * Gives every upload its number: from 1, never the same twice, across restarts and crashes. Numbers are reserved in blocks, in one small fsynced file
- * (`numbering.json`), before any of them is given out; a crash skips the rest of its block, a proper `close` does not. Where much of a block is given out while the next one is being
+ * Gives every upload its number: from 1, never the same twice, across restarts and crashes. Numbers are reserved in blocks, in a small fsynced file
+ * (`NumberingFile`), before any of them is given out; a crash skips the rest of its block, a proper `close` does not. Where much of a block is given out while the next one is being
  * written, blocks become larger. The file also keeps who numbers (the origin) and how often it was started (the term).
  */
 export class Numbering implements LedgerIdentity {
   readonly origin: string;
   readonly term: number;
-  readonly #file: string;
+  /** What was wrong with the file when it was opened, for people. */
+  readonly problems: readonly string[];
+  readonly #file: NumberingFile;
   #last: bigint;
   #reservedUpTo: bigint;
   #blockSize = firstBlockSize;
@@ -32,28 +25,33 @@ export class Numbering implements LedgerIdentity {
   /** Why the last reservation has failed. */
   #failure: unknown;
 
-  private constructor(file: string, saved: Saved) {
+  private constructor(
+    file: NumberingFile,
+    { origin, term, reservedUpTo }: SavedNumbering,
+    problems: readonly string[],
+  ) {
     this.#file = file;
-    this.origin = saved.origin;
-    this.term = saved.term;
-    this.#last = BigInt(saved.reservedUpTo);
+    this.origin = origin;
+    this.term = term;
+    this.problems = problems;
+    this.#last = reservedUpTo;
     this.#reservedUpTo = this.#last;
   }
 
   /**
    * Opens the numbering kept in a folder, or begins a new one there.
    *
-   * @throws Error when the file is there but cannot be understood: to go on would give numbers out twice
+   * @throws Error when it is there but cannot be understood: to go on would give numbers out twice
    */
   static async open(stateDir: string): Promise<Numbering> {
     await makeFolder(stateDir);
-    const file = path.join(stateDir, "numbering.json");
-    const previous = await read(file);
-    const numbering = new Numbering(file, {
-      origin: previous?.origin ?? randomBytes(16).toString("hex"),
-      term: (previous?.term ?? 0) + 1,
-      reservedUpTo: previous?.reservedUpTo ?? "0",
-    });
+    const file = new NumberingFile(stateDir);
+    const { saved, problems } = await file.read();
+    const { origin, term, reservedUpTo } = saved ?? {
+      origin: randomBytes(16).toString("hex"),
+      ...{ term: 0, reservedUpTo: 0n },
+    };
+    const numbering = new Numbering(file, { origin, term: term + 1, reservedUpTo }, problems);
     await numbering.#reserve();
     return numbering;
   }
@@ -77,6 +75,18 @@ export class Numbering implements LedgerIdentity {
     if (!this.#failure) return undefined;
     const cause = this.#failure;
     throw new Error("no request number is reserved; the state folder cannot be written", { cause });
+  }
+
+  /**
+   * Goes on after a number that was given out, as others know: the file may be an older one, or begun anew. To be called before any number is asked for.
+   *
+   * @returns whether it was behind
+   */
+  async skipTo(number: bigint): Promise<boolean> {
+    if (number <= this.#last) return false;
+    this.#last = number;
+    await this.#reserve();
+    return true;
   }
 
   /** Gives the unused rest of the block back. @throws Error when that cannot be written: the next start skips it, as after a crash */
@@ -107,29 +117,6 @@ export class Numbering implements LedgerIdentity {
   }
 
   async #write(reservedUpTo: bigint): Promise<void> {
-    const saved: Saved = { origin: this.origin, term: this.term, reservedUpTo: String(reservedUpTo) };
-    await replaceFile(this.#file, `${JSON.stringify(saved)}\n`);
+    await this.#file.write({ origin: this.origin, term: this.term, reservedUpTo });
   }
-}
-
-async function read(file: string): Promise<Saved | undefined> {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-  try {
-    const { origin, term, reservedUpTo } = JSON.parse(text) as Partial<Saved>;
-    if (/^[0-9a-f]{32}$/.test(origin ?? "") && Number.isSafeInteger(term) && /^[0-9]+$/.test(reservedUpTo ?? "")) {
-      return { origin, term, reservedUpTo } as Saved;
-    }
-  } catch {
-    // Falls through to the same error.
-  }
-  throw new Error(
-    `${file} is damaged: expected {"origin":"<32 hex digits>","term":N,"reservedUpTo":"N"}. ` +
-      "Restore it from a backup, or remove it to begin a new origin at number 1.",
-  );
 }

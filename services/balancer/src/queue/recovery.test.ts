@@ -68,6 +68,18 @@ describe("the queue after a crash", () => {
     assert.deepEqual(waiting(), { receivingFiles: 0, queuedFiles: 0, dispatchingFiles: 0, queuedBytes: 0 });
   });
 
+  it("gives no number out twice that the ledger knows, where the numbering is gone", async () => {
+    const [first, second] = [await queued(5), await queued(5)];
+    await opened.crash();
+    for (const name of ["numbering.json", "numbering-copy.json"]) await rm(path.join(folder, name));
+    await start();
+    const [told] = opened.noted.flatMap((occurrence) => (occurrence.kind === "quarantined" ? [occurrence.detail] : []));
+    assert.equal(told, "numbers were reserved up to 0, but the ledger has uploads up to 2; it goes on after these");
+    const third = await queued(5);
+    assert.deepEqual([first, second, third], [1n, 2n, 3n]);
+    assert.equal(queue.counts().queuedFiles, 3);
+  });
+
   it("delivers what it had acknowledged, of every size, in order", async () => {
     const sizes = [0, 5, 100_000, 3_000_000];
     const numbers: bigint[] = [];

@@ -27,7 +27,13 @@ export class Recovery implements Pick<Outbox, "suspicions" | "found" | "cleared"
   /** To be called once, before anything else happens in the queue. */
   async run(): Promise<void> {
     const { parts, uploads, line } = this.#works;
-    const { ledger, observer } = parts;
+    const { ledger, observer, numbering } = parts;
+    for (const detail of numbering.problems) observer.note({ kind: "quarantined", what: "numbering", detail });
+    const { last } = numbering;
+    if (await numbering.skipTo(ledger.lastNumber)) {
+      const detail = `numbers were reserved up to ${last}, but the ledger has uploads up to ${ledger.lastNumber}; it goes on after these`;
+      observer.note({ kind: "quarantined", what: "numbering", detail });
+    }
     let queued = 0;
     for await (const page of ledger.open()) {
       for (const { requestNumber, state, bytes, clientMark, priority } of page) {
