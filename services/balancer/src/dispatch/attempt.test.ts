@@ -7,6 +7,7 @@ import { Server, type ServerDuplexStream } from "@grpc/grpc-js";
 import { findCollector } from "../collector.js";
 import { type Content, ContentUnreadable } from "../ports/content.js";
 import type { Delivery } from "../ports/outbox.js";
+import { eventually } from "../test-support/eventually.js";
 import { chunkAt, describeFile } from "../test-support/queue-fixtures.js";
 import { type AttemptResult, attemptDelivery } from "./attempt.js";
 import { StorageLink } from "./storage-link.js";
@@ -75,6 +76,56 @@ describe("an attempt", () => {
     const clock = { nowMs: () => 0, random: () => 0 };
     await attemptDelivery(delivery as unknown as Delivery, 1, link, { origin: "", term: 1 }, clock);
     assert.ok(grown < 100 * chunksCount, `${grown} bytes were kept of ${chunksCount} chunks`);
+  });
+});
+
+describe("a small file whose server is late", () => {
+  it("is not answered by what comes of an earlier attempt at last", async () => {
+    const server = new Server();
+    const calls: ServerDuplexStream<SaveBatch, SaveResponse>[] = [];
+    const answer = (index: number, outcome: SaveResponse["results"][number]["outcome"]) =>
+      calls[index]?.write({ results: [{ requestNumber: 1n, outcome }], overloaded: false });
+    const save = (call: ServerDuplexStream<SaveBatch, SaveResponse>) => {
+      calls.push(call);
+      call.on("error", () => {});
+      call.on("end", () => calls.indexOf(call) > 0 && call.end());
+      call.on("data", () => {
+        // The first one is answered when the file has come again.
+        if (calls.length > 1) answer(0, { $case: "busy", value: { retryAfter: undefined } });
+      });
+    };
+    server.addService(storageService, { save } as never);
+    const link = new StorageLink(await listen(server, "127.0.0.1:0"), { overloaded: () => {}, broken: () => {} });
+    try {
+      const delivery = {
+        ...{ requestNumber: 1n, description: describeFile(), whole: () => chunkAt(0, 5), intend: () => undefined },
+      } as unknown as Delivery;
+      const clock = { nowMs: () => 0, random: () => 0 };
+      const attempt = (number: number) => attemptDelivery(delivery, number, link, { origin: "", term: 1 }, clock);
+      const first = attempt(1);
+      await eventually("the file to be there", () => calls.length === 1);
+      await eventually("its answer to be given up", async () => {
+        link.expire(20);
+        return (await Promise.race([first, delay(1)])) !== undefined;
+      });
+      assert.equal((await first).outcome.kind, "lost");
+      const second = attempt(2);
+      await eventually("the file to be there again", () => calls.length === 2);
+      // Time enough for the late answer to come.
+      await delay(50);
+      const saved = {
+        storedName: "1_a.bin",
+        sizeBytes: 5n,
+        sha256: new Uint8Array(32),
+        duplicate: false,
+        textStats: undefined,
+      };
+      answer(1, { $case: "saved", value: saved });
+      assert.equal((await second).outcome.kind, "saved");
+    } finally {
+      link.close();
+      server.forceShutdown();
+    }
   });
 });
 

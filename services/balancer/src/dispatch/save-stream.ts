@@ -37,6 +37,7 @@ export class SaveStream {
   readonly #pending = new Map<bigint, Pending>();
   readonly #events: SaveStreamEvents;
   #closed = false;
+  #late = false;
   /** Since when messages wait that the server does not take, and how many it had taken by then. */
   #held: { readonly sentCount: number; readonly sinceMs: number } | undefined;
 
@@ -59,6 +60,11 @@ export class SaveStream {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** Whether an answer was given up that may still come. It says of which file it is, and not of which attempt: no file may be sent here a second time. */
+  get late(): boolean {
+    return this.#late;
   }
 
   /** Registers a file that is about to be sent; resolves with its final answer, once. */
@@ -97,6 +103,7 @@ export class SaveStream {
     for (const [requestNumber, { settle, sinceMs }] of this.#pending) {
       if (sinceMs === undefined || nowMs - sinceMs < timeoutMs) break;
       this.#pending.delete(requestNumber);
+      this.#late = true;
       settle({ kind: "lost", message: `no answer within ${timeoutMs} ms` });
     }
     if (this.#closed || !this.#isHeld(nowMs, timeoutMs)) return;

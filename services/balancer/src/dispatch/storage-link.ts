@@ -28,9 +28,10 @@ export class StorageLink {
     });
   }
 
-  /** The stream for small files; opened anew after it broke. */
+  /** The stream for small files; opened anew after it broke, or an answer on it is late. What else is under way on such a one is still answered there. */
   get shared(): SaveStream {
-    if (!this.#shared || this.#shared.closed) this.#shared = this.#open();
+    if (this.#shared?.late) this.#shared.end();
+    if (!this.#shared || this.#shared.closed || this.#shared.late) this.#shared = this.#open();
     return this.#shared;
   }
 
