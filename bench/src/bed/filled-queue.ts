@@ -11,7 +11,8 @@ const batchCount = 500;
 export async function fillQueue(stateDir: string, filesCount: number, sizeBytes: number): Promise<void> {
   await mkdir(stateDir, { recursive: true });
   const numbering = { origin: randomBytes(16).toString("hex"), term: 1, reservedUpTo: String(filesCount) };
-  await writeFile(join(stateDir, "numbering.json"), JSON.stringify(numbering));
+  for (const name of ["numbering.json", "numbering-copy.json"])
+    await writeFile(join(stateDir, name), JSON.stringify(numbering));
   const ledger = new LmdbLedger(join(stateDir, "ledger"), (number, problem) => {
     throw new Error(`entry ${number}: ${problem}`);
   });

@@ -38,13 +38,13 @@ export class NumberingFile {
    * @throws Error where neither can be understood: to go on would give numbers out twice
    */
   async read(): Promise<ReadNumbering> {
-    const [first, copy] = await Promise.all([read(this.#file), read(this.#copy)]);
-    if (first === "absent" && copy === "absent") return { saved: undefined, problems: [] };
-    const whole = [first, copy].filter((one) => typeof one === "object");
-    const [one, other = one] = whole;
-    if (!one || !other) throw new Error(this.#helpless("is damaged"));
-    if (one.origin !== other.origin)
-      throw new Error(this.#helpless(`and ${this.#copy} have different origins: ${one.origin} and ${other.origin}`));
+    const [first, found] = await Promise.all([read(this.#file), read(this.#copy)]);
+    if (first === "absent" && found === "absent") return { saved: undefined, problems: [] };
+    // Somebody has put another numbering there.
+    const isOther = typeof first === "object" && typeof found === "object" && first.origin !== found.origin;
+    const copy = isOther ? "of another origin" : found;
+    const [one, other = one] = [first, copy].filter((each) => typeof each === "object");
+    if (!one || !other) throw new Error(this.#helpless());
     const saved = {
       origin: one.origin,
       term: Math.max(one.term, other.term),
@@ -52,14 +52,11 @@ export class NumberingFile {
       reservedUpTo: one.reservedUpTo > other.reservedUpTo ? one.reservedUpTo : other.reservedUpTo,
     };
     const problems: string[] = [];
-    for (const [file, found, from] of [
-      [this.#file, first, this.#copy],
-      [this.#copy, copy, this.#file],
-    ] as const) {
-      if (found === "damaged") problems.push(`${file} was damaged; it is now ${await moveAside(file)}`);
-      // Earlier versions wrote no copy.
-      else if (found === "absent" && file === this.#file) problems.push(`${file} was missing; ${from} took its place`);
-    }
+    if (first === "absent") problems.push(`${this.#file} was missing; ${this.#copy} took its place`);
+    if (first === "damaged") problems.push(`${this.#file} was damaged; it is now ${await moveAside(this.#file)}`);
+    // Earlier versions wrote no copy.
+    if (copy === "damaged" || copy === "of another origin")
+      problems.push(`${this.#copy} was ${copy}; it is now ${await moveAside(this.#copy)}`);
     return { saved, problems };
   }
 
@@ -71,9 +68,9 @@ export class NumberingFile {
     await replaceFile(this.#copy, text);
   }
 
-  #helpless(what: string): string {
+  #helpless(): string {
     return (
-      `${this.#file} ${what}: expected {"origin":"<32 hex digits>","term":N,"reservedUpTo":"N"}. ` +
+      `${this.#file} is damaged: expected {"origin":"<32 hex digits>","term":N,"reservedUpTo":"N"}. ` +
       `Restore it from a backup, or remove it and ${path.basename(this.#copy)} to begin a new origin.`
     );
   }

@@ -179,17 +179,17 @@ describe("Numbering", () => {
       assert.deepEqual(numbering.problems, []);
     }));
 
-  it("refuses two files of different origins", () =>
+  it("goes by numbering.json where its copy is of another origin, and keeps that", () =>
     withTempFolder(async (folder) => {
-      await begun(folder);
+      const before = await begun(folder);
       await writeFile(
         path.join(folder, "numbering-copy.json"),
-        JSON.stringify({ origin, term: 7, reservedUpTo: "500" }),
+        JSON.stringify({ origin, term: 70, reservedUpTo: "5" }),
       );
-      await assert.rejects(
-        Numbering.open(folder),
-        /numbering\.json and .*numbering-copy\.json have different origins: /,
-      );
+      const after = await Numbering.open(folder);
+      assert.deepEqual([after.origin, after.term], [before.origin, before.term + 1]);
+      assert.match(after.problems.join(), /numbering-copy\.json was of another origin; it is now .*damaged-\d+$/);
+      assert.deepEqual((await Numbering.open(folder)).problems, []);
     }));
 
   it("goes on after a number that others know of", () =>
