@@ -5,9 +5,11 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { reading } from "@bilancia/proto/lmdb/damaged-file";
 import { headerIn, keyOf, nodeAt, nodeHeaderBytes, pageFlags, type Tree, treeAt } from "@bilancia/proto/lmdb/format";
+import { open } from "lmdb";
 import type { Occurrence } from "../domain/occurrence.js";
 import { describeFile } from "../test-support/queue-fixtures.js";
 import { openTestQueue } from "../test-support/test-queue.js";
+import { withChecksum } from "./checked-bytes.js";
 import type { LedgerEntry } from "./ledger-entry.js";
 import { isWritten, ledgerTables } from "./ledger-rows.js";
 import { openLedger } from "./open-ledger.js";
@@ -63,7 +65,7 @@ function rowsBelow(data: Buffer, { root }: Pick<Tree, "root">): PlacedRow[] {
   }).flat();
 }
 
-describe("a ledger with a wrong bit", () => {
+describe("a ledger", () => {
   let folder: string;
   let file: string;
   let intact: Buffer;
@@ -103,7 +105,7 @@ describe("a ledger with a wrong bit", () => {
     }
   }
 
-  it("is never taken for a sound one, whichever bit of a row it is", () => {
+  it("with a wrong bit is never taken for a sound one, whichever bit of a row it is", () => {
     const fd = openSync(file, "r+");
     try {
       const unnoticed: string[] = [];
@@ -127,17 +129,17 @@ describe("a ledger with a wrong bit", () => {
   const flip = (at: number, bit: number) => (data: Buffer) => data.writeUInt8(data.readUInt8(at) ^ (1 << bit), at);
   const harms: readonly [string, string, (row: PlacedRow) => (data: Buffer) => void][] = [
     ["open", "the number of a queued upload", ({ keyAt }) => flip(keyAt + 7, 1)],
-    ["open", "the state of a queued upload", ({ valueAt }) => flip(valueAt + 4, 1)],
-    ["open", "a checksum", ({ valueAt }) => flip(valueAt, 3)],
+    ["open", "the state of a queued upload", ({ valueAt }) => flip(valueAt, 1)],
+    ["open", "a checksum", ({ end }) => flip(end - 1, 3)],
     ["ids", "the id of an upload", ({ keyAt }) => flip(keyAt + 15, 0)],
-    ["ids", "the number of an id", ({ valueAt }) => flip(valueAt + 4 + 7, 4)],
+    ["ids", "the number of an id", ({ valueAt }) => flip(valueAt + 7, 4)],
     ["dead", "the number of a dead letter", ({ keyAt }) => flip(keyAt + 7, 1)],
     ["entries", "the number of an entry, in the order of the others", ({ keyAt }) => flip(keyAt + 7, 1)],
     ["entries", "the number of an entry, out of order", ({ keyAt }) => flip(keyAt + 3, 1)],
   ];
   for (const [table, what, harm] of harms)
     for (const which of ["first", "last"] as const)
-      it(`in ${what}, the ${which} one of "${table}", is reported, and everything is found as before`, async () => {
+      it(`with a wrong bit in ${what}, the ${which} one of "${table}", is reported, and everything is found as before`, async () => {
         const before = await found();
         const data = readFileSync(file);
         const row = rowsOf(data, table).at(which === "first" ? 0 : -1);
@@ -156,11 +158,30 @@ describe("a ledger with a wrong bit", () => {
         assert.deepEqual(noted, []);
       });
 
-  it("that is used as it is, for want of room for another, gives out an upload whose row is wrong by its entry", async () => {
+  it("of an earlier version, whose rows have no such checksums, is read as before", async () => {
+    const before = await found();
+    const raw = { encoding: "binary", keyEncoding: "binary" } as const;
+    const root = open<Buffer, Buffer>({ path: path.join(folder, "ledger"), overlappingSync: false, ...raw });
+    for (const name of ["entries", "ids", "open", "dead"]) {
+      const table = root.openDB<Buffer, Buffer>({ name, ...raw });
+      for (const { key, value } of [...table.getRange()].map((row) => ({
+        key: row.key,
+        value: Buffer.from(row.value),
+      }))) {
+        const content = value.subarray(0, -4);
+        await table.put(key, name === "entries" ? withChecksum(content) : content);
+      }
+    }
+    await root.close();
+    assert.deepEqual(await found(), before);
+    assert.deepEqual(noted, []);
+  });
+
+  it("with a wrong bit that is used as it is, for want of room for another, gives out an upload whose row is wrong by its entry", async () => {
     const data = Buffer.from(intact);
     const [row] = rowsOf(data, "open");
     assert.ok(row);
-    flip(row.valueAt + 4, 1)(data);
+    flip(row.valueAt, 1)(data);
     writeFileSync(file, data);
     // It opens the ledger without looking at its file before.
     const opened = await openTestQueue(folder);

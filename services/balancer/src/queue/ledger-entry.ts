@@ -2,7 +2,8 @@ import type { Rejection } from "../domain/errors.js";
 import type { AttemptRecord, Receipt, UploadDescription, UploadState } from "../domain/upload.js";
 import type { CopyMark } from "../ports/outbox.js";
 import type { UploadView } from "../ports/upload-directory.js";
-import { checkedBytes, checksumBytes, withChecksum } from "./checked-bytes.js";
+import { checkedBytes } from "./checked-bytes.js";
+import { contentIn, sealed } from "./sealed-row.js";
 
 /** Where the bytes of an upload are kept: nowhere that survives, in the ledger itself, or in the spool's file. */
 export type BytesAt = "nowhere" | "ledger" | "file";
@@ -83,9 +84,9 @@ export const lastNumber = 2n ** 64n - 1n;
 /** Thrown for an entry whose bytes are not what was written. */
 export class DamagedEntry extends Error {}
 
-/** An entry as the ledger's bytes: JSON, with a checksum. @param key under which they are put */
-export function encodeEntry(entry: LedgerEntry, key: Uint8Array): Buffer {
-  return withChecksum(Buffer.from(JSON.stringify(inJson(entry))), key);
+/** An entry as the ledger's bytes: JSON, sealed. @param key under which they are put */
+export function encodeEntry(entry: LedgerEntry, key: Buffer): Buffer {
+  return sealed(key, JSON.stringify(inJson(entry))).value;
 }
 
 /** A number or bytes, which JSON has no notation for. */
@@ -129,9 +130,8 @@ function taggedBytes(bytes: Uint8Array): Tagged {
 }
 
 /** @param key under which they were found @throws DamagedEntry where they are not what was put there */
-export function decodeEntry(bytes: Buffer, key: Buffer): LedgerEntry {
-  // Earlier versions left out the key.
-  const body = checkedBytes(bytes, key) ?? checkedBytes(bytes);
+export function decodeEntry(value: Buffer, key: Buffer): LedgerEntry {
+  const body = contentIn({ key, value }) ?? checkedBytes(value);
   if (!body || body.length === 0) throw new DamagedEntry("the checksum of a ledger entry does not match");
   const { requestNumber, description, finishSha256, receipt, ...entry } = JSON.parse(body.toString()) as EntryInJson;
   return {
@@ -148,15 +148,17 @@ export function decodeEntry(bytes: Buffer, key: Buffer): LedgerEntry {
 }
 
 /** The number that an entry says it has, before anything of it is checked; `undefined` where it says none. */
-export function numberWritten(bytes: Buffer): bigint | undefined {
-  try {
-    const { requestNumber } = JSON.parse(bytes.toString("utf8", checksumBytes)) as EntryInJson;
-    const number = numberIn(requestNumber);
-    return number > 0n && number <= lastNumber ? number : undefined;
-  } catch {
-    // Damaged so that it is no JSON, or not that of an entry.
-    return undefined;
-  }
+export function numberWritten(value: Buffer): bigint | undefined {
+  // In earlier versions the checksum came first.
+  for (const text of [value.subarray(0, -4), value.subarray(4)])
+    try {
+      const { requestNumber } = JSON.parse(text.toString()) as EntryInJson;
+      const number = numberIn(requestNumber);
+      return number > 0n && number <= lastNumber ? number : undefined;
+    } catch {
+      // It is no JSON, or not that of an entry.
+    }
+  return undefined;
 }
 
 function numberIn({ $bigint }: Tagged): bigint {

@@ -1,18 +1,13 @@
 import type { EntryCheck } from "@bilancia/proto/lmdb/lmdb-file";
 import { crc32c } from "@node-rs/crc32";
 import type { Priority } from "../domain/priority.js";
-import { checkedBytes, withChecksum } from "./checked-bytes.js";
+import { checkedBytes } from "./checked-bytes.js";
 import type { OpenUpload } from "./ledger.js";
 import { hasEnded, type LedgerEntry } from "./ledger-entry.js";
+import { contentIn, type Row, sealed } from "./sealed-row.js";
 
 /** The names of the ledger's tables. */
 export const ledgerTables = ["entries", "ids", "bytes", "open", "dead", "quarantine"] as const;
-
-/** What a table has under a key. */
-export interface Row {
-  readonly key: Buffer;
-  readonly value: Buffer;
-}
 
 /** The tables whose rows are short, and lead to entries. */
 type ShortTable = "ids" | "open" | "dead";
@@ -34,11 +29,11 @@ export const isWritten: EntryCheck = (table, row) => {
   switch (table) {
     case "entries":
       // Of earlier versions the checksum is over the entry alone.
-      return (checkedBytes(row.value, row.key) ?? checkedBytes(row.value)) !== undefined;
+      return (contentIn(row) ?? checkedBytes(row.value)) !== undefined;
     case "ids":
     case "open":
     case "dead":
-      return contentOf(table, row) !== undefined;
+      return shortContentIn(table, row) !== undefined;
     default:
       return true;
   }
@@ -46,12 +41,12 @@ export const isWritten: EntryCheck = (table, row) => {
 
 /** The number of an upload, by its id. */
 export function idRow(uploadId: string, number: Buffer): Row {
-  return rowOf(idKey(uploadId), number);
+  return sealed(idKey(uploadId), number);
 }
 
 /** `undefined` where it is damaged. */
 export function numberIn(row: Row): Buffer | undefined {
-  return contentOf("ids", row);
+  return shortContentIn("ids", row);
 }
 
 /** An upload that needs looking after. */
@@ -62,13 +57,13 @@ export function openRow(entry: LedgerEntry): Row {
   content.writeDoubleBE(entry.receivedBytes, 1);
   content.writeUInt32BE(crc32c(entry.client), 9);
   if (priority) content.writeUInt8(priorityCodes.indexOf(priority), openBytes);
-  return rowOf(numberKey(entry.requestNumber), content);
+  return sealed(numberKey(entry.requestNumber), content);
 }
 
 /** Where the row is damaged, only the number is known, if it is that. */
 export function openUploadIn(row: Row): OpenUpload {
   const requestNumber = row.key.readBigUInt64BE(0);
-  const content = contentOf("open", row);
+  const content = shortContentIn("open", row);
   const state = content && stateCodes[content.readUInt8(0)];
   if (!state) return { requestNumber, state: "unreadable", bytes: 0, clientMark: 0 };
   const clientMark = content.length >= openBytes ? content.readUInt32BE(9) : 0;
@@ -78,7 +73,7 @@ export function openUploadIn(row: Row): OpenUpload {
 
 /** A dead letter. */
 export function deadRow(number: Buffer): Row {
-  return rowOf(number, Buffer.from([1]));
+  return sealed(number, Buffer.from([1]));
 }
 
 export function numberKey(requestNumber: bigint): Buffer {
@@ -91,13 +86,8 @@ export function idKey(uploadId: string): Buffer {
   return Buffer.from(uploadId.replaceAll("-", ""), "hex");
 }
 
-function rowOf(key: Buffer, content: Buffer): Row {
-  return { key, value: withChecksum(content, key) };
-}
-
-function contentOf(table: ShortTable, { key, value }: Row): Buffer | undefined {
-  if (lengthsWithoutChecksum[table].includes(value.length)) return value;
-  return checkedBytes(value, key);
+function shortContentIn(table: ShortTable, row: Row): Buffer | undefined {
+  return lengthsWithoutChecksum[table].includes(row.value.length) ? row.value : contentIn(row);
 }
 
 function openState(entry: LedgerEntry): OpenUpload["state"] {

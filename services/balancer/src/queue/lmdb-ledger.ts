@@ -3,18 +3,9 @@ import { checkedBytes, withChecksum } from "./checked-bytes.js";
 import type { FlushFailed } from "./flush-failed.js";
 import type { Ledger, OpenUpload } from "./ledger.js";
 import { decodeEntry, encodeEntry, hasEnded, isDeadLetter, type LedgerEntry, lastNumber } from "./ledger-entry.js";
-import {
-  deadRow,
-  idKey,
-  idRow,
-  ledgerTables,
-  numberIn,
-  numberKey,
-  openRow,
-  openUploadIn,
-  type Row,
-} from "./ledger-rows.js";
+import { deadRow, idKey, idRow, ledgerTables, numberIn, numberKey, openRow, openUploadIn } from "./ledger-rows.js";
 import { LmdbEnvironment, type Table } from "./lmdb-environment.js";
+import type { Row } from "./sealed-row.js";
 
 /** Told of an entry that cannot be read. Its bytes are kept aside, and the upload is treated as unknown. Of which number it is, is not known where only its id leads to it. */
 export type OnDamage = (requestNumber: bigint | undefined, problem: string) => void;
