@@ -4,7 +4,7 @@ import type { Priority } from "../domain/priority.js";
 import { checkedBytes } from "./checked-bytes.js";
 import type { OpenUpload } from "./ledger.js";
 import { hasEnded, type LedgerEntry } from "./ledger-entry.js";
-import { contentIn, type Row, sealed } from "./sealed-row.js";
+import { contentIn, isSealed, type Row, sealed } from "./sealed-row.js";
 
 /** The names of the ledger's tables. */
 export const ledgerTables = ["entries", "ids", "bytes", "open", "dead", "quarantine"] as const;
@@ -29,11 +29,11 @@ export const isWritten: EntryCheck = (table, row) => {
   switch (table) {
     case "entries":
       // Of earlier versions the checksum is over the entry alone.
-      return (contentIn(row) ?? checkedBytes(row.value)) !== undefined;
+      return isSealed(row) || checkedBytes(row.value) !== undefined;
     case "ids":
     case "open":
     case "dead":
-      return shortContentIn(table, row) !== undefined;
+      return isOfEarlierVersion(table, row) || isSealed(row);
     default:
       return true;
   }
@@ -87,7 +87,11 @@ export function idKey(uploadId: string): Buffer {
 }
 
 function shortContentIn(table: ShortTable, row: Row): Buffer | undefined {
-  return lengthsWithoutChecksum[table].includes(row.value.length) ? row.value : contentIn(row);
+  return isOfEarlierVersion(table, row) ? row.value : contentIn(row);
+}
+
+function isOfEarlierVersion(table: ShortTable, { value }: Row): boolean {
+  return lengthsWithoutChecksum[table].includes(value.length);
 }
 
 function openState(entry: LedgerEntry): OpenUpload["state"] {

@@ -20,17 +20,20 @@ export function sealed(key: Buffer, content: Uint8Array | string): Row {
   return { key, value: row.subarray(key.length) };
 }
 
-/** A view of what was sealed; `undefined` where the row is not what was put there. */
-export function contentIn({ key, value }: Row): Buffer | undefined {
+/** Whether a row is what was put there. */
+export function isSealed({ key, value }: Row): boolean {
   const contentBytes = value.length - checksumBytes;
-  if (contentBytes < 0) return undefined;
-  const content = value.subarray(0, contentBytes);
-  return checksum(key, content) === value.readUInt32LE(contentBytes) ? content : undefined;
+  return contentBytes >= 0 && checksum(key, value, contentBytes) === value.readUInt32LE(contentBytes);
 }
 
-function checksum(key: Buffer, content: Buffer): number {
-  // LMDB's file has them side by side: one call in place of two, for each row at a start.
-  const isBeside = key.buffer === content.buffer && key.byteOffset + key.length === content.byteOffset;
-  if (isBeside) return crc32c(Buffer.from(key.buffer, key.byteOffset, key.length + content.length));
-  return crc32c(content, crc32c(key));
+/** A view of what was sealed; `undefined` where the row is not what was put there. */
+export function contentIn(row: Row): Buffer | undefined {
+  return isSealed(row) ? row.value.subarray(0, -checksumBytes) : undefined;
+}
+
+/** A start calls it for each row: one call of CRC-32C where LMDB's file has key and content side by side, and no views but what that needs. */
+function checksum(key: Buffer, value: Buffer, contentBytes: number): number {
+  const isBeside = key.buffer === value.buffer && key.byteOffset + key.length === value.byteOffset;
+  if (isBeside) return crc32c(new Uint8Array(key.buffer, key.byteOffset, key.length + contentBytes));
+  return crc32c(new Uint8Array(value.buffer, value.byteOffset, contentBytes), crc32c(key));
 }
