@@ -130,7 +130,7 @@ describe("a ledger", () => {
   const harms: readonly [string, string, (row: PlacedRow) => (data: Buffer) => void][] = [
     ["open", "the number of a queued upload", ({ keyAt }) => flip(keyAt + 7, 1)],
     ["open", "the state of a queued upload", ({ valueAt }) => flip(valueAt, 1)],
-    ["open", "a checksum", ({ end }) => flip(end - 1, 3)],
+    ["open", "the second number of a queued upload", ({ end }) => flip(end - 1, 3)],
     ["ids", "the id of an upload", ({ keyAt }) => flip(keyAt + 15, 0)],
     ["ids", "the number of an id", ({ valueAt }) => flip(valueAt + 7, 4)],
     ["dead", "the number of a dead letter", ({ keyAt }) => flip(keyAt + 7, 1)],
@@ -158,7 +158,7 @@ describe("a ledger", () => {
         assert.deepEqual(noted, []);
       });
 
-  it("of an earlier version, whose rows have no such checksums, is read as before", async () => {
+  it("of an earlier version, whose rows say everything once, is read as before", async () => {
     const before = await found();
     const raw = { encoding: "binary", keyEncoding: "binary" } as const;
     const root = open<Buffer, Buffer>({ path: path.join(folder, "ledger"), overlappingSync: false, ...raw });
@@ -168,7 +168,7 @@ describe("a ledger", () => {
         key: row.key,
         value: Buffer.from(row.value),
       }))) {
-        const content = value.subarray(0, -4);
+        const content = name === "entries" ? value.subarray(0, -4) : value.subarray(0, (value.length - key.length) / 2);
         await table.put(key, name === "entries" ? withChecksum(content) : content);
       }
     }

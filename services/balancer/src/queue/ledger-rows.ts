@@ -4,7 +4,7 @@ import type { Priority } from "../domain/priority.js";
 import { checkedBytes } from "./checked-bytes.js";
 import type { OpenUpload } from "./ledger.js";
 import { hasEnded, type LedgerEntry } from "./ledger-entry.js";
-import { contentIn, isSealed, type Row, sealed } from "./sealed-row.js";
+import { isSealed, type Row } from "./sealed-row.js";
 
 /** The names of the ledger's tables. */
 export const ledgerTables = ["entries", "ids", "bytes", "open", "dead", "quarantine"] as const;
@@ -12,8 +12,8 @@ export const ledgerTables = ["entries", "ids", "bytes", "open", "dead", "quarant
 /** The tables whose rows are short, and lead to entries. */
 type ShortTable = "ids" | "open" | "dead";
 
-/** How long their rows were before they had a checksum. In `open` the mark of the client came later than the rest, and the priority later still. */
-const lengthsWithoutChecksum: Readonly<Record<ShortTable, readonly number[]>> = {
+/** How long the content alone is, as earlier versions wrote it. In `open` the mark of the client came later than the rest, and the priority later still. */
+const contentLengths: Readonly<Record<ShortTable, readonly number[]>> = {
   ids: [8],
   open: [9, 13, 14],
   dead: [1],
@@ -33,7 +33,7 @@ export const isWritten: EntryCheck = (table, row) => {
     case "ids":
     case "open":
     case "dead":
-      return isOfEarlierVersion(table, row) || isSealed(row);
+      return contentBytes(table, row) > 0;
     default:
       return true;
   }
@@ -41,12 +41,13 @@ export const isWritten: EntryCheck = (table, row) => {
 
 /** The number of an upload, by its id. */
 export function idRow(uploadId: string, number: Buffer): Row {
-  return sealed(idKey(uploadId), number);
+  return doubled(idKey(uploadId), number);
 }
 
 /** `undefined` where it is damaged. */
 export function numberIn(row: Row): Buffer | undefined {
-  return shortContentIn("ids", row);
+  const bytes = contentBytes("ids", row);
+  return bytes > 0 ? row.value.subarray(0, bytes) : undefined;
 }
 
 /** An upload that needs looking after. */
@@ -57,23 +58,24 @@ export function openRow(entry: LedgerEntry): Row {
   content.writeDoubleBE(entry.receivedBytes, 1);
   content.writeUInt32BE(crc32c(entry.client), 9);
   if (priority) content.writeUInt8(priorityCodes.indexOf(priority), openBytes);
-  return sealed(numberKey(entry.requestNumber), content);
+  return doubled(numberKey(entry.requestNumber), content);
 }
 
 /** Where the row is damaged, only the number is known, if it is that. */
 export function openUploadIn(row: Row): OpenUpload {
   const requestNumber = row.key.readBigUInt64BE(0);
-  const content = shortContentIn("open", row);
-  const state = content && stateCodes[content.readUInt8(0)];
+  const bytes = contentBytes("open", row);
+  const { value } = row;
+  const state = bytes > 0 ? stateCodes[value.readUInt8(0)] : undefined;
   if (!state) return { requestNumber, state: "unreadable", bytes: 0, clientMark: 0 };
-  const clientMark = content.length >= openBytes ? content.readUInt32BE(9) : 0;
-  const priority = content.length > openBytes ? priorityCodes[content.readUInt8(openBytes)] : undefined;
-  return { requestNumber, state, bytes: content.readDoubleBE(1), clientMark, priority };
+  const clientMark = bytes >= openBytes ? value.readUInt32BE(9) : 0;
+  const priority = bytes > openBytes ? priorityCodes[value.readUInt8(openBytes)] : undefined;
+  return { requestNumber, state, bytes: value.readDoubleBE(1), clientMark, priority };
 }
 
 /** A dead letter. */
 export function deadRow(number: Buffer): Row {
-  return sealed(number, Buffer.from([1]));
+  return doubled(number, Buffer.from([1]));
 }
 
 export function numberKey(requestNumber: bigint): Buffer {
@@ -86,12 +88,32 @@ export function idKey(uploadId: string): Buffer {
   return Buffer.from(uploadId.replaceAll("-", ""), "hex");
 }
 
-function shortContentIn(table: ShortTable, row: Row): Buffer | undefined {
-  return isOfEarlierVersion(table, row) ? row.value : contentIn(row);
+/** A short row says its content twice, and then its key: that is compared faster than a checksum is called for, and a start looks at all of them. */
+function doubled(key: Buffer, content: Buffer): Row {
+  return { key, value: Buffer.concat([content, content, key]) };
+}
+
+function doubledBytes({ key, value }: Row): number {
+  return (value.length - key.length) / 2;
+}
+
+function isDoubled(row: Row): boolean {
+  const { key, value } = row;
+  const bytes = doubledBytes(row);
+  if (bytes <= 0 || !Number.isInteger(bytes)) return false;
+  for (let at = 0; at < bytes; at++) if (value[at] !== value[bytes + at]) return false;
+  for (let at = 0; at < key.length; at++) if (key[at] !== value[2 * bytes + at]) return false;
+  return true;
+}
+
+/** How much of a short row is its content; 0 where it is damaged. A start asks for each of them: no view is made of what it says. */
+function contentBytes(table: ShortTable, row: Row): number {
+  if (isOfEarlierVersion(table, row)) return row.value.length;
+  return isDoubled(row) ? doubledBytes(row) : 0;
 }
 
 function isOfEarlierVersion(table: ShortTable, { value }: Row): boolean {
-  return lengthsWithoutChecksum[table].includes(value.length);
+  return contentLengths[table].includes(value.length);
 }
 
 function openState(entry: LedgerEntry): OpenUpload["state"] {
