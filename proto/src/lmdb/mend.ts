@@ -90,7 +90,8 @@ function problemIn(
     return { problem, hasBothHeaders: pages.hasBothHeaders };
   });
   if (found instanceof DamagedPages) return { problem: found.message, of: "pages" };
-  if (found.problem !== undefined) return { problem: found.problem, of: "entry" };
-  if (found.hasBothHeaders) return undefined;
-  return { problem: "one of its two headers is damaged: what was recorded last may be missing", of: "header" };
+  const lostCommit = "one of its two headers is damaged: what was recorded last may be missing";
+  const problems = [found.problem ?? [], found.hasBothHeaders ? [] : lostCommit].flat();
+  if (problems.length === 0) return undefined;
+  return { problem: problems.join("; "), of: found.problem === undefined ? "header" : "entry" };
 }

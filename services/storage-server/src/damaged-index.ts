@@ -33,7 +33,7 @@ async function copyTables(damaged: LmdbFile, to: string): Promise<{ files: numbe
     const { files, packs } = damaged.readTables(indexTables);
     return {
       files: await copyInto(openTable(environment, "files"), files, isSoundRecord),
-      packs: await copyInto(openTable(environment, "packs"), packs, () => true),
+      packs: await copyInto(openTable(environment, "packs"), packs, ({ isStray }) => !isStray),
     };
   } finally {
     await environment.close();

@@ -80,52 +80,97 @@ describe("an attempt", () => {
 });
 
 describe("a small file whose server is late", () => {
-  it("is not answered by what comes of an earlier attempt at last", async () => {
-    const server = new Server();
-    const calls: ServerDuplexStream<SaveBatch, SaveResponse>[] = [];
-    const answer = (index: number, outcome: SaveResponse["results"][number]["outcome"]) =>
-      calls[index]?.write({ results: [{ requestNumber: 1n, outcome }], overloaded: false });
-    const save = (call: ServerDuplexStream<SaveBatch, SaveResponse>) => {
-      calls.push(call);
+  type Call = ServerDuplexStream<SaveBatch, SaveResponse>;
+  type Outcome = SaveResponse["results"][number]["outcome"];
+  const timeoutMs = 300;
+  const busy: Outcome = { $case: "busy", value: { retryAfter: undefined } };
+  const saved: Outcome = {
+    $case: "saved",
+    value: { storedName: "a", sizeBytes: 5n, sha256: new Uint8Array(32), duplicate: false, textStats: undefined },
+  };
+  let server: Server;
+  let link: StorageLink;
+  /** The streams that the server has seen, each with the files that came on it. */
+  let streams: { call: Call; files: bigint[] }[];
+
+  beforeEach(async () => {
+    streams = [];
+    server = new Server();
+    const save = (call: Call) => {
+      const stream = { call, files: [] as bigint[] };
+      streams.push(stream);
       call.on("error", () => {});
-      call.on("end", () => calls.indexOf(call) > 0 && call.end());
-      call.on("data", () => {
-        // The first one is answered when the file has come again.
-        if (calls.length > 1) answer(0, { $case: "busy", value: { retryAfter: undefined } });
+      call.on("data", ({ parts }: SaveBatch) => {
+        for (const { header } of parts) if (header) stream.files.push(header.requestNumber);
       });
     };
     server.addService(storageService, { save } as never);
-    const link = new StorageLink(await listen(server, "127.0.0.1:0"), { overloaded: () => {}, broken: () => {} });
-    try {
-      const delivery = {
-        ...{ requestNumber: 1n, description: describeFile(), whole: () => chunkAt(0, 5), intend: () => undefined },
-      } as unknown as Delivery;
-      const clock = { nowMs: () => 0, random: () => 0 };
-      const attempt = (number: number) => attemptDelivery(delivery, number, link, { origin: "", term: 1 }, clock);
-      const first = attempt(1);
-      await eventually("the file to be there", () => calls.length === 1);
-      await eventually("its answer to be given up", async () => {
-        link.expire(20);
-        return (await Promise.race([first, delay(1)])) !== undefined;
-      });
-      assert.equal((await first).outcome.kind, "lost");
-      const second = attempt(2);
-      await eventually("the file to be there again", () => calls.length === 2);
-      // Time enough for the late answer to come.
-      await delay(50);
-      const saved = {
-        storedName: "1_a.bin",
-        sizeBytes: 5n,
-        sha256: new Uint8Array(32),
-        duplicate: false,
-        textStats: undefined,
-      };
-      answer(1, { $case: "saved", value: saved });
-      assert.equal((await second).outcome.kind, "saved");
-    } finally {
-      link.close();
-      server.forceShutdown();
-    }
+    link = new StorageLink(await listen(server, "127.0.0.1:0"), { overloaded: () => {}, broken: () => {} });
+  });
+  afterEach(() => {
+    link.close();
+    server.forceShutdown();
+  });
+
+  const answer = (stream: number, requestNumber: bigint, outcome: Outcome) =>
+    streams[stream]?.call.write({ results: [{ requestNumber, outcome }], overloaded: false });
+  const cameOn = (stream: number, requestNumber: bigint) =>
+    eventually(
+      `file ${requestNumber} on stream ${stream}`,
+      () => streams[stream]?.files.includes(requestNumber) ?? false,
+    );
+
+  function attempt(requestNumber: bigint, intent?: Promise<void>): Promise<string> {
+    const delivery = { requestNumber, description: describeFile(), whole: () => chunkAt(0, 5), intend: () => intent };
+    const clock = { nowMs: () => 0, random: () => 0 };
+    const result = attemptDelivery(delivery as unknown as Delivery, 1, link, { origin: "", term: 1 }, clock);
+    return result.then(({ outcome }) => outcome.kind);
+  }
+
+  /** Has the first answer on the first stream given up, while one to another file is awaited there. */
+  async function giveUp(): Promise<{ other: Promise<string> }> {
+    const first = attempt(1n);
+    await cameOn(0, 1n);
+    await delay(timeoutMs / 2);
+    const other = attempt(2n);
+    await cameOn(0, 2n);
+    await delay(timeoutMs / 2);
+    link.expire(timeoutMs);
+    assert.equal(await first, "lost");
+    return { other };
+  }
+
+  it("is not answered by what comes of an earlier attempt at last; other files are, where they went", async () => {
+    const { other } = await giveUp();
+    const again = attempt(1n);
+    await cameOn(1, 1n);
+    answer(0, 1n, busy);
+    answer(0, 2n, saved);
+    assert.equal(await other, "saved");
+    answer(1, 1n, saved);
+    assert.equal(await again, "saved");
+  });
+
+  it("goes out on a stream that takes it, although its intent was being written when the other one was given up", async () => {
+    let written: () => void = () => {};
+    const late = attempt(3n, new Promise((resolve) => (written = resolve)));
+    await giveUp();
+    const next = attempt(4n);
+    await cameOn(1, 4n);
+    written();
+    await cameOn(1, 3n);
+    answer(1, 3n, saved);
+    answer(1, 4n, saved);
+    assert.deepEqual(await Promise.all([late, next]), ["saved", "saved"]);
+  });
+
+  it("leaves no stream open on which nothing is awaited any more", async () => {
+    const { other } = await giveUp();
+    const closed = new Promise((resolve) => streams[0]?.call.once("cancelled", resolve));
+    answer(0, 2n, saved);
+    assert.equal(await other, "saved");
+    link.expire(timeoutMs);
+    await closed;
   });
 });
 

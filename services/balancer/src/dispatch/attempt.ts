@@ -29,13 +29,14 @@ export async function attemptDelivery(
   let finishSentMs: number | undefined;
   try {
     const whole = await delivery.whole(batchTargetBytes);
-    const stream = whole ? link.shared : link.open();
-    if (!whole) return await sendLarge(delivery, header(delivery, undefined, attempt, ledger), stream, clock);
+    if (!whole) return await sendLarge(delivery, header(delivery, undefined, attempt, ledger), link.open(), clock);
     // The promise is only awaited where there is one: a small file costs no turn of the event loop here.
     const intent = delivery.intend();
     if (intent && !(await isRecorded(intent))) return unasked;
-    finishSentMs = clock.nowMs();
     const { data, crc32c } = whole;
+    // Only now: while the intent was written, the stream may have become one that takes nothing more.
+    const stream = link.shared;
+    finishSentMs = clock.nowMs();
     const outcome = stream.expect(delivery.requestNumber);
     stream.push({ header: header(delivery, data.length, attempt, ledger), offset: 0, data, crc32c, finish: {} });
     stream.finished(delivery.requestNumber);

@@ -67,6 +67,11 @@ export class SaveStream {
     return this.#late;
   }
 
+  /** Whether no answer is awaited. */
+  get idle(): boolean {
+    return this.#pending.size === 0;
+  }
+
   /** Registers a file that is about to be sent; resolves with its final answer, once. */
   expect(requestNumber: bigint): Promise<SaveOutcome> {
     if (this.#closed) return Promise.resolve({ kind: "lost", message: "the stream is closed" });
@@ -118,6 +123,12 @@ export class SaveStream {
 
   /** Breaks the stream off: the server drops what it has not in full. */
   cancel(): void {
+    this.#call.cancel();
+  }
+
+  /** Breaks it off without a word: what may still come of it is of no interest. */
+  letGo(): void {
+    this.#closed = true;
     this.#call.cancel();
   }
 

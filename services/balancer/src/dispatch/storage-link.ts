@@ -49,7 +49,10 @@ export class StorageLink {
 
   /** Gives up on answers that do not come, and on streams of which nothing is taken. */
   expire(timeoutMs: number): void {
-    for (const stream of this.#streams) stream.expire(timeoutMs);
+    for (const stream of this.#streams) {
+      stream.expire(timeoutMs);
+      if (stream.late && stream.idle && !stream.closed) stream.letGo();
+    }
   }
 
   /** Breaks all streams off: what has not been answered is lost. The next use opens new ones. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { reading } from "@bilancia/proto/lmdb/damaged-file";
@@ -12,6 +12,7 @@ import { openTestQueue } from "../test-support/test-queue.js";
 import { withChecksum } from "./checked-bytes.js";
 import type { LedgerEntry } from "./ledger-entry.js";
 import { isWritten, ledgerTables } from "./ledger-rows.js";
+import { LmdbLedger } from "./lmdb-ledger.js";
 import { openLedger } from "./open-ledger.js";
 
 const pageBytes = 4096;
@@ -158,6 +159,43 @@ describe("a ledger", () => {
         assert.deepEqual(noted, []);
       });
 
+  it("with a wrong bit in the number of an upload that was given up leaves its id to the later upload that has it now", async () => {
+    const [given, later] = [uploads[2], uploads[3]] as [LedgerEntry, LedgerEntry];
+    const ledger = await openLedger(folder, observer);
+    ledger.freeId(given.description.uploadId);
+    await ledger.put({ ...later, description: given.description }, Buffer.from("bytes"));
+    await ledger.close();
+    const data = readFileSync(file);
+    const row = rowsOf(data, "entries")[2];
+    assert.ok(row);
+    flip(row.keyAt + 7, 1)(data);
+    writeFileSync(file, data);
+    const again = await openLedger(folder, observer);
+    assert.equal(again.find({ uploadId: given.description.uploadId })?.requestNumber, later.requestNumber);
+    assert.equal(again.find({ requestNumber: given.requestNumber })?.state, "dead");
+    assert.equal(Buffer.from(again.bytes(later.requestNumber) ?? []).toString(), "bytes");
+    await again.close();
+  });
+
+  it("with a wrong bit stays as it is where there is no room for another, and the start fails: the next one still sees it", async () => {
+    // A path of the longest that the system takes, so that one with a longer name cannot be made.
+    let deep = folder;
+    while (deep.length < 4_078) deep = path.join(deep, "d".repeat(Math.min(200, Math.max(1, 4_078 - deep.length - 1))));
+    await mkdir(path.join(deep, "ledger"), { recursive: true });
+    const data = Buffer.from(intact);
+    const [row] = rowsOf(data, "open");
+    assert.ok(row);
+    flip(row.keyAt + 7, 1)(data);
+    const deepFile = path.join(deep, "ledger", "data.mdb");
+    writeFileSync(deepFile, data);
+    for (let start = 0; start < 2; start++)
+      await assert.rejects(
+        openLedger(deep, observer),
+        /^Error: the ledger: table "open": .* it could not be replaced: /,
+      );
+    assert.deepEqual(readFileSync(deepFile), data);
+  });
+
   it("of an earlier version, whose rows say everything once, is read as before", async () => {
     const before = await found();
     const raw = { encoding: "binary", keyEncoding: "binary" } as const;
@@ -174,10 +212,29 @@ describe("a ledger", () => {
     }
     await root.close();
     assert.deepEqual(await found(), before);
-    assert.deepEqual(noted, []);
+    assert.equal(noted.length, 0);
+    // Nor is one of its entries found under another number.
+    const data = readFileSync(file);
+    const last = rowsOf(data, "entries").at(-1);
+    assert.ok(last);
+    flip(last.keyAt, 7)(data);
+    writeFileSync(file, data);
+    assert.deepEqual(await found(), before);
+    assert.equal(noted[0]?.kind, "quarantined");
   });
 
-  it("with a wrong bit that is used as it is, for want of room for another, gives out an upload whose row is wrong by its entry", async () => {
+  it("tells its highest number by an entry that is whole", async () => {
+    const data = Buffer.from(intact);
+    const last = rowsOf(data, "entries").at(-1);
+    assert.ok(last);
+    flip(last.keyAt, 7)(data);
+    writeFileSync(file, data);
+    const ledger = new LmdbLedger(path.dirname(file), () => {});
+    assert.equal(ledger.lastNumber, uploads.at(-2)?.requestNumber);
+    await ledger.close();
+  });
+
+  it("with a wrong bit that nobody has looked for gives out an upload whose row is wrong by its entry", async () => {
     const data = Buffer.from(intact);
     const [row] = rowsOf(data, "open");
     assert.ok(row);

@@ -134,9 +134,11 @@ export function decodeEntry(value: Buffer, key: Buffer): LedgerEntry {
   const body = contentIn({ key, value }) ?? checkedBytes(value);
   if (!body || body.length === 0) throw new DamagedEntry("the checksum of a ledger entry does not match");
   const { requestNumber, description, finishSha256, receipt, ...entry } = JSON.parse(body.toString()) as EntryInJson;
+  const number = numberIn(requestNumber);
+  if (number !== key.readBigUInt64BE(0)) throw new DamagedEntry(`it says that it is of upload ${number}`);
   return {
     ...entry,
-    requestNumber: numberIn(requestNumber),
+    requestNumber: number,
     description: { ...description, sha256: description.sha256 && bytesIn(description.sha256) },
     finishSha256: finishSha256 && bytesIn(finishSha256),
     receipt: receipt && {

@@ -34,7 +34,14 @@ export async function salvageLedger(damaged: LmdbFile, to: string): Promise<Salv
     };
     const strays: Kept[] = [];
     await inBatches(copyOf(damaged, put, strays, () => salvaged.damaged++));
-    for (const stray of strays) if (!target.find({ requestNumber: stray.entry.requestNumber })) await put(stray);
+    for (const stray of strays) {
+      const { requestNumber, description } = stray.entry;
+      if (target.find({ requestNumber })) continue;
+      const named = target.find({ uploadId: description.uploadId });
+      await put(stray);
+      // The id of an upload that was given up may name a later one.
+      if (named && named.requestNumber > requestNumber) await target.put(named, undefined, false);
+    }
     return salvaged;
   } finally {
     await target.close();

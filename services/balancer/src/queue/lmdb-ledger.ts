@@ -3,7 +3,17 @@ import { checkedBytes, withChecksum } from "./checked-bytes.js";
 import type { FlushFailed } from "./flush-failed.js";
 import type { Ledger, OpenUpload } from "./ledger.js";
 import { decodeEntry, encodeEntry, hasEnded, isDeadLetter, type LedgerEntry, lastNumber } from "./ledger-entry.js";
-import { deadRow, idKey, idRow, ledgerTables, numberIn, numberKey, openRow, openUploadIn } from "./ledger-rows.js";
+import {
+  deadRow,
+  idKey,
+  idRow,
+  isWritten,
+  ledgerTables,
+  numberIn,
+  numberKey,
+  openRow,
+  openUploadIn,
+} from "./ledger-rows.js";
 import { LmdbEnvironment, type Table } from "./lmdb-environment.js";
 import type { Row } from "./sealed-row.js";
 
@@ -58,8 +68,9 @@ export class LmdbLedger implements Ledger {
   }
 
   get lastNumber(): bigint {
-    const [last] = this.#env.table("entries").getKeys({ reverse: true, limit: 1 });
-    return last?.readBigUInt64BE(0) ?? 0n;
+    for (const row of this.#env.table("entries").getRange({ reverse: true }))
+      if (isWritten("entries", { ...row, isStray: false })) return row.key.readBigUInt64BE(0);
+    return 0n;
   }
 
   find(key: UploadKey): LedgerEntry | undefined {
@@ -120,11 +131,12 @@ export class LmdbLedger implements Ledger {
     const key = numberKey(requestNumber);
     const value = this.#env.table("open").get(key);
     if (!value) return undefined;
-    const { bytes } = openUploadIn({ key, value });
+    const { state, bytes } = openUploadIn({ key, value });
     if (!this.#damaged.has(requestNumber)) {
       this.#onDamage(requestNumber, "it is listed as not finished, and has no entry");
     }
-    this.#env.write(() => [this.#env.table("open").remove(key)]).catch(() => undefined);
+    // By a row that is damaged itself a start may still find which upload it was.
+    if (state !== "unreadable") this.#env.write(() => [this.#env.table("open").remove(key)]).catch(() => undefined);
     return bytes;
   }
 

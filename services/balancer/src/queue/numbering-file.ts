@@ -70,7 +70,7 @@ export class NumberingFile {
 
   #helpless(): string {
     return (
-      `${this.#file} is damaged: expected {"origin":"<32 hex digits>","term":N,"reservedUpTo":"N"}. ` +
+      `${this.#file} is damaged or missing, and its copy is not whole: expected {"origin":"<32 hex digits>","term":N,"reservedUpTo":"N"}. ` +
       `Restore it from a backup, or remove it and ${path.basename(this.#copy)} to begin a new origin.`
     );
   }

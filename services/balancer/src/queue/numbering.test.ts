@@ -213,7 +213,10 @@ describe("Numbering", () => {
     it(`refuses a file that is ${what}, and says what to do`, () =>
       withTempFolder(async (folder) => {
         await writeFile(path.join(folder, "numbering.json"), text ?? "");
-        await assert.rejects(Numbering.open(folder), /numbering\.json is damaged: expected .*Restore it from a backup/);
+        await assert.rejects(
+          Numbering.open(folder),
+          /numbering\.json is damaged or missing, and its copy is not whole: expected .*Restore it from a backup/,
+        );
         assert.equal(await readFile(path.join(folder, "numbering.json"), "utf8"), text);
       }));
   }

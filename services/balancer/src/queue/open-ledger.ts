@@ -30,15 +30,15 @@ export async function openLedger(
     sync: syncFolder,
     copy: salvageLedger,
   });
-  if (mended && mended.aside === undefined) {
-    const what = mended.of === "header" ? "ledger header" : "ledger";
-    observer.note({ kind: "quarantined", what, detail: `the ledger: ${mended.problem}` });
-  }
+  // To go on with wrong rows would lose what they lead to, and the next start would not see it any more.
+  if (mended?.of === "entry" && mended.aside === undefined) throw new Error(`the ledger: ${mended.problem}`);
+  if (mended && mended.aside === undefined)
+    observer.note({ kind: "quarantined", what: "ledger header", detail: `the ledger: ${mended.problem}` });
   if (mended?.aside !== undefined) {
     const { taken, queued, damaged } = mended.copied ?? nothing;
     const read = `${taken} of its uploads could be read and are taken over, ${queued} of them queued`;
     const left = `what could not be read stays there${damaged > 0 ? `, ${damaged} damaged entries at least` : ""}`;
-    const detail = `the ledger cannot be read in full (${mended.problem}); it was moved to ${mended.aside}; ${read}; ${left}`;
+    const detail = `the ledger is damaged (${mended.problem}); it was moved to ${mended.aside}; ${read}; ${left}`;
     observer.note({ kind: "quarantined", what: "ledger", detail });
     if (queued > 0) observer.note({ kind: "recovered", what: "in a damaged ledger", files: queued });
   }
