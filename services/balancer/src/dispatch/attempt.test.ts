@@ -166,11 +166,15 @@ describe("a small file whose server is late", () => {
 
   it("leaves no stream open on which nothing is awaited any more", async () => {
     const { other } = await giveUp();
+    const next = attempt(3n);
+    await cameOn(1, 3n);
     const closed = new Promise((resolve) => streams[0]?.call.once("cancelled", resolve));
     answer(0, 2n, saved);
     assert.equal(await other, "saved");
     link.expire(timeoutMs);
     await closed;
+    answer(1, 3n, saved);
+    assert.equal(await next, "saved");
   });
 });
 

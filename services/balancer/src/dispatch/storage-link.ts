@@ -17,6 +17,8 @@ export class StorageLink {
   readonly #events: SaveStreamEvents;
   readonly #streams = new Set<SaveStream>();
   #shared: SaveStream | undefined;
+  /** Streams for small files that have been replaced. */
+  readonly #left = new Set<SaveStream>();
 
   constructor(address: string, events: SaveStreamEvents) {
     this.#events = events;
@@ -30,8 +32,13 @@ export class StorageLink {
 
   /** The stream for small files; opened anew after it broke, or an answer on it is late. What else is under way on such a one is still answered there. */
   get shared(): SaveStream {
-    if (this.#shared?.late) this.#shared.end();
-    if (!this.#shared || this.#shared.closed || this.#shared.late) this.#shared = this.#open();
+    const shared = this.#shared;
+    if (shared && !shared.closed) {
+      if (!shared.late) return shared;
+      shared.end();
+      this.#left.add(shared);
+    }
+    this.#shared = this.#open();
     return this.#shared;
   }
 
@@ -49,9 +56,11 @@ export class StorageLink {
 
   /** Gives up on answers that do not come, and on streams of which nothing is taken. */
   expire(timeoutMs: number): void {
-    for (const stream of this.#streams) {
-      stream.expire(timeoutMs);
-      if (stream.late && stream.idle && !stream.closed) stream.letGo();
+    for (const stream of this.#streams) stream.expire(timeoutMs);
+    for (const stream of this.#left) {
+      if (!stream.idle) continue;
+      stream.letGo();
+      this.#left.delete(stream);
     }
   }
 
@@ -59,6 +68,7 @@ export class StorageLink {
   reset(): void {
     for (const stream of this.#streams) stream.cancel();
     this.#streams.clear();
+    this.#left.clear();
     this.#shared = undefined;
   }
 
