@@ -79,7 +79,7 @@ export function viewOf(entry: LedgerEntry): UploadView {
 }
 
 /** The largest number that a key can hold. */
-export const lastNumber = 2n ** 64n - 1n;
+export const maxNumber = 2n ** 64n - 1n;
 
 /** Thrown for an entry whose bytes are not what was written. */
 export class DamagedEntry extends Error {}
@@ -156,7 +156,7 @@ export function numberWritten(value: Buffer): bigint | undefined {
     try {
       const { requestNumber } = JSON.parse(text.toString()) as EntryInJson;
       const number = numberIn(requestNumber);
-      return number > 0n && number <= lastNumber ? number : undefined;
+      return number > 0n && number <= maxNumber ? number : undefined;
     } catch {
       // It is no JSON, or not that of an entry.
     }

@@ -1,4 +1,3 @@
-import type { EntryCheck } from "@bilancia/proto/lmdb/lmdb-file";
 import { crc32c } from "@node-rs/crc32";
 import type { Priority } from "../domain/priority.js";
 import { checkedBytes } from "./checked-bytes.js";
@@ -25,7 +24,7 @@ const priorityCodes: readonly Priority[] = ["normal", "low", "high"];
 const openBytes = 1 + 8 + 4;
 
 /** Whether a row is what was put there. A file's bytes are looked at when they are read. */
-export const isWritten: EntryCheck = (table, row) => {
+export function isWritten(table: string, row: Row): boolean {
   switch (table) {
     case "entries":
       return isSealed(row) || isEntryOfEarlierVersion(row);
@@ -36,7 +35,7 @@ export const isWritten: EntryCheck = (table, row) => {
     default:
       return true;
   }
-};
+}
 
 /** Its checksum is over the entry alone; but that says its number. */
 function isEntryOfEarlierVersion({ key, value }: Row): boolean {

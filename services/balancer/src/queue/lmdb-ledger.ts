@@ -2,7 +2,7 @@ import type { UploadKey } from "../ports/upload-directory.js";
 import { checkedBytes, withChecksum } from "./checked-bytes.js";
 import type { FlushFailed } from "./flush-failed.js";
 import type { Ledger, OpenUpload } from "./ledger.js";
-import { decodeEntry, encodeEntry, hasEnded, isDeadLetter, type LedgerEntry, lastNumber } from "./ledger-entry.js";
+import { decodeEntry, encodeEntry, hasEnded, isDeadLetter, type LedgerEntry, maxNumber } from "./ledger-entry.js";
 import {
   deadRow,
   idKey,
@@ -69,7 +69,7 @@ export class LmdbLedger implements Ledger {
 
   get lastNumber(): bigint {
     for (const row of this.#env.table("entries").getRange({ reverse: true }))
-      if (isWritten("entries", { ...row, isStray: false })) return row.key.readBigUInt64BE(0);
+      if (isWritten("entries", row)) return row.key.readBigUInt64BE(0);
     return 0n;
   }
 
@@ -112,13 +112,13 @@ export class LmdbLedger implements Ledger {
   }
 
   *openAfter(after: bigint): Iterable<OpenUpload> {
-    if (after >= lastNumber) return;
+    if (after >= maxNumber) return;
     for (const row of this.#env.table("open").getRange({ start: numberKey(after + 1n) })) yield openUploadIn(row);
   }
 
   deadLetters(after: bigint, limit: number): readonly LedgerEntry[] {
     const found: LedgerEntry[] = [];
-    if (after >= lastNumber) return found;
+    if (after >= maxNumber) return found;
     for (const { key } of this.#env.table("dead").getRange({ start: numberKey(after + 1n) })) {
       if (found.length === limit) break;
       const entry = this.#read(key);
