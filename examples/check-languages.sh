@@ -74,7 +74,7 @@ try_client() {
   port=$(free_port)
   admin_port=$(free_port)
   "$root/examples/serve-again.sh" "$work/balancer-$language.pid" "$port" node "$root/services/balancer/bin/bilancia-balancer.js" \
-    --listen "127.0.0.1:$port" --admin-listen "127.0.0.1:$admin_port" --state-dir "$work/balancer-$language" \
+    --listen "127.0.0.1:$port" --admin-listen "127.0.0.1:$admin_port" --web-listen "" --state-dir "$work/balancer-$language" \
     --log-file "" --server "name=$language,address=127.0.0.1:$server_port,weight=1"
   : >"$work/empty.bin"
   printf 'Buongiorno' >"$work/small.txt"

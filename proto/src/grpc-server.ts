@@ -12,8 +12,6 @@ export class ListenError extends Error {}
  * @throws ListenError, with the address and the reason
  */
 export async function listen(server: Server, address: string): Promise<string> {
-  const colon = address.lastIndexOf(":");
-  const host = address.slice(0, colon);
   // grpc-js writes its own lines to stderr; whoever calls this says the same in better words.
   setLogVerbosity(logVerbosity.NONE);
   try {
@@ -22,16 +20,27 @@ export async function listen(server: Server, address: string): Promise<string> {
         error ? reject(error) : resolve(bound),
       );
     });
-    return `${host}:${port}`;
+    return withPort(address, port);
   } catch (error) {
-    const words = error instanceof Error ? error.message : String(error);
-    const why = words.includes("EADDRINUSE")
-      ? "the port is in use by another process"
-      : words.includes("EACCES")
-        ? "no permission for this port"
-        : words;
-    throw new ListenError(`cannot listen on ${address}: ${why}`, { cause: error });
+    throw listenError(address, error);
   }
+}
+
+/** An address with the port that was given for its 0. */
+export function withPort(address: string, port: number): string {
+  return `${address.slice(0, address.lastIndexOf(":"))}:${port}`;
+}
+
+/** Says why an address could not be listened on, and where it can be changed. */
+export function listenError(address: string, error: unknown, setting?: string): ListenError {
+  const words = error instanceof Error ? error.message : String(error);
+  const why = words.includes("EADDRINUSE")
+    ? "the port is in use by another process"
+    : words.includes("EACCES")
+      ? "no permission for this port"
+      : words;
+  const where = setting === undefined ? "" : ` (${setting})`;
+  return new ListenError(`cannot listen on ${address}: ${why}${where}`, { cause: error });
 }
 
 /**

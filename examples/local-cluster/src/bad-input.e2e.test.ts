@@ -30,7 +30,11 @@ describe("bad input on the command line", function () {
   function runBalancer(...args: string[]): Promise<ScriptResult> {
     const listen = args.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"];
     const state = ["--state-dir", path.join(folder, "balancer"), "--log-file", path.join(folder, "loadbalancer.log")];
-    return runScript(balancerScript, [...listen, "--admin-listen", "127.0.0.1:0", ...state, ...args], { cwd: folder });
+    return runScript(
+      balancerScript,
+      [...listen, "--admin-listen", "127.0.0.1:0", "--web-listen", "", ...state, ...args],
+      { cwd: folder },
+    );
   }
 
   function assertClear(result: ScriptResult, exitCode: number, words: RegExp): void {

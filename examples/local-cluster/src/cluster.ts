@@ -44,6 +44,8 @@ export interface BalancerOptions {
   readonly listen?: string;
   /** `host:port` of the admin service. Default: a free port on 127.0.0.1. */
   readonly adminListen?: string;
+  /** `host:port` of the page and the metrics. Default: a free port on 127.0.0.1. */
+  readonly webListen?: string;
   /** More arguments of `bilancia-balancer`. */
   readonly args?: readonly string[];
   /** Where it is to find a server, when not at the server's own address: for a proxy in between. */
@@ -81,6 +83,8 @@ export interface RunningServer {
 export interface RunningBalancer {
   readonly address: string;
   readonly adminAddress: string;
+  /** Of the page and the metrics. */
+  readonly webAddress: string;
   readonly pid: number;
 }
 
@@ -149,7 +153,8 @@ export class LocalCluster {
 
   get balancer(): RunningBalancer {
     const { process, ready } = this.#slot(balancerName);
-    return { address: ready.address, adminAddress: ready.adminAddress ?? "", pid: process.pid };
+    const { address, adminAddress = "", webAddress = "" } = ready;
+    return { address, adminAddress, webAddress, pid: process.pid };
   }
 
   /** The storage servers, in the order of the options. */
@@ -186,6 +191,7 @@ export class LocalCluster {
       logFile,
       listen = freePort,
       adminListen = freePort,
+      webListen = freePort,
       args = [],
       serverAddress,
     } = this.#options.balancer;
@@ -195,6 +201,7 @@ export class LocalCluster {
     await this.#start(balancerName, [
       ...[process.execPath, balancerScript],
       ...["--listen", before?.address ?? listen, "--admin-listen", before?.adminAddress ?? adminListen],
+      ...["--web-listen", before?.webAddress ?? webListen],
       ...["--state-dir", stateDir, "--log-file", logFile],
       ...this.servers.flatMap(({ name, address, weight }) =>
         this.#serverOptions(name).unlisted

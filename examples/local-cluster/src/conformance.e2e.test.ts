@@ -74,7 +74,16 @@ describe("the conformance kit, on processes that it kills on the way", function 
     }
     const config = path.join(root, "balancer.yaml");
     await writeFile(config, "limits: { maxFileBytes: 70000000, maxQueuedFiles: 500 }\n");
-    const state = ["--state-dir", path.join(root, "state"), "--log-file", "", "--admin-listen", "127.0.0.1:0"];
+    const state = [
+      "--state-dir",
+      path.join(root, "state"),
+      "--log-file",
+      "",
+      "--admin-listen",
+      "127.0.0.1:0",
+      "--web-listen",
+      "",
+    ];
     const args = ["--config", config, ...state, ...servers];
     const { address, restartCmd } = await serve("balancer", balancerScript, args);
     const options = ["--restart-cmd", restartCmd, "--max-file-bytes", "70000000", "--queue-files", "500"];

@@ -91,7 +91,7 @@ async function show(cluster: LocalCluster, signal: AbortSignal): Promise<void> {
 }
 
 function explainKept(cluster: LocalCluster, folder: string): void {
-  const { address, adminAddress } = cluster.balancer;
+  const { address, adminAddress, webAddress } = cluster.balancer;
   const [first] = cluster.servers;
   heading("The cluster stays until Ctrl-C");
   console.log(`  balancer ${address}, admin ${adminAddress}, everything in ${folder}`);
@@ -99,6 +99,7 @@ function explainKept(cluster: LocalCluster, folder: string): void {
   console.log(`  export BILANCIA_BALANCER=${address} BILANCIA_ADMIN=${adminAddress}`);
   console.log("  npx lb-cli ftp --count 5");
   console.log("  npx lb-cli status");
+  console.log(`  open http://${webAddress}/ in a browser`);
   console.log(`  grpcurl -plaintext ${address} list`);
   console.log(`  grpcurl -plaintext ${adminAddress} bilancia.v1.Admin/GetStatus`);
   if (first) console.log(`  grpcurl -plaintext ${first.address} bilancia.v1.Storage/Load`);

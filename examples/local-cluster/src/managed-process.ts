@@ -19,6 +19,7 @@ export interface ProcessExit {
 export interface ReadyLine {
   readonly address: string;
   readonly adminAddress?: string;
+  readonly webAddress?: string;
 }
 
 /** What to run. */
@@ -147,9 +148,9 @@ function readyLine(log: string): ReadyLine | undefined {
     const words = /\blistening on (\S+:\d+)$/.exec(line);
     if (words?.[1] !== undefined) return { address: words[1] };
     if (!line.includes('"listening"')) continue;
-    const { msg, address, adminAddress } = JSON.parse(line) as Record<string, unknown>;
+    const { msg, address, adminAddress, webAddress } = JSON.parse(line) as { msg?: unknown } & Partial<ReadyLine>;
     if (msg !== "listening" || typeof address !== "string") continue;
-    return typeof adminAddress === "string" ? { address, adminAddress } : { address };
+    return { address, ...(adminAddress && { adminAddress }), ...(webAddress && { webAddress }) };
   }
   return undefined;
 }

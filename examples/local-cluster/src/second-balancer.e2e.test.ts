@@ -27,7 +27,7 @@ describe("a second balancer on the state of one that runs", function () {
     const before = (await readdir(stateDir)).sort();
     const load = new SteadyLoad(balancer.address);
     const listed = servers.flatMap(({ name, address }) => ["--server", `name=${name},address=${address},weight=1`]);
-    const listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    const listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--web-listen", ""];
     const args = ["--state-dir", stateDir, "--log-file", path.join(test.folder, "second.log"), ...listen, ...listed];
     for (const queue of ["embedded", "memory"]) {
       const env = { ...process.env, BILANCIA_QUEUE: queue };
@@ -58,7 +58,16 @@ describe("a second balancer with a state of its own and the audit file of one th
 
   const args = (name: string) => [
     ...["--state-dir", path.join(folder, name), "--log-file", path.join(folder, `${name}.log`)],
-    ...["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--server", "name=one,address=127.0.0.1:1"],
+    ...[
+      "--listen",
+      "127.0.0.1:0",
+      "--admin-listen",
+      "127.0.0.1:0",
+      "--web-listen",
+      "",
+      "--server",
+      "name=one,address=127.0.0.1:1",
+    ],
   ];
   async function startWith(env: NodeJS.ProcessEnv, name: string) {
     const child = spawn(process.execPath, [balancerScript, ...args(name)], {

@@ -20,6 +20,7 @@ async function run(): Promise<number> {
     balancer: {
       listen: "127.0.0.1:50051",
       adminListen: "127.0.0.1:50052",
+      webListen: "127.0.0.1:8080",
       stateDir: path.join("data", "balancer"),
       logFile: "loadbalancer.log",
     },
@@ -60,6 +61,7 @@ function announce(cluster: LocalCluster): void {
   heading("Try");
   console.log("  npx lb-cli ftp --count 5");
   console.log("  npx lb-cli servers");
+  console.log(`  open http://${cluster.balancer.webAddress}/ in a browser`);
   console.log("  tail -f loadbalancer.log");
   console.log("\nCtrl-C stops it; the files stay.");
 }

@@ -42,7 +42,7 @@ describe("the programs on a terminal", () => {
   }
 
   it("shows the balancer's log in readable lines, to the last, and Ctrl-C ends it with 0", async () => {
-    const listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    const listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--web-listen", ""];
     const state = ["--state-dir", path.join(folder, "balancer"), "--log-file", ""];
     const server = ["--server", "name=a,address=127.0.0.1:1"];
     const { code, shown } = await untilCtrlC(balancerScript, ...listen, ...state, ...server);

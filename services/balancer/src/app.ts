@@ -28,8 +28,10 @@ import { openedOnDisk } from "./full-disk.js";
 import { UploadService } from "./intake/upload-service.js";
 import { LiveSettings } from "./live-settings.js";
 import { AuditLog } from "./observe/audit-log.js";
+import { Counters } from "./observe/counters.js";
 import { LogObserver } from "./observe/log-observer.js";
 import { openPicks } from "./observe/picks.js";
+import { WebServer } from "./observe/web-server.js";
 import type { Clock } from "./ports/clock.js";
 import type { Observer } from "./ports/observer.js";
 import { memoryLedger } from "./queue/ledger.js";
@@ -43,6 +45,8 @@ export interface Balancer {
   /** Where clients upload, with the real port. */
   readonly address: string;
   readonly adminAddress: string;
+  /** Where the page and the metrics are; `undefined` for nowhere. */
+  readonly webAddress: string | undefined;
   /** Resolves when a flush to disk has failed: nothing is acknowledged any more, and only a new process can go on. */
   readonly broken: Promise<Error>;
   /** Reads the configuration anew; `by` says what wants it, for log and audit. Never rejects: what is wrong is told. */
@@ -66,7 +70,8 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
 
   const numbering = await Numbering.open(config.stateDir);
   const audit = await openAudit(config, clock, logObserver);
-  const observer = audit ? both(logObserver, audit) : logObserver;
+  const counters = new Counters();
+  const observer = allOf(counters, logObserver, ...(audit ? [audit] : []));
   const { file, facts } = await openMembership(config.stateDir, config.servers, observer);
   let onBroken: (error: Error) => void = () => {};
   const broken = new Promise<Error>((resolve) => {
@@ -141,18 +146,28 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     clock,
     observer,
   });
-  const admin = new AdminService({
+  const told = {
     servers: keeper,
     uploads: queue,
+    ledger: numbering,
+    version,
+    startedAtMs: clock.nowMs(),
+    uploadStreams: () => uploads.streams,
+  };
+  const admin = new AdminService({
+    ...told,
     deadLetters: queue.deadLetters,
     picks: picks.memory,
     observer,
-    ledger: numbering,
     queue: config.queue,
-    version,
-    startedAtMs: clock.nowMs(),
     config: () => reloading.state,
-    uploadStreams: () => uploads.streams,
+  });
+  let isServing = true;
+  const web = new WebServer({
+    figures: { ...told, counters, limits },
+    clock,
+    observer,
+    isServing: () => isServing,
   });
 
   const health = new HealthService(["", "bilancia.v1.Balancer"]);
@@ -192,13 +207,17 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
   dispatcher.start();
   let address: string;
   let adminAddress: string;
+  let webAddress: string | undefined;
   try {
     address = await listen(server, config.listen);
     adminAddress = await listen(adminServer, config.admin.listen);
+    if (config.web.listen !== "") webAddress = await web.listen(config.web.listen);
     await reloading.start();
   } catch (error) {
     // The ports are asked for last, so that nobody is let in before all is ready; what has been started must not keep the process.
     server.forceShutdown();
+    adminServer.forceShutdown();
+    web.close();
     names.stop();
     leases.stop();
     await dispatcher.stop(0);
@@ -209,6 +228,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
   return {
     address,
     adminAddress,
+    webAddress,
     broken,
     reload: (by) => reloading.reload(by),
     async stop() {
@@ -218,6 +238,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
       membership.stop();
       const deadlineMs = performance.now() + config.graceMs;
       const leftMs = () => Math.max(0, deadlineMs - performance.now());
+      isServing = false;
       health.setStatus("bilancia.v1.Balancer", "NOT_SERVING");
       health.setStatus("", "NOT_SERVING");
       uploads.drain();
@@ -226,6 +247,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
       // Answers that are due still go out; a client that stays on after that is cut off.
       await stopGracefully(server, address, health, Math.max(500, leftMs()));
       await stopGracefully(adminServer, adminAddress, undefined, 500);
+      web.close();
       await close();
       const { receivingFiles, queuedFiles, dispatchingFiles } = queue.counts();
       const left = { receivingFiles, queuedFiles, dispatchingFiles };
@@ -276,11 +298,10 @@ async function openAudit(config: Config, clock: Clock, faults: Observer): Promis
   return openedOnDisk(`the audit file ${file}`, audit);
 }
 
-function both(first: Observer, second: Observer): Observer {
+function allOf(...observers: readonly Observer[]): Observer {
   return {
     note(occurrence) {
-      first.note(occurrence);
-      second.note(occurrence);
+      for (const observer of observers) observer.note(occurrence);
     },
   };
 }

@@ -20,6 +20,11 @@ const bytes = (from = 1) => whole(from, Number.MAX_SAFE_INTEGER);
 const text = ({ expected, holds }: FieldRule<string>) => z.string(expected).refine(holds, expected);
 const address = text(serverRules.address);
 
+const addressOrNone = text({
+  expected: `${serverRules.address.expected}, or an empty text`,
+  holds: (value) => value === "" || serverRules.address.holds(value),
+});
+
 const serverAddress = text({
   expected: `${serverRules.address.expected}, or dns:///name:port`,
   holds: (value) => serverRules.address.holds(value) || serverName(value) !== undefined,
@@ -56,6 +61,14 @@ export const configSchema = z
     admin: z
       .strictObject({
         listen: address.default("127.0.0.1:50052").describe("Where the admin service answers.").meta(afterRestart),
+      })
+      .prefault({}),
+    web: z
+      .strictObject({
+        listen: addressOrNone
+          .default("127.0.0.1:8080")
+          .describe("Where the page and the metrics are, over HTTP; empty for nowhere.")
+          .meta(afterRestart),
       })
       .prefault({}),
     log: z

@@ -80,6 +80,11 @@ function readFlags(args: readonly string[]): { config: string | undefined; setti
       "where the admin service answers (default: 127.0.0.1:50052)",
       put("admin.listen"),
     )
+    .option(
+      "--web-listen <host:port>",
+      "where the page and the metrics are; empty for nowhere (default: 127.0.0.1:8080)",
+      put("web.listen"),
+    )
     .option("--state-dir <folder>", "the balancer's state (default: data/balancer)", put("stateDir"))
     .option("--log-file <file>", "log file; empty for none (default: loadbalancer.log)", put("log.file"))
     .option("--log-level <level>", "trace, debug, info, warn, error or silent (default: info)", put("log.level"))

@@ -15,7 +15,16 @@ describe("the balancer's log", () => {
     const folder = mkdtempSync(path.join(tmpdir(), "bilancia-log-"));
     const full = openSync("/dev/full", "w");
     const args = [
-      ...["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--state-dir", path.join(folder, "state")],
+      ...[
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+        "--web-listen",
+        "",
+        "--state-dir",
+        path.join(folder, "state"),
+      ],
       ...["--server", "name=storage-1,address=127.0.0.1:1,weight=1", "--log-level", "trace"],
     ];
     for (const { stdout, logFile, failing } of [
