@@ -76,7 +76,7 @@ export class FileJournal {
     return Array.from(this.#packs.getKeys(), (key) => Buffer.from(key).readBigUInt64BE());
   }
 
-  /** The files of a pack, as far as they can be told apart. */
+  /** The files of a pack. One that is damaged may have another length than it says: behind it the next one that is whole is looked for. */
   read(sequence: bigint): JournalledFile[] {
     const found = this.#packs.get(sequenceKey(sequence));
     if (!found) return [];
@@ -84,11 +84,16 @@ export class FileJournal {
     const pack = Buffer.from(found);
     const files: JournalledFile[] = [];
     for (let at = 0; at + headLengthBytes <= pack.length; ) {
-      const end = at + headLengthBytes + pack.readUInt32LE(at + 4);
-      const isWhole = end <= pack.length && pack.readUInt32LE(at) === crc32c(pack.subarray(at + 4, end));
-      const id = fileIdFrom(pack.subarray(at + 8));
-      files.push({ id, bytes: isWhole ? pack.subarray(at + headLengthBytes, end) : undefined });
-      at = end;
+      const end = endOfWhole(pack, at);
+      if (end !== undefined) {
+        files.push({ id: fileIdFrom(pack.subarray(at + 8)), bytes: pack.subarray(at + headLengthBytes, end) });
+        at = end;
+        continue;
+      }
+      const next = nextWhole(pack, at + 1);
+      for (; at + headLengthBytes <= next; at = endSaid(pack, at))
+        files.push({ id: fileIdFrom(pack.subarray(at + 8)), bytes: undefined });
+      at = next;
     }
     return files;
   }
@@ -133,6 +138,23 @@ function encode({ files, sizeBytes }: OpenPack): Buffer {
     at = end;
   }
   return pack;
+}
+
+/** Where the file ends that begins in a pack at `at`, by what its head says. */
+function endSaid(pack: Buffer, at: number): number {
+  return at + headLengthBytes + pack.readUInt32LE(at + 4);
+}
+
+/** The same, where that file is whole; else `undefined`. */
+function endOfWhole(pack: Buffer, at: number): number | undefined {
+  const end = endSaid(pack, at);
+  return end <= pack.length && pack.readUInt32LE(at) === crc32c(pack.subarray(at + 4, end)) ? end : undefined;
+}
+
+/** Where the first file begins, from `from` on, that is whole; the pack's end where none does. */
+function nextWhole(pack: Buffer, from: number): number {
+  for (let at = from; at + headLengthBytes <= pack.length; at++) if (endOfWhole(pack, at) !== undefined) return at;
+  return pack.length;
 }
 
 function sequenceKey(sequence: bigint): Buffer {

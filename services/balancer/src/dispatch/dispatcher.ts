@@ -66,6 +66,7 @@ export class Dispatcher {
     this.#extraCopies = new ExtraCopies(pool, outbox, ledger, observer);
     outbox.onReady(() => this.#loop());
     outbox.onSettled((settled) => this.#extraCopies.settled(settled));
+    outbox.onBytesLost((requestNumber) => this.#extraCopies.bytesLost(requestNumber));
     pool.onChange(() => this.#loop());
     pool.onReturn((server) => this.#extraCopies.returned(server));
   }

@@ -47,7 +47,10 @@ function watched(
   const outbox = {
     suspicions: () => suspicions,
     cleared: (...facts: unknown[]) => void cleared.push(facts),
-    found: (...facts: unknown[]) => found.push(facts) > 0,
+    found: (...facts: unknown[]) => {
+      found.push(facts);
+      return "taken";
+    },
   } as unknown as Outbox;
   const copies = new ExtraCopies(pool, outbox, { origin: "a", term: 3 }, { note: (one) => noted.push(one) });
   return { copies, server, discards, cleared, found, noted };

@@ -26,8 +26,8 @@ const atOnceCount = 16;
 
 /**
  * Settles what lost answers leave open. A server that may hold a file is a suspect until the upload has come to rest: if on that server, all is well; if
- * elsewhere, the server is asked (`Stat`) as soon as it can be talked to, and told to `Discard` its copy. Where the balancer itself has lost the bytes in a
- * restart, what the server holds is the upload's only copy, and is taken for its outcome.
+ * elsewhere, the server is asked (`Stat`) as soon as it can be talked to, and told to `Discard` its copy. Where the balancer itself has lost the
+ * bytes, what the server holds is the upload's only copy, and is taken for its outcome.
  */
 export class ExtraCopies {
   readonly #pool: ServerPool;
@@ -87,6 +87,14 @@ export class ExtraCopies {
     for (const name of new Set(suspects.map((suspect) => suspect.server))) this.#start(name);
   }
 
+  /** The balancer has lost the bytes of an upload: what a server holds of it is its only copy. */
+  bytesLost(requestNumber: bigint): void {
+    const suspects = this.#suspects.get(requestNumber) ?? [];
+    const asked = suspects.map((suspect) => (suspect.isWrong ? suspect : { ...suspect, bytesGone: true }));
+    this.#suspects.set(requestNumber, asked);
+    for (const name of new Set(asked.map(({ server }) => server))) this.#start(name);
+  }
+
   /** A server can be talked to again. */
   returned(server: PooledServer): void {
     this.#start(server.backend.name);
@@ -126,9 +134,9 @@ export class ExtraCopies {
       this.#toTheEnd(requestNumber);
       return false;
     }
-    if (result === "sent again") {
+    if (result === "sent again" || result === "wrong") {
       // Still a suspect, to be looked at once the upload has come to rest.
-      this.#replace(due, { ...due, bytesGone: false });
+      this.#replace(due, { ...due, bytesGone: false, ...(result === "wrong" && { isWrong: true }) });
       return true;
     }
     if (result !== "kept") {
@@ -162,8 +170,8 @@ export class ExtraCopies {
     const problem = savedProblem(saved, {});
     if (problem) return `none found: the server reports ${problem}`;
     const storedBy = storedByOf(held);
-    const taken = this.#outbox.found(suspect.requestNumber, server.backend.name, { saved, storedBy });
-    return taken ? "found stored" : "sent again";
+    const found = this.#outbox.found(suspect.requestNumber, server.backend.name, { saved, storedBy });
+    return found === "taken" ? "found stored" : found;
   }
 
   /** What a server holds of an upload, or why there is nothing to go by. */

@@ -75,6 +75,8 @@ export type UploadChange =
   | { readonly kind: "completed"; readonly underway: boolean }
   | { readonly kind: "dispatched" }
   | { readonly kind: "requeued" }
+  /** Bytes that had come are lost: they must come again. */
+  | { readonly kind: "bytes-lost" }
   | { readonly kind: "saved"; readonly receipt: Receipt }
   | { readonly kind: "rejected"; readonly rejection: Rejection }
   /** A dead letter, whose bytes have been kept, is tried anew. */
@@ -97,6 +99,9 @@ export function nextUploadState(state: UploadState, change: UploadChange): Uploa
       break;
     case "requeued":
       if (state.kind === "dispatching") return { kind: "queued" };
+      break;
+    case "bytes-lost":
+      if (state.kind === "queued" || state.kind === "dispatching") return { kind: "receiving" };
       break;
     case "saved":
       if (state.kind === "dispatching") return { kind: "stored", receipt: change.receipt };

@@ -2,7 +2,7 @@ import type { Rejection } from "../domain/errors.js";
 import type { AttemptOutcome, AttemptRecord, Receipt, UploadDescription } from "../domain/upload.js";
 import type { Chunk, ContentReader } from "./content.js";
 
-/** The queue as dispatch sees it: where uploads go out, oldest first. */
+/** The queue as dispatch sees it: where uploads go out, one client after another, each in its own order. */
 export interface Outbox {
   /** Takes the next upload that can be sent, or `undefined`. It is the caller's until it is settled. */
   take(): Delivery | undefined;
@@ -18,13 +18,15 @@ export interface Outbox {
   onReady(callback: () => void): void;
   /** Sets what to call when an upload has reached its end; dispatch looks for extra copies then. */
   onSettled(callback: (settled: SettledUpload) => void): void;
+  /** Sets what to call when the bytes of an upload are lost that a server may hold: what it holds is the only copy then. */
+  onBytesLost(callback: (requestNumber: bigint) => void): void;
   /** What was with a server when the balancer last ended: whether it arrived there is not known. */
   suspicions(): readonly Suspicion[];
   /**
-   * A server turns out to hold a file whose bytes the balancer has lost in a restart: the upload is stored after all. Returns false where it is not taken for that,
-   * because its client has come back and sends it again: the server stays suspected.
+   * A server turns out to hold a file whose bytes the balancer has lost: the upload is stored after all. Where it is not taken for that the server stays suspected: `sent again`,
+   * because its client has come back, and `wrong`, because it is not what the client has sent.
    */
-  found(requestNumber: bigint, server: string, file: FoundFile): boolean;
+  found(requestNumber: bigint, server: string, file: FoundFile): "taken" | "sent again" | "wrong";
   /** It is known now what attempts up to this one have left on a server: they need not be suspected after the next restart. */
   cleared(requestNumber: bigint, server: string, upToAttempt: number): void;
 }
@@ -89,7 +91,7 @@ export interface Suspicion {
   readonly attempt: number;
   /** The server says that it has stored something else than was sent: of no use for the upload. */
   readonly isWrong?: boolean;
-  /** The bytes did not survive the balancer's end: the server is asked whether it has them. */
+  /** The balancer has lost the bytes: the server is asked whether it has them. */
   readonly bytesGone?: boolean;
   /** The upload has come to rest. */
   readonly rests?: Rest;

@@ -133,7 +133,14 @@ export class ArrivingUpload implements IncomingUpload {
     if (small instanceof Promise) return small.then(({ data }) => this.#keepInLedger(data));
     if (small) return this.#keepInLedger(small.data);
     record.bytesAt = "file";
-    return record.content.flush().then(() => this.#works.uploads.keep(record));
+    return this.#keepInFile();
+  }
+
+  async #keepInFile(): Promise<void> {
+    const { content } = this.#record;
+    await content.checkLeft();
+    await content.flush();
+    await this.#works.uploads.keep(this.#record);
   }
 
   #keepInLedger(data: Uint8Array): Promise<void> | undefined {
@@ -142,9 +149,18 @@ export class ArrivingUpload implements IncomingUpload {
   }
 
   #after(kept: Promise<void>, next: () => void): void {
-    kept.then(next, (error: unknown) => {
-      this.#works.settlement.diskFailed(this.#record, "keeping an upload", error);
-    });
+    const { keeping, settlement } = this.#works;
+    const ended: Promise<void> = kept.then(
+      () => {
+        keeping.delete(ended);
+        next();
+      },
+      (error: unknown) => {
+        keeping.delete(ended);
+        settlement.diskFailed(this.#record, "keeping an upload", error);
+      },
+    );
+    keeping.add(ended);
   }
 
   /** The queue has the upload as safe as was asked for: its client is told, and it may go out. */

@@ -9,6 +9,7 @@ import { saved } from "../test-support/queue-bench.js";
 import { describeFile, openUpload, RecordingListener, readOut, sendFile } from "../test-support/queue-fixtures.js";
 import { withTempFolder } from "../test-support/temp-folder.js";
 import { openTestQueue, type TestQueueOptions } from "../test-support/test-queue.js";
+import { SpoolFile } from "./spool-file.js";
 import type { UploadQueue } from "./upload-queue.js";
 
 const givenUp = { reason: "ATTEMPTS_EXHAUSTED", message: "not delivered after 10 attempts" } as const;
@@ -249,17 +250,46 @@ describe("dead letters", () => {
       }
     }));
 
-  it("are retried once, and never discarded after that, however many ask at the same time", () =>
-    withQueue(async (opened) => {
-      const requestNumber = await die(opened, 100_000);
-      const { letters } = opened;
-      const asked = [letters.retry(requestNumber), letters.retry(requestNumber), letters.discard(requestNumber)];
-      const results = await Promise.allSettled(asked);
-      assert.deepEqual(
-        results.map(({ status }) => status),
-        ["fulfilled", "rejected", "rejected"],
-      );
-      assert.deepEqual(await readOut(take(opened.queue).read()), { sizeBytes: 100_000, end: "end" });
+  for (const first of ["retry", "discard"] as const)
+    it(`are retried once, or discarded, however many ask at the same time: ${first}`, () =>
+      withQueue(async (opened) => {
+        const { letters, noted } = opened;
+        const requestNumber = await die(opened, 100_000);
+        const asked = ([first, "retry", "discard"] as const).map((what) => letters[what](requestNumber));
+        const [done, ...late] = await Promise.allSettled(asked);
+        assert.equal(done?.status, "fulfilled");
+        for (const result of late)
+          assert.equal(result.status === "rejected" && result.reason.reason, "NOT_A_DEAD_LETTER");
+        assert.deepEqual(await numbers(opened), []);
+        if (first === "retry") {
+          assert.deepEqual(await readOut(take(opened.queue).read()), { sizeBytes: 100_000, end: "end" });
+        } else {
+          assert.equal(opened.queue.take(), undefined);
+          assert.deepEqual(await opened.spooled(), []);
+        }
+        assert.equal(noted.filter(({ kind }) => kind === "fault").length, 0);
+      }));
+
+  it("whose bytes the disk does not take are none: the ledger does not say that they are all there", () =>
+    withTempFolder(async (folder) => {
+      const before = await openQueue(folder);
+      const { append } = SpoolFile.prototype;
+      SpoolFile.prototype.append = async () => {
+        throw Object.assign(new Error("EMFILE: too many open files"), { code: "EMFILE" });
+      };
+      let requestNumber: bigint;
+      try {
+        requestNumber = await die(before, 5_000_000, describeFile({ ack: "stored" }));
+        assert.deepEqual(await numbers(before), []);
+      } finally {
+        SpoolFile.prototype.append = append;
+      }
+      await fails(before.letters.retry(requestNumber), "NOT_A_DEAD_LETTER", /expected a dead letter/);
+      await before.stop();
+      const opened = await openQueue(folder);
+      assert.deepEqual(await numbers(opened), []);
+      assert.equal(opened.queue.find({ requestNumber })?.state.kind, "dead");
+      await opened.stop();
     }));
 
   it("cannot be cancelled, which leaves nothing of them in memory: a client that sends one again has it retried", () =>

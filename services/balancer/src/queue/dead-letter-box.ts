@@ -22,12 +22,14 @@ export class DeadLetterBox implements DeadLetters {
   }
 
   async find(requestNumber: bigint): Promise<DeadLetter> {
-    return toLetter(await this.#entry(requestNumber));
+    await this.#works.settlement.settled();
+    return toLetter(this.#entry(requestNumber));
   }
 
   async retry(requestNumber: bigint): Promise<void> {
-    const { uploads, line } = this.#works;
-    const entry = await this.#entry(requestNumber);
+    const { uploads, line, settlement } = this.#works;
+    await settlement.settled();
+    const entry = this.#entry(requestNumber);
     const record = uploads.records.byNumber(requestNumber) ?? uploads.load(entry);
     if (!record.complete) {
       uploads.evict(record);
@@ -42,8 +44,9 @@ export class DeadLetterBox implements DeadLetters {
   }
 
   async discard(requestNumber: bigint): Promise<void> {
-    const { parts, uploads } = this.#works;
-    const entry = await this.#entry(requestNumber);
+    const { parts, uploads, settlement } = this.#works;
+    await settlement.settled();
+    const entry = this.#entry(requestNumber);
     const record = uploads.records.byNumber(requestNumber) ?? uploads.load(entry);
     uploads.change(record, { kind: "discarded" });
     record.bytesAt = "nowhere";
@@ -74,7 +77,8 @@ export class DeadLetterBox implements DeadLetters {
   }
 
   async read(requestNumber: bigint): Promise<{ readonly letter: DeadLetter; readonly content: ContentReader }> {
-    const entry = await this.#entry(requestNumber);
+    await this.#works.settlement.settled();
+    const entry = this.#entry(requestNumber);
     const letter = toLetter(entry);
     if (entry.bytesAt === "file") return { letter, content: this.#fileReader(entry) };
     const bytes = this.#works.parts.ledger.bytes(requestNumber);
@@ -112,9 +116,12 @@ export class DeadLetterBox implements DeadLetters {
     this.#works.parts.observer.note({ kind: "fault", where: "reading a dead letter", error });
   }
 
-  /** @throws BilanciaError */
-  async #entry(requestNumber: bigint): Promise<LedgerEntry> {
-    await this.#works.settlement.settled();
+  /**
+   * A dead letter, as it is now. Whoever changes it does so at once: another may be asked for the same one meanwhile.
+   *
+   * @throws BilanciaError
+   */
+  #entry(requestNumber: bigint): LedgerEntry {
     const entry = this.#works.uploads.entry(requestNumber);
     if (!entry) throw new BilanciaError("UNKNOWN_UPLOAD", `no upload has the number ${requestNumber}`);
     if (!isDeadLetter(entry)) {

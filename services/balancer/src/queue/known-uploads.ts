@@ -117,6 +117,13 @@ export class KnownUploads {
     return kept;
   }
 
+  /** Has an upload whose bytes are lost begin at its first byte. @returns what it had of them */
+  beginAnew(record: UploadRecord): UploadContent {
+    const lost = record.loseBytes(this.#content(record.requestNumber, () => record));
+    this.counters.addBytes(-lost.receivedBytes);
+    return lost;
+  }
+
   /** Has the ledger know of an upload that arrives, once bytes of it are in the spool's file: it can be resumed after a restart then. */
   keepArriving(record: UploadRecord): void {
     const { ledger, observer } = this.#parts;

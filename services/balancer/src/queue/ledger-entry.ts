@@ -1,4 +1,4 @@
-import type { Rejection } from "../domain/errors.js";
+import { type Rejection, rejectReasons } from "../domain/errors.js";
 import type { AttemptRecord, Receipt, UploadDescription, UploadState } from "../domain/upload.js";
 import type { CopyMark } from "../ports/outbox.js";
 import type { UploadView } from "../ports/upload-directory.js";
@@ -61,6 +61,14 @@ export function hasEnded({ state }: LedgerEntry): boolean {
 export function isDeadLetter(entry: LedgerEntry): boolean {
   return (
     entry.state === "dead" && entry.complete && entry.bytesAt !== "nowhere" && entry.rejection?.reason !== "CANCELLED"
+  );
+}
+
+/** Whether an upload ended in a way that lets its client send it again, and nothing is left to go on with: it begins anew then. */
+export function isForgotten(entry: LedgerEntry): boolean {
+  const { state, rejection } = entry;
+  return (
+    state === "dead" && rejection !== undefined && rejectReasons[rejection.reason].retryable && !isDeadLetter(entry)
   );
 }
 

@@ -32,6 +32,8 @@ export class PieceWriter {
   #hurried = false;
   #gathering: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
+  /** Why the last write failed. */
+  #failure: unknown;
 
   constructor(options: PieceWriterOptions) {
     this.#options = options;
@@ -73,10 +75,13 @@ export class PieceWriter {
     this.#write();
   }
 
-  /** Writes everything that has come. @returns when it is in the file, or has failed */
+  /** Writes everything that has come. Resolves when it is in the file, all of it; else it rejects with what the disk said, or once `stop` came first. */
   async finish(): Promise<void> {
+    const { length } = this.#options.pieces;
     this.hurry();
     while (this.#writing) await this.#writing;
+    if (this.#writtenCount >= length) return;
+    throw this.#failure ?? new Error(`stopped when ${this.#writtenCount} of ${length} pieces were on disk`);
   }
 
   /** Begins no further write, and reports nothing any more. @returns when the last one has ended */
@@ -102,6 +107,7 @@ export class PieceWriter {
       },
       (error: unknown) => {
         this.#writing = undefined;
+        this.#failure = error;
         if (!this.#stopped) this.#options.onFailure(error);
         this.#options.onTurn();
       },

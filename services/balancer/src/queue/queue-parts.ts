@@ -31,6 +31,8 @@ export interface QueueWorks {
   readonly uploads: KnownUploads;
   readonly line: WaitingLine;
   readonly settlement: Settlement;
+  /** Uploads that are being made durable, bytes and record, for clients who are told then. */
+  readonly keeping: Set<Promise<void>>;
 }
 
 /** Reports the failure of work that nobody waits for. */

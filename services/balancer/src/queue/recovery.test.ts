@@ -128,7 +128,7 @@ describe("the queue after a crash", () => {
       { requestNumber: gone, server: "storage-1", attempt: 1, bytesGone: true },
     ]);
     assert.equal(queue.find({ requestNumber: gone })?.state.kind, "receiving");
-    assert.ok(queue.found(gone, "storage-1", { saved, storedBy: { term: 1, attempt: 1 } }));
+    assert.equal(queue.found(gone, "storage-1", { saved, storedBy: { term: 1, attempt: 1 } }), "taken");
     assert.equal(queue.find({ requestNumber: gone })?.state.kind, "stored");
   });
 
@@ -153,7 +153,7 @@ describe("the queue after a crash", () => {
       unsettled.every((occurrence) => occurrence.kind === "unsettled" && occurrence.servers[0] === "storage-1"),
     );
 
-    assert.ok(queue.found(held, "storage-1", { saved, storedBy: { term: 1, attempt: 1 } }));
+    assert.equal(queue.found(held, "storage-1", { saved, storedBy: { term: 1, attempt: 1 } }), "taken");
     queue.cleared(lost, "storage-1", 1);
     queue.cancel({ requestNumber: cancelled });
     queue.sweep();
@@ -168,7 +168,7 @@ describe("the queue after a crash", () => {
     await delivery?.intend();
     await crash();
     openUpload(queue, description, new RecordingListener());
-    assert.equal(queue.found(requestNumber, "storage-1", { saved, storedBy: { term: 1, attempt: 1 } }), false);
+    assert.equal(queue.found(requestNumber, "storage-1", { saved, storedBy: { term: 1, attempt: 1 } }), "sent again");
     assert.equal(queue.find({ requestNumber })?.state.kind, "receiving");
   });
 

@@ -1,3 +1,4 @@
+import { sameBytes } from "../domain/upload.js";
 import type { FoundFile, Outbox, Rest, Suspicion } from "../ports/outbox.js";
 import { hasEnded, type Intent, type LedgerEntry, markOf } from "./ledger-entry.js";
 import { inBackground, type QueueWorks } from "./queue-parts.js";
@@ -53,14 +54,16 @@ export class Recovery implements Pick<Outbox, "suspicions" | "found" | "cleared"
     return this.#suspicions;
   }
 
-  found(requestNumber: bigint, server: string, { saved, storedBy }: FoundFile): boolean {
+  found(requestNumber: bigint, server: string, { saved, storedBy }: FoundFile): ReturnType<Outbox["found"]> {
     const { parts, uploads, settlement } = this.#works;
     const record = uploads.find({ requestNumber });
     // Its client may have come back and be sending it again.
-    if (!record || record.final || record.complete || record.sender) return false;
+    if (!record || record.final || record.complete || record.sender) return "sent again";
+    const { sizeBytes = saved.sizeBytes, sha256 = saved.sha256 } = record.description;
+    if (sizeBytes !== saved.sizeBytes || !sameBytes(record.finishSha256 ?? sha256, saved.sha256)) return "wrong";
     parts.observer.note({ kind: "found", upload: record.naming, server });
     settlement.saved(record, { ...record.receipt(saved, parts.clock.nowMs()), server }, storedBy);
-    return true;
+    return "taken";
   }
 
   cleared(requestNumber: bigint, server: string, upToAttempt: number): void {

@@ -19,6 +19,8 @@ export class Settlement {
   readonly #settling = new Set<Promise<void>>();
   /** Called for each upload that has ended. */
   onSettled: (settled: SettledUpload) => void = () => {};
+  /** Called for each upload that has lost its bytes, and that a server may hold. */
+  onBytesLost: (requestNumber: bigint) => void = () => {};
 
   constructor(parts: UploadQueueParts, uploads: KnownUploads, line: WaitingLine) {
     this.#parts = parts;
@@ -74,13 +76,33 @@ export class Settlement {
     this.reject(record, rejection);
   }
 
-  /** Gives up an upload that is damaged on disk. What is left of it is put aside, and its client may send it anew. */
+  /** Gives up an upload that is damaged on disk, unless a server may hold it. What is left of it is put aside, and its client may send it anew. */
   damaged(record: UploadRecord, rejection: Rejection): void {
+    const { content } = record;
     const aside = this.#parts.spool.putAside(record.requestNumber).then(() => {
+      // Found twice, and dealt with: its client may send it again already.
+      if (record.final || record.content !== content) return;
       record.bytesAt = "nowhere";
-      this.reject(record, rejection);
+      if (record.intents.length > 0) this.#loseBytes(record, rejection);
+      else this.reject(record, rejection);
     });
     this.#background("putting a damaged upload aside", aside);
+  }
+
+  /**
+   * A server may hold all of it, and its client may have been told so: given up, that copy would be taken for an extra one. So the upload stays, without its bytes, until that server
+   * has been asked, or its client sends it again. Who waits for it is told that it must.
+   */
+  #loseBytes(record: UploadRecord, rejection: Rejection): void {
+    const { listeners, requestNumber } = record;
+    if (record.complete) this.#uploads.change(record, { kind: "bytes-lost" });
+    record.sender = undefined;
+    this.#uploads.countComing(record);
+    const lost = this.#uploads.beginAnew(record);
+    this.#background("letting go of an upload's bytes", lost.release());
+    this.#background("recording that bytes are lost", this.#uploads.keep(record));
+    for (const listener of listeners) record.dismiss(listener, rejection);
+    this.onBytesLost(requestNumber);
   }
 
   /** Resolves when everything that was given up before has been written down. */

@@ -35,6 +35,9 @@ export class UploadContent {
   readonly #onFailure: (error: unknown) => void;
   readonly #pieces = new PieceList();
   readonly #writer: PieceWriter;
+  /** How many pieces an earlier run has left, and how many of these have been looked at since. */
+  readonly #leftCount: number;
+  #checkedCount = 0;
   #receivedBytes = 0;
   #memoryBytes = 0;
   #end: { readonly sha256: Uint8Array | undefined } | undefined;
@@ -64,6 +67,7 @@ export class UploadContent {
       onTurn: () => this.#letGo(),
       onFailure,
     });
+    this.#leftCount = left.length;
     const last = left.at(-1);
     this.#receivedBytes = last ? last.offset + last.length : 0;
   }
@@ -148,6 +152,18 @@ export class UploadContent {
     this.#pieces.settle();
     await this.#writer.finish();
     await this.#spool.flush(this.#file);
+  }
+
+  /**
+   * Reads what an earlier run has left, up to where this one went on. That run may have ended with the power, before it was flushed: its length may be there, and its bytes not.
+   *
+   * @throws what the disk said, or that they are damaged
+   */
+  async checkLeft(): Promise<void> {
+    for (; this.#checkedCount < this.#leftCount; this.#checkedCount++) {
+      const piece = this.#pieces.get(this.#checkedCount) as Piece;
+      await this.#readInto(Buffer.allocUnsafe(piece.length), piece);
+    }
   }
 
   /** Lets go of memory and file, and leaves on disk what is there. */

@@ -10,7 +10,7 @@ import { ArrivingUpload } from "./arriving-upload.js";
 import type { EndedClaims } from "./claims.js";
 import { DeadLetterBox } from "./dead-letter-box.js";
 import { KnownUploads } from "./known-uploads.js";
-import { hasEnded, isDeadLetter, type LedgerEntry } from "./ledger-entry.js";
+import { hasEnded, isDeadLetter, isForgotten, type LedgerEntry } from "./ledger-entry.js";
 import { PendingList } from "./pending-list.js";
 import { inBackground, type QueueWorks, type UploadQueueParts } from "./queue-parts.js";
 import { type DeliveryHost, QueuedDelivery } from "./queued-delivery.js";
@@ -26,7 +26,7 @@ const unreadablePauseMs = 1_000;
 const refusedPauseMs = 1_000;
 
 /**
- * The queue: first in, first out. It decides what becomes of each upload and tells whoever waits; the ledger makes that durable, or, with `queue: memory`,
+ * The queue; in which order uploads go out is its `WaitingLine`'s to say. It decides what becomes of each upload and tells whoever waits; the ledger makes that durable, or, with `queue: memory`,
  * keeps nothing. What is waiting in large numbers is known to the ledger alone; memory holds what arrives, what is under way, and what ended lately.
  */
 export class UploadQueue implements Inbox, Outbox, UploadDirectory {
@@ -49,7 +49,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
       this.#settlement.diskFailed(record, where, error),
     );
     this.#settlement = new Settlement(parts, this.#uploads, this.#line);
-    this.#works = { parts, uploads: this.#uploads, line: this.#line, settlement: this.#settlement };
+    this.#works = { parts, uploads: this.#uploads, line: this.#line, settlement: this.#settlement, keeping: new Set() };
     this.#recovery = new Recovery(this.#works);
     this.#letters = new DeadLetterBox(this.#works);
     this.pending = new PendingList(this.#works);
@@ -111,10 +111,11 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     }
   }
 
-  /** Lets go of the files in the spool; what is in them stays there. Dead letters that are being laid down are waited for. */
+  /** Lets go of the files in the spool; what is in them stays there. What is being made durable is waited for: uploads, and dead letters. */
   async stop(): Promise<void> {
     clearInterval(this.#sweeper);
     this.#line.stop();
+    await Promise.all(this.#works.keeping);
     await this.#settlement.settled();
     await Promise.all([...this.#uploads.records.unfinished].map((record) => record.content.release()));
   }
@@ -156,12 +157,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   // ── Outbox ──
 
   take(): Delivery | undefined {
-    for (;;) {
-      const requestNumber = this.#line.next();
-      if (requestNumber === undefined) return undefined;
-      const delivery = this.#give(requestNumber);
-      if (delivery) return delivery;
-    }
+    return this.#firstOf(() => this.#line.next());
   }
 
   get claimants(): Iterable<string> {
@@ -169,12 +165,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   }
 
   takeClaimed(server: string): Delivery | undefined {
-    for (;;) {
-      const requestNumber = this.#line.nextClaimed(server);
-      if (requestNumber === undefined) return undefined;
-      const delivery = this.#give(requestNumber);
-      if (delivery) return delivery;
-    }
+    return this.#firstOf(() => this.#line.nextClaimed(server));
   }
 
   endClaims(server: string): void {
@@ -193,11 +184,15 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     this.#settlement.onSettled = callback;
   }
 
+  onBytesLost(callback: (requestNumber: bigint) => void): void {
+    this.#settlement.onBytesLost = callback;
+  }
+
   suspicions(): readonly Suspicion[] {
     return this.#recovery.suspicions();
   }
 
-  found(requestNumber: bigint, server: string, file: FoundFile): boolean {
+  found(requestNumber: bigint, server: string, file: FoundFile): ReturnType<Outbox["found"]> {
     return this.#recovery.found(requestNumber, server, file);
   }
 
@@ -240,6 +235,14 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   }
 
   // ── Inside ──
+
+  #firstOf(next: () => bigint | undefined): Delivery | undefined {
+    for (let requestNumber = next(); requestNumber !== undefined; requestNumber = next()) {
+      const delivery = this.#give(requestNumber);
+      if (delivery) return delivery;
+    }
+    return undefined;
+  }
 
   /** Gives out an upload whose turn has come. `undefined`: there is nothing to give, or not yet. */
   #give(requestNumber: bigint): Delivery | undefined {
@@ -332,14 +335,6 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     listener.uploadProgress(description.uploadId, requestNumber, progress);
     return { kind: "known", requestNumber, told: true };
   }
-}
-
-/** Whether an upload ended in a way that lets its client send it again, and nothing is left to go on with: it begins anew then. */
-function isForgotten(entry: LedgerEntry): boolean {
-  const { state, rejection } = entry;
-  return (
-    state === "dead" && rejection !== undefined && rejectReasons[rejection.reason].retryable && !isDeadLetter(entry)
-  );
 }
 
 function idConflict(first: UploadDescription, again: UploadDescription): Opened | undefined {

@@ -24,7 +24,7 @@ export class UploadRecord implements UploadView {
   readonly requestNumber: bigint;
   readonly receivedAtMs: number;
   readonly client: string;
-  readonly content: UploadContent;
+  #content: UploadContent;
   /** Whether all bytes have come. */
   complete = false;
   /** SHA-256 that came with the end of the file. */
@@ -74,7 +74,7 @@ export class UploadRecord implements UploadView {
     this.requestNumber = requestNumber;
     this.#description = description;
     this.client = client;
-    this.content = content;
+    this.#content = content;
     this.receivedAtMs = nowMs;
     this.touchedAtMs = nowMs;
   }
@@ -124,6 +124,20 @@ export class UploadRecord implements UploadView {
       receipt: state.kind === "stored" ? state.receipt : undefined,
       rejection: state.kind === "dead" ? state.rejection : undefined,
     };
+  }
+
+  get content(): UploadContent {
+    return this.#content;
+  }
+
+  /** All bytes must come again, into another content. What is known of size and digest stays. @returns the one before */
+  loseBytes(next: UploadContent): UploadContent {
+    const lost = this.#content;
+    this.#content = next;
+    this.complete = false;
+    this.safe = false;
+    this.bytesAt = "nowhere";
+    return lost;
   }
 
   get description(): UploadDescription {
