@@ -1,5 +1,6 @@
-import { mkdir, open } from "node:fs/promises";
+import { mkdir, open, stat } from "node:fs/promises";
 import path from "node:path";
+import { errorCode } from "./system-error.js";
 
 /**
  * Flushes a folder itself: what has been made, renamed or removed in it stays so after a loss of power.
@@ -27,11 +28,27 @@ export async function makeFolder(
   folder: string,
   sync: (folder: string) => Promise<void> = (above) => syncFolder(above),
 ): Promise<void> {
-  const first = await mkdir(folder, { recursive: true });
-  if (first === undefined) return;
-  const top = path.dirname(path.resolve(first));
-  for (let above = path.dirname(path.resolve(folder)); ; above = path.dirname(above)) {
-    await sync(above);
-    if (above === top) return;
+  const wanted = path.resolve(folder);
+  const above = path.dirname(wanted);
+  let isNew: boolean;
+  try {
+    isNew = await makeOne(wanted);
+  } catch (error) {
+    if (errorCode(error) !== "ENOENT" || above === wanted) throw error;
+    // Not with `recursive`: where none can be made although the one above is there, as in /proc, Node tries for ever.
+    await makeFolder(above, sync);
+    isNew = await makeOne(wanted);
+  }
+  if (isNew) await sync(above);
+}
+
+/** @returns whether it was not there */
+async function makeOne(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === "EEXIST" && (await stat(folder)).isDirectory()) return false;
+    throw error;
   }
 }

@@ -6,18 +6,21 @@ import { errorCode } from "./system-error.js";
 /** When a reader that is slow is tried again, and how long the end of the process waits for it, in milliseconds. */
 const retryMs = 20;
 const endMs = 1_000;
+/** Characters that wait for it at most; what comes on top is dropped. */
+const maxWaitingLength = 8 * 1024 * 1024;
 
 /** One listener for all, since a process may have many logs. */
 const sinks = new Set<LogSink>();
 
 /**
  * Writes the text of a log to a file or a pipe, in the background, and what is left when the process ends. A log that cannot be written, because its disk is full for
- * example, neither ends the process nor holds it up: its lines are dropped, standard error says so once, and it goes on as soon as it can.
+ * example, or not as fast as it comes, neither ends the process nor holds it up: lines are dropped, standard error says so once, and it goes on as soon as it can.
  */
 export class LogSink implements TextSink {
   readonly #fd: number;
   readonly #name: string;
   #texts: string[] = [];
+  #waitingLength = 0;
   /** What its reader was too slow for. */
   #rest: Buffer | undefined;
   #isWriting = false;
@@ -44,6 +47,11 @@ export class LogSink implements TextSink {
   }
 
   write(text: string): void {
+    if (this.#waitingLength > 0 && this.#waitingLength + text.length > maxWaitingLength) {
+      this.#fail("too slow");
+      return;
+    }
+    this.#waitingLength += text.length;
     this.#texts.push(text);
     if (this.#isWriting) return;
     this.#isWriting = true;
@@ -59,6 +67,7 @@ export class LogSink implements TextSink {
 
   #take(): Buffer {
     const texts = this.#texts.splice(0);
+    this.#waitingLength = 0;
     if (texts.length > 0 && this.#isTorn) texts.unshift("\n");
     this.#isTorn = false;
     return Buffer.from(texts.join(""));
@@ -72,7 +81,7 @@ export class LogSink implements TextSink {
         setTimeout(() => this.#rest && this.#put(bytes, isBegun), retryMs);
       } else if (error) {
         this.#isTorn = isBegun;
-        this.#fail(error);
+        this.#fail(errorCode(error));
         this.#next();
       } else if (writtenBytes < bytes.length) this.#put(bytes.subarray(writtenBytes), true);
       else {
@@ -91,21 +100,18 @@ export class LogSink implements TextSink {
         bytes = bytes.subarray(writeSync(this.#fd, bytes));
       } catch (error) {
         if (!isSlow(error) || Date.now() >= untilMs) {
-          this.#fail(error);
+          this.#fail(errorCode(error));
           return;
         }
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, retryMs);
       }
   }
 
-  #fail(error: unknown): void {
+  #fail(why: string): void {
     if (this.#isFailing) return;
     this.#isFailing = true;
     try {
-      writeSync(
-        2,
-        `bilancia: ${this.#name} cannot be written (${errorCode(error)}): log lines are dropped until it can\n`,
-      );
+      writeSync(2, `bilancia: ${this.#name} cannot be written (${why}): log lines are dropped until it can\n`);
     } catch {
       // There is nobody left to tell.
     }

@@ -2,6 +2,13 @@ import { toUSVString } from "node:util";
 
 /** Most characters of a call's details. Each takes up to 9 bytes in its trailers, of which HTTP/2 sends no more than 64 KiB: longer ones go missing, and the call never ends. */
 const maxChars = 4_000;
+/** Of a name all that is allowed, 200 bytes, and of an id far more. */
+const maxShortChars = 200;
+
+/** The beginning of a text of somebody's of whom nothing is known: enough to tell what it is, and no more in answers and logs. */
+export function shortText(text: string): string {
+  return text.length <= maxShortChars ? text : `${toUSVString(text.slice(0, maxShortChars))}…`;
+}
 
 /** What a call that fails says in its details, as it can be sent: not too long, and without half of a surrogate pair, on which grpc-js throws. */
 export function statusText(text: string): string {

@@ -36,6 +36,7 @@ export function cannotUse(what: string, error: unknown): Error {
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { syscall, path } = error as NodeJS.ErrnoException;
+  if (syscall === "uv_cwd") return "the folder that it was started in is gone";
   // A file stands in place of a folder that is to be made, or to be there.
   if (errorCode(error) === "EEXIST" && syscall === "mkdir") return `${path} is not a folder`;
   return systemErrors[errorCode(error)] ?? error.message;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { Ack } from "@bilancia/proto/gen/balancer";
 import { balancerStatus } from "./admin.js";
@@ -37,8 +38,11 @@ describe("a queued file, and a start with queue: memory", function () {
     const args = ["--state-dir", stateDir, "--log-file", path.join(folder, "memory.log"), "--listen", "127.0.0.1:0"];
     const env = { ...process.env, BILANCIA_QUEUE: "memory", BILANCIA_ADMIN__LISTEN: "127.0.0.1:0" };
     const server = ["--server", "name=storage-1,address=127.0.0.1:1"];
+    const numbering = () => readFileSync(path.join(stateDir, "numbering.json"), "utf8");
+    const before = numbering();
     const memory = await runScript(balancerScript, [...args, ...server], { env, timeoutMs: 10_000 });
     assert.equal(memory.code, 1);
+    assert.equal(numbering(), before, "a start that is refused takes no numbers");
     assert.match(memory.stderr, /^bilancia-balancer: \S+spool has files of an embedded queue [^\n]+stateDir[.]\n$/);
     await cluster.startServer("storage-1");
     await cluster.startBalancer();

@@ -68,7 +68,6 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
   const logObserver = new LogObserver(log);
   const { limits, delivery, retention } = config;
 
-  const numbering = await Numbering.open(config.stateDir);
   const audit = await openAudit(config, clock, logObserver);
   const counters = new Counters();
   const observer = allOf(counters, logObserver, ...(audit ? [audit] : []));
@@ -84,6 +83,8 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
   );
   if (files > 0)
     log.warn({ files }, "spool files of an earlier run removed: the memory queue does not survive a restart");
+  // Not before it is known that the spool can be used: each start takes numbers.
+  const numbering = await Numbering.open(config.stateDir);
   const ledger = isEmbedded ? await openLedger(config.stateDir, observer, (error) => onBroken(error)) : undefined;
 
   const queue = new UploadQueue({
@@ -212,7 +213,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     address = await listen(server, config.listen);
     adminAddress = await listen(adminServer, config.admin.listen);
     if (config.web.listen !== "") webAddress = await web.listen(config.web.listen);
-    await reloading.start();
+    reloading.start();
   } catch (error) {
     // The ports are asked for last, so that nobody is let in before all is ready; what has been started must not keep the process.
     server.forceShutdown();

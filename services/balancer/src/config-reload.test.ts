@@ -23,7 +23,7 @@ describe("a reload of the configuration", () => {
     applied = 0;
     occurrences = [];
     reload = new ConfigReload({
-      source: { file: undefined, read: () => next() },
+      source: { file: undefined, seen: "", read: () => next() },
       settings,
       useServers: () => useServers(),
       onApplied: () => (applied += 1),

@@ -10,6 +10,8 @@ import type { Observer } from "./ports/observer.js";
 export interface ConfigSource {
   /** The file that is watched; `undefined` where there is none. */
   readonly file: string | undefined;
+  /** Its `fingerprint` from before it was read for the start. */
+  readonly seen: string;
   /**
    * Reads and checks all of it anew.
    *
@@ -45,7 +47,7 @@ export class ConfigReload {
     const { source, clock } = parts;
     this.#state = { file: source.file, loadedAtMs: clock.nowMs(), needRestart: [], refused: undefined };
     if (source.file !== undefined)
-      this.#changes = new FileChanges(source.file, () => void this.reload("a changed file"));
+      this.#changes = new FileChanges(source.file, source.seen, () => void this.reload("a changed file"));
   }
 
   /** What came of the last reload. */
@@ -54,8 +56,8 @@ export class ConfigReload {
   }
 
   /** Begins to watch the file. */
-  async start(): Promise<void> {
-    await this.#changes?.start();
+  start(): void {
+    this.#changes?.start();
   }
 
   /** Watches no more; resolves when a reload under way has ended. */

@@ -15,6 +15,8 @@ const whole = (from: number, to: number) => {
 };
 
 const milliseconds = (from = 1) => whole(from, 30 * 24 * 3_600_000);
+/** For what a timer of Node's waits, which holds no more and else is over at once. */
+const timerMs = (from = 1) => whole(from, 2 ** 31 - 1);
 const bytes = (from = 1) => whole(from, Number.MAX_SAFE_INTEGER);
 
 const text = ({ expected, holds }: FieldRule<string>) => z.string(expected).refine(holds, expected);
@@ -57,7 +59,7 @@ export const configSchema = z
       .default("embedded")
       .describe("Which queue. `embedded` survives restarts and crashes; `memory` does not.")
       .meta(afterRestart),
-    graceMs: milliseconds(0).default(10_000).describe("Time for files under way when the balancer stops."),
+    graceMs: timerMs(0).default(10_000).describe("Time for files under way when the balancer stops."),
     admin: z
       .strictObject({
         listen: address.default("127.0.0.1:50052").describe("Where the admin service answers.").meta(afterRestart),
@@ -139,7 +141,7 @@ export const configSchema = z
       ),
     dns: z
       .strictObject({
-        intervalMs: milliseconds(100)
+        intervalMs: timerMs(100)
           .default(10_000)
           .describe("How often the names of servers (`dns:///`) are resolved again."),
       })
@@ -170,7 +172,7 @@ export const configSchema = z
           .enum(["configured", "auto"], "expected configured or auto")
           .default("configured")
           .describe("Whether weights are as configured, or learned: from a quarter of that to four times as much."),
-        slowStartMs: milliseconds(0)
+        slowStartMs: timerMs(0)
           .default(1_000)
           .describe("How long the weight of a server that joins or returns grows to the whole; 0 for not at all."),
         whenNoneAvailable: z
@@ -183,10 +185,10 @@ export const configSchema = z
       .prefault({}),
     probe: z
       .strictObject({
-        intervalMs: milliseconds()
+        intervalMs: timerMs()
           .default(1_000)
           .describe("How often each server is asked how it is; four times as often while it is not healthy."),
-        timeoutMs: milliseconds().default(750).describe("How long it may take to answer."),
+        timeoutMs: timerMs().default(750).describe("How long it may take to answer."),
         fall: whole(1, 100)
           .default(2)
           .describe(
@@ -259,18 +261,16 @@ export const configSchema = z
         deadlineMs: milliseconds()
           .default(24 * 3_600_000)
           .describe("Time from the first byte until an upload is given up."),
-        baseDelayMs: milliseconds(0)
+        baseDelayMs: timerMs(0)
           .default(50)
           .describe("Upper bound of the first delay between attempts; it doubles each time."),
-        maxDelayMs: milliseconds(0).default(30_000).describe("Upper bound of every delay."),
-        answerTimeoutMs: milliseconds()
+        maxDelayMs: timerMs(0).default(30_000).describe("Upper bound of every delay."),
+        answerTimeoutMs: timerMs()
           .default(300_000)
           .describe(
             "How long a server may take to answer a file it has in full, or to take the next 256 KiB of a large one.",
           ),
-        claimMs: milliseconds()
-          .default(60_000)
-          .describe("How long an upload is kept for a server that has claimed it."),
+        claimMs: timerMs().default(60_000).describe("How long an upload is kept for a server that has claimed it."),
       })
       .prefault({}),
     retention: z

@@ -108,6 +108,10 @@ describe("readConfig", () => {
     ],
     ["a number in place of a group", "limits: 5", /^limits: expected a group of settings; came 5$/],
     ["a server that is a text", "servers: [a]", /^servers\.0: expected a group of settings; came "a"$/],
+    ["what contains itself", "limits: &a\n  maxFileBytes: *a", /bilancia\.yaml: a value in it contains itself/],
+    ["an alias for nothing", "limits: *nope", /bilancia\.yaml: not valid YAML: Unresolved alias/],
+    ["a number that JSON has not", "graceMs: .inf", /^graceMs: expected a whole number.*; came Infinity$/],
+    ["a time that no timer holds", "graceMs: 2147483648", /^graceMs: expected a whole number from 0 to 2147483647/],
     ["what is no YAML", "listen: [", /not valid YAML/],
     ["what is no mapping", "- a", /expected a mapping of settings; came a list/],
   ];

@@ -5,6 +5,7 @@ import { packageVersion } from "@bilancia/proto/package-version";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
 import { type Config, configSchema } from "./config-schema.js";
+import { fingerprint } from "./file-changes.js";
 
 /** The program's own, for example `0.1.0`: read once, not with each configuration. */
 export const version = packageVersion(import.meta.url);
@@ -44,22 +45,28 @@ export function readConfig(args: readonly string[], environment: Environment): C
   return readSources(args, environment).config;
 }
 
+/** A configuration, and the file that was read for it, if any, as it was then (`fingerprint`). */
+interface ReadSources {
+  readonly config: Config;
+  readonly file: string | undefined;
+  readonly seen: string;
+}
+
 /**
  * The same, with the path of the file that was read, if any.
  *
  * @throws as `readConfig`
  */
-export function readSources(
-  args: readonly string[],
-  environment: Environment,
-): { readonly config: Config; readonly file: string | undefined } {
+export function readSources(args: readonly string[], environment: Environment): ReadSources {
   const { config, settings: fromFlags } = readFlags(args);
   const file = config ?? environment[`${environmentPrefix}CONFIG`];
+  // Before it is read: what changes while it is read, or later, is a change.
+  const seen = file === undefined ? "" : fingerprint(file);
   const fromFile = file === undefined ? {} : readFile(file);
   const fromEnvironment = readEnvironment(environment);
   const merged = merge(merge(fromFile, fromEnvironment), fromFlags);
   const parsed = configSchema.safeParse(merged);
-  if (parsed.success) return { config: deepFreeze(parsed.data), file };
+  if (parsed.success) return { config: deepFreeze(parsed.data), file, seen };
   // What breaks two rules at once, as a number that is far too large, is told once.
   throw new ConfigError([...new Set(parsed.error.issues.flatMap((issue) => describe(issue, merged)))]);
 }
@@ -159,7 +166,14 @@ function readFile(path: string): Settings {
   const document = parseDocument(text);
   const [problem] = document.errors;
   if (problem) throw new ConfigError([`${path}: not valid YAML: ${problem.message.split("\n")[0]}`]);
-  const settings: unknown = document.toJS() ?? {};
+  let settings: unknown;
+  try {
+    settings = document.toJS() ?? {};
+  } catch (error) {
+    // An alias that stands for nothing, or for far too much.
+    throw new ConfigError([`${path}: not valid YAML: ${error instanceof Error ? error.message : String(error)}`]);
+  }
+  if (refersToItself(settings)) throw new ConfigError([`${path}: a value in it contains itself (*alias)`]);
   if (typeof settings !== "object" || Array.isArray(settings)) {
     throw new ConfigError([`${path}: expected a mapping of settings; came ${kindOf(settings)}`]);
   }
@@ -219,7 +233,7 @@ function describe(issue: z.core.$ZodIssue, input: Settings): string[] {
   // All other rules have words of their own.
   const isGroup = issue.code === "invalid_type" && issue.expected === "object";
   const expected = isGroup ? "expected a group of settings" : issue.message;
-  return [`${key || "configuration"}: ${expected}; came ${came === undefined ? "nothing" : JSON.stringify(came)}`];
+  return [`${key || "configuration"}: ${expected}; came ${shown(came)}`];
 }
 
 function knownKeys(path: readonly PropertyKey[]): string[] {
@@ -236,6 +250,17 @@ function knownKeys(path: readonly PropertyKey[]): string[] {
 function unwrap(schema: unknown): unknown {
   if (schema instanceof z.ZodPrefault || schema instanceof z.ZodDefault) return unwrap(schema.unwrap());
   return schema;
+}
+
+function refersToItself(value: unknown, around: readonly unknown[] = []): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return around.includes(value) || Object.values(value).some((inner) => refersToItself(inner, [...around, value]));
+}
+
+/** A value as JSON has it, but for numbers that JSON has not. */
+function shown(value: unknown): string {
+  if (value === undefined) return "nothing";
+  return typeof value === "number" ? String(value) : JSON.stringify(value);
 }
 
 function kindOf(value: unknown): string {

@@ -3,7 +3,7 @@ import { appendFileSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFile
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { FileChanges } from "./file-changes.js";
+import { FileChanges, fingerprint } from "./file-changes.js";
 import { eventually } from "./test-support/eventually.js";
 
 const quietMs = 400;
@@ -14,13 +14,13 @@ describe("changes of a file", () => {
   let changes: FileChanges;
   let told: number;
 
-  beforeEach(async () => {
+  beforeEach(() => {
     folder = mkdtempSync(path.join(tmpdir(), "bilancia-file-"));
     file = path.join(folder, "bilancia.yaml");
     writeFileSync(file, "one");
     told = 0;
-    changes = new FileChanges(file, () => (told += 1), { lookMs: 10, quietMs });
-    await changes.start();
+    changes = new FileChanges(file, fingerprint(file), () => (told += 1), { lookMs: 10, quietMs });
+    changes.start();
   });
   afterEach(() => {
     changes.stop();
@@ -71,6 +71,15 @@ describe("changes of a file", () => {
     await eventually("it is told", () => told === 1);
     writeFileSync(file, "two");
     await eventually("it is told again", () => told === 2);
+  });
+
+  it("are told when it changed between its reading and now, however long that is", async () => {
+    changes.stop();
+    const known = fingerprint(file);
+    writeFileSync(file, "changed in between");
+    changes = new FileChanges(file, known, () => (told += 1), { lookMs: 10, quietMs: 20 });
+    changes.start();
+    await eventually("it is told", () => told === 1);
   });
 
   it("are not told when nothing has changed", async () => {

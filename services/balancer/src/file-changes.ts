@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { statSync } from "node:fs";
 
 /** How often the file is looked at, and how long it must have been left alone before it is taken as whole, in milliseconds. */
 export const fileChangeTimes = { lookMs: 250, quietMs: 1_000 } as const;
@@ -9,45 +9,42 @@ export const fileChangeTimes = { lookMs: 250, quietMs: 1_000 } as const;
  */
 export class FileChanges {
   readonly #file: string;
+  /** As it was told last, and as it was seen last, and since when it has been so. */
+  #told: string;
+  #seen: string;
+  #seenSinceMs = 0;
   readonly #onChange: () => void;
   readonly #times: { readonly lookMs: number; readonly quietMs: number };
   #timer: NodeJS.Timeout | undefined;
-  #stopped = false;
-  /** As it was told last, and as it was seen last, and since when it has been so. */
-  #told = "";
-  #seen = "";
-  #seenSinceMs = 0;
 
-  /** @param onChange called once for each change, when the file has been left alone for a while */
-  constructor(file: string, onChange: () => void, times: { lookMs: number; quietMs: number } = fileChangeTimes) {
+  /**
+   * @param known its fingerprint when it was read
+   * @param onChange called once for each change since then, when the file has been left alone for a while
+   */
+  constructor(
+    file: string,
+    known: string,
+    onChange: () => void,
+    times: { lookMs: number; quietMs: number } = fileChangeTimes,
+  ) {
     this.#file = file;
+    this.#told = known;
+    this.#seen = known;
     this.#onChange = onChange;
     this.#times = times;
   }
 
   /** From now on changes are told. */
-  async start(): Promise<void> {
-    this.#told = await this.#fingerprint();
-    this.#seen = this.#told;
-    this.#lookLater();
+  start(): void {
+    this.#timer = setInterval(() => this.#look(), this.#times.lookMs).unref();
   }
 
   stop(): void {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
+    clearInterval(this.#timer);
   }
 
-  #lookLater(): void {
-    if (this.#stopped) return;
-    this.#timer = setTimeout(() => {
-      // What cannot be looked at has a fingerprint, too: nothing is thrown.
-      void this.#look().then(() => this.#lookLater());
-    }, this.#times.lookMs).unref();
-  }
-
-  async #look(): Promise<void> {
-    const now = await this.#fingerprint();
-    if (this.#stopped) return;
+  #look(): void {
+    const now = fingerprint(this.#file);
     if (now !== this.#seen) {
       this.#seen = now;
       this.#seenSinceMs = performance.now();
@@ -57,14 +54,14 @@ export class FileChanges {
     this.#told = now;
     this.#onChange();
   }
+}
 
-  /** Another one whenever the file may have other bytes. */
-  async #fingerprint(): Promise<string> {
-    try {
-      const { dev, ino, size, mtimeNs, ctimeNs } = await stat(this.#file, { bigint: true });
-      return [dev, ino, size, mtimeNs, ctimeNs].join();
-    } catch (error) {
-      return (error as NodeJS.ErrnoException).code ?? "unreadable";
-    }
+/** Another one whenever a file may have other bytes; what cannot be looked at has one, too. */
+export function fingerprint(file: string): string {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join();
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? "unreadable";
   }
 }

@@ -17,13 +17,13 @@ import { createLogger } from "./observe/logger.js";
 /** Exit codes: 0 stopped as asked, 1 could not start or failed, 2 the configuration cannot be used, 130 a second signal. */
 async function main(): Promise<void> {
   giveHeapRoom();
-  const { config, file } = configOrExit();
+  const { config, file, seen } = configOrExit();
   await giveBackFreedBuffers();
   collectBuffersEarly();
   await takeFiles(config);
   const log = createLogger(config.log);
   const read = () => readConfig(process.argv.slice(2), process.env);
-  const starting = startBalancer(config, { file, read }, log);
+  const starting = startBalancer(config, { file, seen, read }, log);
   const balancer = await openedOnDisk(`the state folder ${config.stateDir}`, starting);
   const { address, adminAddress, webAddress } = balancer;
   log.info({ address, adminAddress, webAddress, servers: config.servers.map(({ name }) => name) }, "listening");

@@ -6,7 +6,7 @@ import { maxPartDataBytes, maxPartsPerMessage } from "@bilancia/proto/limits";
 import { assembleInPlace } from "@bilancia/proto/message-assembly";
 import type { Part } from "@bilancia/proto/part-codec";
 import type { SaveBatch } from "@bilancia/proto/services";
-import { statusText } from "@bilancia/proto/status-text";
+import { shortText, statusText } from "@bilancia/proto/status-text";
 import { toDuration } from "@bilancia/proto/time";
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
 import { readAttempt, readHeader } from "./file-header.js";
@@ -198,7 +198,8 @@ export class SaveStream {
   }
 
   #refuse(header: SaveHeader, { reason, message, cause }: Refusal): void {
-    const { requestNumber, uploadId, attempt } = header;
+    const { requestNumber, attempt } = header;
+    const uploadId = shortText(header.uploadId);
     this.#desk.log.warn({ requestNumber, uploadId, attempt, reason, message, err: cause }, "file refused");
     this.#writer.push({ requestNumber, outcome: { $case: "refused", value: { reason, message } } });
   }

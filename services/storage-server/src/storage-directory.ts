@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { makeFolder } from "@bilancia/proto/folder";
 import { lockFolder } from "@bilancia/proto/folder-lock";
 import { FileRoom } from "@bilancia/proto/lmdb/file-room";
-import { errorCode } from "@bilancia/proto/system-error";
+import { describeError, errorCode } from "@bilancia/proto/system-error";
 import { open, type RootDatabase } from "lmdb";
 import type { Logger } from "pino";
 import { mendIndex } from "./damaged-index.js";
@@ -140,6 +140,6 @@ function describe(error: unknown): string {
     case "EROFS":
       return "the file system is read-only";
     default:
-      return error instanceof Error ? error.message : String(error);
+      return describeError(error);
   }
 }

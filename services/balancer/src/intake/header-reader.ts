@@ -3,6 +3,7 @@ import { fileNameProblem } from "@bilancia/proto/file-name";
 import { Ack, Priority, type UploadHeader } from "@bilancia/proto/gen/balancer";
 import { Kind } from "@bilancia/proto/gen/storage";
 import { headerProblem, isUuid } from "@bilancia/proto/header-rules";
+import { shortText } from "@bilancia/proto/status-text";
 import type { Rejection } from "../domain/errors.js";
 import type { UploadDescription } from "../domain/upload.js";
 
@@ -16,12 +17,15 @@ export function readHeader(header: UploadHeader): ReadHeader {
   const { uploadId: givenId, name, sizeBytes, sha256, contentType, kind, ack, labels, priority } = header;
   const bad = (reason: Rejection["reason"], message: string): ReadHeader => ({
     kind: "bad",
-    uploadId: givenId,
+    // Whatever it is, it is said back, and written to the log.
+    uploadId: shortText(givenId),
     rejection: { reason, message },
   });
   if (givenId !== "" && !isUuid(givenId)) {
-    const shown = JSON.stringify(givenId.slice(0, 60));
-    return bad("INVALID_UPLOAD_ID", `the upload id ${shown} is not a UUID; expected for example ${randomUUID()}`);
+    return bad(
+      "INVALID_UPLOAD_ID",
+      `the upload id ${JSON.stringify(shortText(givenId))} is not a UUID; expected for example ${randomUUID()}`,
+    );
   }
   const nameProblem = fileNameProblem(name);
   if (nameProblem) return bad("INVALID_NAME", nameProblem);

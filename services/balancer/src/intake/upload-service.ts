@@ -51,8 +51,8 @@ export class UploadService {
         if (!view) throw new BilanciaError("UNKNOWN_UPLOAD", "no upload has this id or number");
         return toQueryResponse(view, this.#directory.place(view));
       }),
-      cancelUpload: unaryCall(this.#observer, (request) => {
-        this.#directory.cancel(toKey(request));
+      cancelUpload: unaryCall(this.#observer, async (request) => {
+        await this.#directory.cancel(toKey(request));
         return {};
       }),
     };

@@ -5,6 +5,7 @@ import { maxPartDataBytes, maxPartsPerMessage } from "@bilancia/proto/limits";
 import { assembleInPlace } from "@bilancia/proto/message-assembly";
 import type { Part } from "@bilancia/proto/part-codec";
 import type { UploadBatch } from "@bilancia/proto/services";
+import { shortText } from "@bilancia/proto/status-text";
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { crc32c } from "@node-rs/crc32";
 import { BilanciaError, type Rejection } from "../domain/errors.js";
@@ -269,7 +270,7 @@ export class UploadSession implements UploadListener, Reader {
   }
 
   #notAdmitted(uploadId: string, name: string, rejection: Rejection): void {
-    this.#observer.note({ kind: "not-admitted", uploadId, name, client: this.client, rejection });
+    this.#observer.note({ kind: "not-admitted", uploadId, name: shortText(name), client: this.client, rejection });
     this.#events.push(toUploadEvent(uploadId, 0n, { kind: "rejected", rejection }));
   }
 

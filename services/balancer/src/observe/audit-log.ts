@@ -1,7 +1,7 @@
-import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type AuditFacts, type ChainHead, sealEntry } from "@bilancia/proto/audit-chain";
+import { makeFolder } from "@bilancia/proto/folder";
 import type { Occurrence } from "../domain/occurrence.js";
 import type { Clock } from "../ports/clock.js";
 import type { Observer } from "../ports/observer.js";
@@ -83,7 +83,7 @@ export class AuditLog implements Observer {
    * @throws Error when the file cannot be opened
    */
   static async open(file: string, clock: Clock, faults: Observer, rotation = neverFull): Promise<AuditLog> {
-    await mkdir(path.dirname(file), { recursive: true });
+    await makeFolder(path.dirname(file));
     const { head, lastTimeMs, lengthBytes, aside } = await mendTail(file);
     const sink = await AuditFile.open(file, lengthBytes);
     const audit = new AuditLog({ sink, head, clock, faults, rotation, lastTimeMs });

@@ -1,6 +1,7 @@
-import { type FileHandle, mkdir, open, rename } from "node:fs/promises";
+import { type FileHandle, open, rename } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { makeFolder } from "@bilancia/proto/folder";
 import type { PickEnd, PickRecord } from "../domain/pick.js";
 import { type TracedGap, tracedEnd, tracedPick } from "../domain/pick-trace.js";
 import type { Observer } from "../ports/observer.js";
@@ -45,7 +46,7 @@ export class PickFile implements PickLog {
 
   /** Opens the file to go on at its end. @throws Error when it cannot be opened */
   static async open(file: string, maxFileBytes: number, faults: Observer): Promise<PickFile> {
-    await mkdir(path.dirname(file), { recursive: true });
+    await makeFolder(path.dirname(file));
     const handle = await open(file, "a");
     const { size } = await handle.stat();
     return new PickFile(file, handle, size, maxFileBytes, faults);
@@ -113,9 +114,15 @@ export class PickFile implements PickLog {
   }
 
   async #beginAnew(): Promise<void> {
-    await rename(this.#file, `${this.#file}.1`);
+    const aside = `${this.#file}.1`;
+    await rename(this.#file, aside);
     const full = this.#handle;
-    this.#handle = await open(this.#file, "a");
+    try {
+      this.#handle = await open(this.#file, "a");
+    } catch (error) {
+      await rename(aside, this.#file);
+      throw error;
+    }
     this.#lengthBytes = 0;
     await full.close();
   }

@@ -6,11 +6,11 @@ export interface UploadDirectory {
   /** Where an upload stands; `undefined` where it does not wait for its turn. */
   place(upload: UploadView): QueuePlace | undefined;
   /**
-   * Drops an upload that is not stored yet.
+   * Drops an upload that is not stored yet. The promise is of its being durable; `undefined` where nothing is kept.
    *
    * @throws BilanciaError `UNKNOWN_UPLOAD` or `NOT_CANCELLABLE`
    */
-  cancel(key: UploadKey): void;
+  cancel(key: UploadKey): Promise<void> | undefined;
   counts(): QueueCounts;
 }
 

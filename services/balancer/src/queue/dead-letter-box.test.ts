@@ -339,7 +339,7 @@ describe("dead letters", () => {
       delivery.stored(saved);
       const queued = sendFile(queue, describeFile(), new RecordingListener()).requestNumber;
       const cancelled = sendFile(queue, describeFile({ ack: "queued" }), new RecordingListener()).requestNumber;
-      queue.cancel({ requestNumber: cancelled });
+      void queue.cancel({ requestNumber: cancelled });
       for (const [requestNumber, words] of [
         [stored, /expected a dead letter; upload \d+ is stored on storage-1/],
         [queued, /is queued/],

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync } from "node:fs";
+import { cpSync, existsSync, readdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -120,12 +120,43 @@ describe("uploads whose client has left, or waits", () => {
     assert.equal(queue.find(upload)?.state.kind, "dead");
   });
 
+  it("are forgotten, small ones, when very many are left after them, but not where somebody has gone on with them", async () => {
+    const first = begin(10);
+    const second = begin(10);
+    const large = begin(100_000);
+    for (const { requestNumber } of [first, second, large]) queue.leave(requestNumber, client);
+    const again = openUpload(queue, queue.find(first)?.description ?? assert.fail(), client);
+    assert.equal(again.receivedBytes, 10);
+    for (let file = 0; file < 4_096; file++) queue.leave(begin(1).requestNumber, client);
+    const stateOf = (upload: typeof first) => queue.find(upload)?.state;
+    assert.equal(stateOf(first)?.kind, "receiving");
+    assert.equal(stateOf(large)?.kind, "receiving");
+    const state = stateOf(second);
+    assert.equal(state?.kind === "dead" && state.rejection.reason, "QUEUE_FULL");
+    assert.equal(queue.counts().receivingFiles, 2 + 4_096 - 1 + 1);
+  });
+
+  it("are cancelled for good once that has been answered, also when the power fails right after it", async () => {
+    const upload = openUpload(queue, describeFile({ ack: "queued" }), client);
+    upload.append(chunkAt(0, 20_000));
+    upload.complete({});
+    await eventually("an entry", () => opened.ledger.find(upload) !== undefined);
+    await queue.cancel(upload);
+    const copy = `${folder}-copy`;
+    cpSync(folder, copy, { recursive: true });
+    const second = await openTestQueue(copy);
+    assert.equal(second.queue.find(upload)?.state.kind, "dead");
+    assert.equal(second.queue.take(), undefined);
+    await second.stop();
+    await rm(copy, { recursive: true, force: true });
+  });
+
   it("end nothing but themselves when they are cancelled while their pieces are put together", async () => {
     const listener = new RecordingListener();
     const upload = openUpload(queue, describeFile({ ack: "queued" }), listener);
     for (const at of [0, 20_000]) upload.append(chunkAt(at, 20_000));
     upload.complete({});
-    queue.cancel(upload);
+    void queue.cancel(upload);
     await eventually("the rejection", () => listener.told.includes("rejected CANCELLED"));
     const kept = openUpload(queue, describeFile({ ack: "queued" }), listener);
     for (const at of [0, 20_000]) kept.append(chunkAt(at, 20_000));

@@ -122,7 +122,7 @@ describe("what waits, and who claims it", () => {
         const [taken, cancelled, waiting] = await send(3);
         openUpload(queue, describeFile(), new RecordingListener());
         assert.equal(queue.take()?.requestNumber, taken);
-        queue.cancel({ requestNumber: cancelled as bigint });
+        void queue.cancel({ requestNumber: cancelled as bigint });
         assert.deepEqual(numbersOf(), [waiting]);
       });
 
@@ -245,7 +245,7 @@ describe("what waits, and who claims it", () => {
       it("leaves nothing behind when it is cancelled", async () => {
         const [first] = (await send(1)) as [bigint];
         claim("a", first);
-        queue.cancel({ requestNumber: first });
+        void queue.cancel({ requestNumber: first });
         assert.equal(queue.takeClaimed("a"), undefined);
         assert.equal(claim("a", first), "dead");
       });

@@ -155,7 +155,7 @@ describe("the queue after a crash", () => {
 
     assert.equal(queue.found(held, "storage-1", { saved, storedBy: { term: 1, attempt: 1 } }), "taken");
     queue.cleared(lost, "storage-1", 1);
-    queue.cancel({ requestNumber: cancelled });
+    void queue.cancel({ requestNumber: cancelled });
     queue.sweep();
     assert.deepEqual([held, lost, cancelled].map(state), ["stored", "dead", "dead"]);
   });

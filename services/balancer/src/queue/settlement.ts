@@ -58,6 +58,13 @@ export class Settlement {
     this.#parts.ledger.freeId(record.description.uploadId);
   }
 
+  /** @returns a promise of its being durable: nobody is told before that it will not go out */
+  cancel(record: UploadRecord): Promise<void> | undefined {
+    this.reject(record, { reason: "CANCELLED", message: "the upload was cancelled" });
+    // Other outcomes are written when something else is.
+    return this.#uploads.keep(record);
+  }
+
   diskFailed(record: UploadRecord, where: string, error: unknown): void {
     if (record.final) return;
     this.#parts.observer.note({ kind: "fault", where, error });

@@ -226,7 +226,7 @@ describe("the queue that survives restarts", () => {
         assert.equal(mostBytes, atOnceCount * sizeBytes);
         assert.equal(new Set(refused).size, atOnceCount);
         // Also where that one is gone whose attempt could not be recorded.
-        queue.cancel({ requestNumber: refused[0] ?? 0n });
+        void queue.cancel({ requestNumber: refused[0] ?? 0n });
         isFull = false;
         await eventually("the others are stored", () => queue.counts().storedFiles === filesCount - 1, 10_000);
       } finally {
@@ -286,7 +286,7 @@ describe("the queue in memory", () => {
       const delivery = queue.take();
       delivery?.begin("storage-1");
       delivery?.stored(saved);
-      queue.cancel({ uploadId: description.uploadId });
+      void queue.cancel({ uploadId: description.uploadId });
       await eventually("no spool file", async () => (await spooled()).length === 0);
       assert.equal(spool.memoryBytes, 0);
       assert.equal(queue.counts().queuedBytes, 0);
@@ -395,7 +395,7 @@ describe("the queue in memory", () => {
             assert.equal(model.incoming.receivedBytes, model.bytes);
             model.state = "open";
           } else if (action === "cancel" && ["open", "left", "complete"].includes(model.state)) {
-            queue.cancel({ uploadId: description.uploadId });
+            void queue.cancel({ uploadId: description.uploadId });
             // Who has left is told nothing more.
             model.hears = model.state !== "left";
             model.state = "cancelled";

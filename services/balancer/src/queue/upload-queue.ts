@@ -11,11 +11,13 @@ import type { EndedClaims } from "./claims.js";
 import { DeadLetterBox } from "./dead-letter-box.js";
 import { KnownUploads } from "./known-uploads.js";
 import { hasEnded, isDeadLetter, isForgotten, type LedgerEntry } from "./ledger-entry.js";
+import { LeftUploads, tooManyLeft } from "./left-uploads.js";
 import { PendingList } from "./pending-list.js";
 import { inBackground, type QueueWorks, type UploadQueueParts } from "./queue-parts.js";
 import { type DeliveryHost, QueuedDelivery } from "./queued-delivery.js";
 import { Recovery } from "./recovery.js";
 import { Settlement } from "./settlement.js";
+import { smallBytes } from "./upload-content.js";
 import type { UploadRecord } from "./upload-record.js";
 import { WaitingLine } from "./waiting-line.js";
 
@@ -40,6 +42,7 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
   /** What waits, for the servers to claim. */
   readonly pending: PendingUploads;
   readonly #host: DeliveryHost;
+  readonly #left = new LeftUploads();
   #sweeper: NodeJS.Timeout | undefined;
 
   constructor(parts: UploadQueueParts) {
@@ -152,6 +155,8 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     record.content.interrupt("the client left before the end of the file");
     record.content.rest();
     this.#uploads.abandon(record);
+    const forgotten = record.content.receivedBytes <= smallBytes ? this.#left.add(record) : undefined;
+    if (forgotten) this.#settlement.reject(forgotten, tooManyLeft);
   }
 
   // ── Outbox ──
@@ -210,16 +215,16 @@ export class UploadQueue implements Inbox, Outbox, UploadDirectory {
     return state.kind === "queued" ? this.#line.place(requestNumber) : undefined;
   }
 
-  cancel(key: UploadKey): void {
+  cancel(key: UploadKey): Promise<void> | undefined {
     const state = this.find(key)?.state;
     if (!state) throw new BilanciaError("UNKNOWN_UPLOAD", "no upload has this id or number");
-    if (state.kind === "dead" && state.rejection.reason === "CANCELLED") return;
+    if (state.kind === "dead" && state.rejection.reason === "CANCELLED") return undefined;
     const record = this.#uploads.find(key);
     if (!record || record.final) throw new BilanciaError("NOT_CANCELLABLE", `the upload is ${state.kind} already`);
     if (record.intended) {
       throw new BilanciaError("NOT_CANCELLABLE", "the upload's last bytes are on their way to a storage server");
     }
-    this.#settlement.reject(record, { reason: "CANCELLED", message: "the upload was cancelled" });
+    return this.#settlement.cancel(record);
   }
 
   counts(): QueueCounts {

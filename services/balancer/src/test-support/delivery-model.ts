@@ -200,7 +200,7 @@ function cancel(model: Model, system: DeliverySystem, which: number): void {
   const file = model.files.get(which);
   if (!file) return;
   try {
-    system.queue.cancel({ uploadId: file.description.uploadId });
+    void system.queue.cancel({ uploadId: file.description.uploadId });
     assert.ok(!told(file, "stored"), "what is stored was cancelled");
     file.cancelled = true;
   } catch (error) {

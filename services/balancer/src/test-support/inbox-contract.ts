@@ -230,7 +230,7 @@ export function inboxContract(bench: QueueBench): void {
       function assertRoom(sizeBytes: number): void {
         const [fits, more] = [sizeBytes, sizeBytes + 1].map((size) => {
           const tried = queue.open(describeFile({ sizeBytes: size }), listener);
-          if (tried.kind === "receiving") queue.cancel(tried.upload);
+          if (tried.kind === "receiving") void queue.cancel(tried.upload);
           return tried.kind === "receiving";
         });
         assert.deepEqual([fits, more], [true, false], `room for ${sizeBytes} bytes`);
@@ -260,7 +260,7 @@ export function inboxContract(bench: QueueBench): void {
       });
 
       it("until the upload is cancelled or rejected", () => {
-        queue.cancel(openUpload(queue, describeFile({ sizeBytes: 600 }), listener));
+        void queue.cancel(openUpload(queue, describeFile({ sizeBytes: 600 }), listener));
         assertRoom(1_000);
         openUpload(queue, describeFile({ sizeBytes: 600 }), listener).append(chunkAt(0, 601));
         assertRoom(1_000);

@@ -70,7 +70,7 @@ export class QueueBench {
   /** Why an upload cannot be cancelled; `undefined` when it has been. */
   readonly cancelReason = (uploadId: string): RejectReason | "UNKNOWN_UPLOAD" | undefined => {
     try {
-      this.queue.cancel({ uploadId });
+      void this.queue.cancel({ uploadId });
       return undefined;
     } catch (error) {
       assert.ok(error instanceof BilanciaError);
