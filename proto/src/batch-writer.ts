@@ -1,4 +1,5 @@
 import type { Writable } from "node:stream";
+import { Condition } from "./condition.js";
 import { batchTargetBytes, maxPartsPerMessage } from "./limits.js";
 
 /** How a `BatchWriter` turns items into messages. */
@@ -30,7 +31,7 @@ export class BatchWriter<Item, Message = unknown> {
   #blocked = false;
   #ending = false;
   #closed = false;
-  #waiting: (() => void)[] = [];
+  readonly #room = new Condition();
   #sentCount = 0;
 
   constructor(stream: Writable, options: BatchWriterOptions<Item, Message>) {
@@ -76,8 +77,7 @@ export class BatchWriter<Item, Message = unknown> {
 
   /** Resolves when there is room again, or the stream is gone. */
   ready(): Promise<void> {
-    if (!this.full) return Promise.resolve();
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return this.full ? this.#room.wait() : Promise.resolve();
   }
 
   /** Writes what was pushed now, without waiting for the end of the turn. */
@@ -108,7 +108,7 @@ export class BatchWriter<Item, Message = unknown> {
       this.#ending = false;
       this.#close();
     } else if (!this.full) {
-      this.#release();
+      this.#room.notify();
     }
   }
 
@@ -152,12 +152,6 @@ export class BatchWriter<Item, Message = unknown> {
     this.#closed = true;
     this.#items = [];
     this.#itemBytes = 0;
-    this.#release();
-  }
-
-  #release(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
+    this.#room.notify();
   }
 }

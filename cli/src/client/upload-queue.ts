@@ -1,6 +1,6 @@
+import { Condition } from "@bilancia/proto/condition";
 import type { UploadEvent, UploadRejected } from "@bilancia/proto/gen/balancer";
 import { fromDuration } from "@bilancia/proto/time";
-import { Condition } from "./condition.js";
 import { Upload } from "./upload.js";
 import type { UploadSource } from "./upload-source.js";
 import type { UploadOptions, UploadProgress, UploadResult } from "./upload-types.js";

@@ -1,3 +1,4 @@
+import { Condition } from "@bilancia/proto/condition";
 import type { Part, PartBatch } from "@bilancia/proto/part-codec";
 import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
 import { expectEqual, expectThat, Violation } from "./violation.js";
@@ -22,7 +23,7 @@ export abstract class StreamSession<Header, Response, Key, Outcome> {
   readonly #due = new Map<Key, number>();
   readonly #strays: string[] = [];
   #end: StreamEnd | undefined;
-  #waiting: (() => void)[] = [];
+  readonly #changed = new Condition();
 
   /** @param timeoutMs how long to wait for an answer */
   constructor(call: ClientDuplexStream<PartBatch<Header>, Response>, timeoutMs: number) {
@@ -155,7 +156,7 @@ export abstract class StreamSession<Header, Response, Key, Outcome> {
     try {
       while (!condition()) {
         if (isLate) throw new Violation(`${otherwise} within ${this.#timeoutMs / 1000} s`);
-        await new Promise<void>((resolve) => this.#waiting.push(resolve));
+        await this.#changed.wait();
       }
     } finally {
       clearTimeout(timer);
@@ -173,7 +174,7 @@ export abstract class StreamSession<Header, Response, Key, Outcome> {
   }
 
   #wake(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve();
+    this.#changed.notify();
   }
 }
 

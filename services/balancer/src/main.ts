@@ -2,7 +2,6 @@ import { realpath } from "node:fs/promises";
 import path from "node:path";
 import { makeFolder } from "@bilancia/proto/folder";
 import { lockFolder, takeLock } from "@bilancia/proto/folder-lock";
-import { ListenError } from "@bilancia/proto/grpc-server";
 import { giveHeapRoom } from "@bilancia/proto/heap-room";
 import { cannotUse } from "@bilancia/proto/system-error";
 import { CommanderError } from "commander";
@@ -93,7 +92,6 @@ function configOrExit(): ReturnType<typeof readSources> {
 }
 
 main().catch((error: unknown) => {
-  const known = error instanceof ListenError || error instanceof Error;
-  process.stderr.write(`bilancia-balancer: ${known ? error.message : String(error)}\n`);
+  process.stderr.write(`bilancia-balancer: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exit(1);
 });

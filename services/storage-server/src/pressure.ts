@@ -1,22 +1,9 @@
-/** Lets callers wait until something is no longer full. Waiters go on together, and look again themselves. */
-class Waiters {
-  #resolves: (() => void)[] = [];
-
-  wait(): Promise<void> {
-    return new Promise((resolve) => this.#resolves.push(resolve));
-  }
-
-  release(): void {
-    const resolves = this.#resolves;
-    this.#resolves = [];
-    for (const resolve of resolves) resolve();
-  }
-}
+import { Condition } from "@bilancia/proto/condition";
 
 /** Bytes held in memory, against a limit. Whoever takes gives back; taking over the limit is possible, reading on is not. */
 export class ByteBudget {
   readonly #limitBytes: number;
-  readonly #waiters = new Waiters();
+  readonly #changed = new Condition();
   #takenBytes = 0;
 
   constructor(limitBytes: number) {
@@ -33,19 +20,19 @@ export class ByteBudget {
 
   give(bytes: number): void {
     this.#takenBytes -= bytes;
-    if (!this.full) this.#waiters.release();
+    if (!this.full) this.#changed.notify();
   }
 
   /** Resolves when there is room. */
   async room(): Promise<void> {
-    while (this.full) await this.#waiters.wait();
+    while (this.full) await this.#changed.wait();
   }
 }
 
 /** Runs a limited number of tasks at once; the others wait in the order in which they came. */
 export class Slots {
   readonly #limitCount: number;
-  readonly #waiters = new Waiters();
+  readonly #changed = new Condition();
   readonly #queue: (() => void)[] = [];
   #runningCount = 0;
 
@@ -60,7 +47,7 @@ export class Slots {
 
   /** Resolves when fewer tasks wait than run. */
   async room(): Promise<void> {
-    while (this.full) await this.#waiters.wait();
+    while (this.full) await this.#changed.wait();
   }
 
   async run<T>(task: () => Promise<T>): Promise<T> {
@@ -73,7 +60,7 @@ export class Slots {
       const next = this.#queue.shift();
       if (next) next();
       else this.#runningCount--;
-      if (!this.full) this.#waiters.release();
+      if (!this.full) this.#changed.notify();
     }
   }
 }

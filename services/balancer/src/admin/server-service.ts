@@ -88,7 +88,7 @@ function toServer(view: ServerView): Server {
     storedFiles,
     storedBytes,
     failedAttempts,
-    unsettledFiles = 0,
+    unsettledFiles,
     effectiveWeight,
     leaseUntilMs,
   } = view;

@@ -16,9 +16,7 @@ export const maxNamedLength = 24;
 /** Reads an address such as `dns:///storage.internal:50061`; `undefined` for another kind of address. */
 export function serverName(address: string): ServerName | undefined {
   const [, host = "", digits] =
-    /^dns:\/\/\/([A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9.])?):([0-9]{1,5})$/
-      .exec(address)
-      ?.filter((_, index) => index !== 2) ?? [];
+    /^dns:\/\/\/([A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9.])?):([0-9]{1,5})$/.exec(address) ?? [];
   const port = Number(digits);
   return digits !== undefined && port <= 65_535 ? { host, port } : undefined;
 }

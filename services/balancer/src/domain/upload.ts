@@ -7,7 +7,7 @@ export type AckStage = "stored" | "queued";
 /** What kind of document a file is. */
 export type FileKind = "text_document" | "binary";
 
-/** What a client says of a file before its bytes. Validated: see `admission.ts`. */
+/** What a client says of a file before its bytes. Checked: see `intake/header-reader.ts`. */
 export interface UploadDescription {
   /** The idempotency key, a UUID in lower case. */
   readonly uploadId: string;

@@ -35,13 +35,10 @@ export interface Outbox {
 export interface Delivery {
   readonly requestNumber: bigint;
   readonly description: UploadDescription;
-  readonly receivedAtMs: number;
   /** From when on the time allowed for it counts: its arrival, or when it was last revived. */
   readonly dueSinceMs: number;
   /** Who sent it, for logs. */
   readonly client: string;
-  /** Whether all bytes have come. */
-  readonly complete: boolean;
   /** Length of the file, where it is known: all bytes have come, or the client has said so. */
   readonly sizeBytes: number | undefined;
   /** SHA-256 of the file as its client has said so far, at the beginning or at the end of it. */

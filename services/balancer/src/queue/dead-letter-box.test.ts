@@ -235,7 +235,6 @@ describe("dead letters", () => {
         nowMs = 90_000_000;
         await opened.letters.retry(requestNumber);
         const delivery = take(opened.queue);
-        assert.equal(delivery.receivedAtMs, 1_000);
         assert.equal(delivery.dueSinceMs, 90_000_000);
         delivery.begin("storage-1");
         delivery.reject("refused", givenUp);

@@ -39,10 +39,6 @@ export class QueuedDelivery implements Delivery {
     return this.#record.description;
   }
 
-  get receivedAtMs(): number {
-    return this.#record.receivedAtMs;
-  }
-
   get dueSinceMs(): number {
     return this.#record.revivedAtMs ?? this.#record.receivedAtMs;
   }
@@ -57,10 +53,6 @@ export class QueuedDelivery implements Delivery {
 
   get failures(): number {
     return this.#record.failures;
-  }
-
-  get complete(): boolean {
-    return this.#record.complete;
   }
 
   get sizeBytes(): number | undefined {

@@ -44,7 +44,7 @@ export class RecordIndex {
     if (this.byId(record.description.uploadId) === record) this.#byId.delete(record.description.uploadId);
   }
 
-  /** Forgets a record that is not finished; the ledger has it. */
+  /** Forgets a record; the ledger has it. */
   evict(record: UploadRecord): void {
     this.freeId(record);
     this.#byNumber.delete(record.requestNumber);

@@ -65,7 +65,7 @@ export class Spool {
     return names.flatMap((name) => (/^[0-9]+[.]part$/.test(name) ? [BigInt(name.slice(0, -".part".length))] : []));
   }
 
-  /** Moves the files of an upload that nobody knows into the folder `quarantine`. Nothing deletes them there. */
+  /** Moves the files of an upload that nobody knows, or that are damaged, into the folder `quarantine`. Nothing deletes them there. */
   async putAside(requestNumber: bigint): Promise<void> {
     const quarantine = path.join(this.#dir, "quarantine");
     await mkdir(quarantine, { recursive: true });

@@ -1,3 +1,4 @@
+import { Condition } from "@bilancia/proto/condition";
 import { crc32c } from "@node-rs/crc32";
 import type { Chunk, Content, ContentReader } from "../ports/content.js";
 import { FollowingReader } from "./following-reader.js";
@@ -45,7 +46,7 @@ export class UploadContent {
   #resting = false;
   #reader: FollowingReader | undefined;
   #stopWaiting: (() => void) | undefined;
-  #waiting: (() => void)[] = [];
+  readonly #room = new Condition();
 
   /**
    * @param onFailure told once when the disk fails; the content is of no use then
@@ -111,7 +112,7 @@ export class UploadContent {
     if (!this.#mustWait()) return undefined;
     if (this.#waitsForDisk() && this.#writer.waitingBytes > 0) this.spill();
     this.#stopWaiting ??= this.#spool.onRoom(() => this.#letGo());
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return this.#room.wait();
   }
 
   read(): ContentReader {
@@ -316,8 +317,6 @@ export class UploadContent {
     if (this.#mustWait()) return;
     this.#stopWaiting?.();
     this.#stopWaiting = undefined;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
+    this.#room.notify();
   }
 }

@@ -35,7 +35,7 @@ export class UploadRecord implements UploadView {
   bytesAt: BytesAt = "nowhere";
   /** Whether the queue had all of it once, and some was lost on disk since. */
   damaged = false;
-  /** Whether the ledger has an entry of it. */
+  /** Whether this run has put an entry of it into the ledger. */
   inLedger = false;
   /** Whether the ledger may have bytes of it. */
   bytesInLedger = false;
