@@ -1,6 +1,7 @@
 import { Condition } from "@bilancia/proto/condition";
-import type { UploadEvent, UploadRejected } from "@bilancia/proto/gen/balancer";
+import type { Receipt, UploadEvent, UploadRejected } from "@bilancia/proto/gen/balancer";
 import { fromDuration } from "@bilancia/proto/time";
+import { receiptProblem } from "./receipt-problem.js";
 import { Upload } from "./upload.js";
 import type { UploadSource } from "./upload-source.js";
 import type { UploadOptions, UploadProgress, UploadResult } from "./upload-types.js";
@@ -99,7 +100,7 @@ export class UploadQueue {
 
   /** Gives a file up. */
   fail(upload: Upload, message: string): void {
-    if (this.#unanswered.has(upload.uploadId)) this.#settle(upload, { state: "failed", message });
+    if (this.#unanswered.has(upload.uploadId)) this.#settle(upload, { state: "failed", message, answered: false });
   }
 
   /** Gives every file up. */
@@ -136,8 +137,7 @@ export class UploadQueue {
         this.gainCount++;
         break;
       case "stored":
-        if (event.value.receipt) this.#settle(upload, { state: "stored", receipt: event.value.receipt });
-        else this.#settle(upload, { state: "failed", message: "the balancer says 'stored' but gives no receipt" });
+        this.#settle(upload, storedOutcome(upload, event.value.receipt));
         this.gainCount++;
         break;
       case "rejected":
@@ -210,3 +210,10 @@ type DistributiveOutcome = UploadResult extends infer Result
     ? Omit<Result, "requestNumber" | "uploadId" | "name" | "sizeBytes" | "elapsedMs">
     : never
   : never;
+
+/** A receipt is believed only where it fits. */
+function storedOutcome(upload: Upload, receipt: Receipt | undefined): DistributiveOutcome {
+  if (!receipt) return { state: "failed", message: "the balancer says 'stored' but gives no receipt", answered: true };
+  const message = receiptProblem(upload, receipt);
+  return message === undefined ? { state: "stored", receipt } : { state: "failed", message, answered: true };
+}

@@ -19,7 +19,12 @@ export type UploadResult =
   | (Answered & { readonly state: "stored"; readonly receipt: Receipt })
   | (Answered & { readonly state: "queued" })
   | (Answered & { readonly state: "rejected"; readonly rejection: UploadRejected })
-  | (Answered & { readonly state: "failed"; readonly message: string });
+  | (Answered & {
+      readonly state: "failed";
+      readonly message: string;
+      /** Whether the balancer has given its last answer, one that cannot be believed: the same upload id would get it again. */
+      readonly answered: boolean;
+    });
 
 /** Where all the files of an upload are together. */
 export interface UploadProgress {

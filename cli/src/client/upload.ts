@@ -40,6 +40,8 @@ export class Upload {
   /** From where the balancer wants it; set by its answer while `asking`. */
   resumeBytes = 0;
   begunAtMs: number | undefined;
+  /** What the balancer was told at its end; `undefined` while it was not read to there. */
+  announced: Finish | undefined;
   #hash: Hash = createHash("sha256");
   #hashedBytes = 0;
 
@@ -84,8 +86,8 @@ export class Upload {
   /** The whole file as one part, for a small one. */
   wholePart(bytes: Uint8Array): UploadPart {
     const sha256 = createHash("sha256").update(bytes).digest();
-    const finish = { sizeBytes: BigInt(bytes.length), sha256 };
-    return { header: this.header, offset: 0, data: bytes, crc32c: crc32c(bytes), finish };
+    this.announced = { sizeBytes: BigInt(bytes.length), sha256 };
+    return { header: this.header, offset: 0, data: bytes, crc32c: crc32c(bytes), finish: this.announced };
   }
 
   /** The part that begins the file, without bytes. */
@@ -99,7 +101,7 @@ export class Upload {
 
   /** The part that ends the file, with its length and its digest. */
   finishPart(): UploadPart {
-    const finish: Finish = { sizeBytes: BigInt(this.#hashedBytes), sha256: this.#hash.copy().digest() };
-    return { offset: this.#hashedBytes, data: noBytes, finish };
+    this.announced = { sizeBytes: BigInt(this.#hashedBytes), sha256: this.#hash.copy().digest() };
+    return { offset: this.#hashedBytes, data: noBytes, finish: this.announced };
   }
 }

@@ -63,8 +63,8 @@ export async function upload(
         : sourcesOf(targets, options, context.balancer, spooled),
       expected: folders.length === 0 ? expectedOf(targets, spooled) : {},
       ack: options.ack,
-      onResult: ({ state: end, uploadId }: UploadResult) => {
-        if (end !== "failed") state?.forget(uploadId);
+      onResult: (result: UploadResult) => {
+        if (result.state !== "failed" || result.answered) state?.forget(result.uploadId);
       },
     };
     return await sendFiles(shipment, context, signal);

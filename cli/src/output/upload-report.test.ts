@@ -52,6 +52,7 @@ const failed: UploadResult = {
   sizeBytes: 5_000_000,
   elapsedMs: 0,
   message: "cannot read gone.bin: no such file or folder",
+  answered: false,
 };
 
 function reportOf(...results: UploadResult[]): UploadReport {
