@@ -66,6 +66,27 @@ describe("fileSource", () => {
 });
 
 describe("spoolStream", () => {
+  it("keeps pieces of any size, one behind the other", async () => {
+    const bytes = randomBytes(3_000_000);
+    async function* stream() {
+      for (const [from, to] of [
+        [0, 1],
+        [1, 1],
+        [1, 2_500_000],
+        [2_500_000, 2_500_007],
+        [2_500_007, bytes.length],
+      ])
+        yield bytes.subarray(from, to);
+    }
+    const source = await spoolStream(stream(), description);
+    try {
+      assert.equal(source.sizeBytes, bytes.length);
+      assert.ok((await readFrom(source, 0)).equals(bytes));
+    } finally {
+      await source.close();
+    }
+  });
+
   it("makes a stream readable again, and leaves nothing behind", async () => {
     const before = new Set(await readdir(tmpdir()));
     async function* stream() {

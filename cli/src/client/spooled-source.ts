@@ -28,7 +28,8 @@ export async function spoolStream(
       let sizeBytes = 0;
       for await (const piece of stream) {
         signal?.throwIfAborted();
-        await writeAll(handle, piece);
+        // Begins where the piece before it ended.
+        await handle.writeFile(piece);
         sizeBytes += piece.length;
       }
       return {
@@ -43,13 +44,5 @@ export async function spoolStream(
     }
   } finally {
     await rm(folder, { recursive: true, force: true });
-  }
-}
-
-async function writeAll(handle: Awaited<ReturnType<typeof open>>, bytes: Uint8Array): Promise<void> {
-  let writtenBytes = 0;
-  while (writtenBytes < bytes.length) {
-    const { bytesWritten } = await handle.write(bytes, writtenBytes);
-    writtenBytes += bytesWritten;
   }
 }
