@@ -12,7 +12,7 @@ for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") process.exit(brokenPipe);
     if (stream !== process.stderr) process.stderr.write(`error: cannot write the output: ${describeError(error)}\n`);
-    process.exit(exitCode.notAllStored);
+    process.exit(exitCode.failed);
   });
 }
 

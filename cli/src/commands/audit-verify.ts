@@ -45,5 +45,5 @@ export async function auditVerify(file: string, partial: boolean, { screen, json
       `${file}${more}: ${verdict}; ${counted(entries, "line")} read, last entry ${head.seq} ${head.hash}`,
     );
   }
-  return ok ? exitCode.ok : exitCode.notAllStored;
+  return ok ? exitCode.ok : exitCode.failed;
 }

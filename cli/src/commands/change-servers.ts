@@ -64,7 +64,7 @@ export async function drainServer(
     if (!server) screen.remark(`${name} has been removed meanwhile`);
     const drained = server?.state === ServerState.SERVER_STATE_DRAINED;
     await report(server, drained ? "drained" : "draining", context);
-    return drained || !wait ? exitCode.ok : exitCode.notAllStored;
+    return drained || !wait ? exitCode.ok : exitCode.failed;
   });
 }
 

@@ -16,7 +16,8 @@ export interface CommandContext {
 /** What a command's end says to the shell that called it. */
 export const exitCode = {
   ok: 0,
-  notAllStored: 1,
+  /** Something was not done, or is not as it should be: the output says what. */
+  failed: 1,
   usage: 2,
   unreachable: 3,
   /** 128 + SIGINT. */

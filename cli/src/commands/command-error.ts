@@ -9,5 +9,5 @@ export function reportError(error: unknown, screen: Screen): number {
   screen.remark(`${screen.paintSide("red", "error:")} ${printable(describeError(error))}`);
   if (error instanceof UsageError) return exitCode.usage;
   if (error instanceof UnreachableError) return exitCode.unreachable;
-  return exitCode.notAllStored;
+  return exitCode.failed;
 }

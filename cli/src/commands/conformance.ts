@@ -71,7 +71,7 @@ export async function conformance<P extends Probe>(
   }
   const failed = reports.filter(({ result }) => result === "fails");
   if (!json) await screen.print(`\n${summary(reports, seed)}`);
-  return failed.length === 0 ? exitCode.ok : exitCode.notAllStored;
+  return failed.length === 0 ? exitCode.ok : exitCode.failed;
 }
 
 function chosenChecks<P>(all: readonly Check<P>[], { only, level }: ConformanceOptions): Check<P>[] {

@@ -74,7 +74,7 @@ export async function discardDeadLetters(
     const answer = await prompter.ask(`Forget the bytes of ${what} for good? [y/N]`);
     if (!/^y(es)?$/i.test(answer ?? "")) {
       context.screen.remark("nothing was discarded");
-      return exitCode.notAllStored;
+      return exitCode.failed;
     }
   }
   return settle(choice, context, "discarded", (client, requestNumber, timeoutMs) =>
@@ -109,7 +109,7 @@ async function settle(
       }
     }
   });
-  return refused === 0 ? exitCode.ok : exitCode.notAllStored;
+  return refused === 0 ? exitCode.ok : exitCode.failed;
 }
 
 /** What the balancer says of an upload that is unknown or no dead letter; `undefined` when it agrees. Other failures are thrown. */

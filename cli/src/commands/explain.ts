@@ -31,11 +31,11 @@ export async function explain(requestNumber: bigint, audit: string, context: Com
     screen.remark(
       `${screen.paintSide("red", "error:")} the balancer knows no upload with the request number ${requestNumber}`,
     );
-    return exitCode.notAllStored;
+    return exitCode.failed;
   }
   if (json) {
     await screen.print(JSON.stringify(answerJson(answer)));
-    return answer.choices.length > 0 ? exitCode.ok : exitCode.notAllStored;
+    return answer.choices.length > 0 ? exitCode.ok : exitCode.failed;
   }
   await screen.print(screen.paint("bold", printable(`request ${requestNumber}  ${answer.name}  ${answer.uploadId}`)));
   for (const choice of answer.choices) {
@@ -47,7 +47,7 @@ export async function explain(requestNumber: bigint, audit: string, context: Com
   if (answer.choices.length > 0 && forgotten.length === 0) return exitCode.ok;
   if (answer.attempts.length === 0 && answer.choices.length === 0) {
     await screen.print(`no server has been chosen for it yet: it is ${stateName(answer)}`);
-    return exitCode.notAllStored;
+    return exitCode.failed;
   }
   await screen.print(`\n${forgottenWords(answer)}`);
   if (answer.choices.length > 0) return exitCode.ok;
@@ -56,7 +56,7 @@ export async function explain(requestNumber: bigint, audit: string, context: Com
     return trace({ requestNumber }, audit, context);
   }
   screen.remark(`what the audit has is shown by: lb-cli trace ${requestNumber} --audit FILE`);
-  return exitCode.notAllStored;
+  return exitCode.failed;
 }
 
 function forgottenWords({ keptChoices, keptSince }: ExplainResponse): string {

@@ -72,7 +72,7 @@ export async function sendFiles(shipment: Shipment, context: CommandContext, sig
     return exitCode.interrupted;
   }
   if (failure) throw failure.error;
-  return report.happy ? exitCode.ok : exitCode.notAllStored;
+  return report.happy ? exitCode.ok : exitCode.failed;
 }
 
 async function show(report: UploadReport, elapsedMs: number, screen: Screen): Promise<void> {

@@ -30,7 +30,7 @@ export async function uploadStatus(key: UploadKey, context: CommandContext): Pro
     if (!upload) {
       const name = "uploadId" in key ? `the id ${key.uploadId}` : `the request number ${key.requestNumber}`;
       screen.remark(`${screen.paintSide("red", "error:")} the balancer knows no upload with ${name}`);
-      return exitCode.notAllStored;
+      return exitCode.failed;
     }
     if (context.json) await screen.print(JSON.stringify(queryJson(upload)));
     else await screen.print(renderFacts(uploadFacts(upload), screen));

@@ -36,7 +36,7 @@ export async function trace(key: UploadKey, file: string, { screen, json }: Comm
   if (steps.length === 0) {
     const named = `${field === "uploadId" ? "the id" : "the request number"} ${value}`;
     screen.remark(`${screen.paintSide("red", "error:")} ${file} has no entry with ${named}`);
-    return exitCode.notAllStored;
+    return exitCode.failed;
   }
   if (json) {
     for (const { file: part, line, entry, intact } of steps) {
