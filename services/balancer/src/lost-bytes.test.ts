@@ -90,6 +90,7 @@ describe("bytes that are lost", function () {
       const second = await run(after, server);
       await eventually("it to be known as stored", () => stateOf(second, requestNumber) === "stored");
       assert.deepEqual([...server.files.keys()], [requestNumber]);
+      assert.equal(second.noted.filter(({ kind }) => kind === "quarantined").length, 1);
       await second.end();
     }));
 

@@ -108,6 +108,8 @@ export class Settlement {
     const lost = this.#uploads.beginAnew(record);
     this.#background("letting go of an upload's bytes", lost.release());
     this.#background("recording that bytes are lost", this.#uploads.keep(record));
+    const detail = `${rejection.message}; a server may hold ${record.description.name}, and is asked`;
+    this.#parts.observer.note({ kind: "quarantined", what: "upload", detail, requestNumber });
     for (const listener of listeners) record.dismiss(listener, rejection);
     this.onBytesLost(requestNumber);
   }
