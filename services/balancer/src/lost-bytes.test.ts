@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { cpSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { Dispatcher } from "./dispatch/dispatcher.js";
 import { SpoolFile } from "./queue/spool-file.js";
 import { eventually } from "./test-support/eventually.js";
@@ -196,9 +197,11 @@ describe("bytes that are lost", function () {
       server.save = save;
       const second = await run(folder, server);
       const listener = new RecordingListener();
-      await eventually("its suspect to be asked", () => second.queue.find({ requestNumber })?.attempts.length === 1);
+      // Time enough to ask what it holds, and to take it for the outcome.
+      await delay(100);
+      assert.equal(stateOf(second, requestNumber), "receiving");
       assert.equal(sendFile(second.queue, description, listener, 5_000).requestNumber, requestNumber);
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await delay(100);
       assert.ok(!listener.told.includes("stored"), "what it holds is still another file");
       await second.end();
     }));
@@ -208,7 +211,7 @@ describe("bytes that are lost", function () {
       const opened = await openTestQueue(folder);
       const { append } = SpoolFile.prototype;
       SpoolFile.prototype.append = async function (pieces) {
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await delay(50);
         return append.call(this, pieces);
       };
       const description = describeFile({ ack: "queued" });
