@@ -63,6 +63,7 @@ const program = new Command("bilancia-storage")
     "after",
     `
 Overload marks are HIGH, HIGH:LOW or off: overloaded from HIGH on, until the figure is back at LOW.
+A text document that is nested deeper than 1,000, or has more than 1,000,000 values, is refused.
 
 Examples:
   bilancia-storage --name storage-1 --listen 127.0.0.1:50061 --dir data/json_files_1

@@ -1,6 +1,12 @@
 import { RefuseReason } from "@bilancia/proto/gen/storage";
 import { jsonErrorPosition } from "./json-error.js";
+import { jsonExtent } from "./json-extent.js";
 import { Refusal } from "./refusal.js";
+
+/** How deep arrays and objects may be nested in a document, itself included. */
+const maxDepth = 1_000;
+/** Most values in a document, itself included. Each costs memory and time, however short it is: a few bytes become a hundred. */
+const maxValuesCount = 1_000_000;
 
 /** What is counted in a text document. */
 export interface DocumentStats {
@@ -12,6 +18,7 @@ export interface DocumentStats {
 
 /**
  * Reads a text document: a JSON object in UTF-8 with the strings `title` and `content`, or `titolo` and `contenuto`.
+ * It may have other fields, within limits that are looked at before anything is made of the text.
  *
  * @param chunks the document's bytes, in order
  * @throws Refusal NOT_A_TEXT_DOCUMENT, with the reason in words
@@ -24,6 +31,7 @@ export function readTextDocument(chunks: readonly Uint8Array[]): DocumentStats {
   } catch {
     throw notADocument("it is not valid UTF-8");
   }
+  throwIfTooMuch(text);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -35,6 +43,12 @@ export function readTextDocument(chunks: readonly Uint8Array[]): DocumentStats {
   const fields = value as Record<string, unknown>;
   stringField(fields, "title", "titolo");
   return count(stringField(fields, "content", "contenuto"));
+}
+
+function throwIfTooMuch(text: string): void {
+  const { depth, valuesCount } = jsonExtent(text);
+  if (depth > maxDepth) throw notADocument(`it is nested ${depth} deep`, `at most ${maxDepth}`);
+  if (valuesCount > maxValuesCount) throw notADocument(`it has ${valuesCount} values`, `at most ${maxValuesCount}`);
 }
 
 function stringField(fields: Record<string, unknown>, name: string, italianName: string): string {
@@ -66,9 +80,15 @@ function describeType(value: unknown): string {
 
 function describePosition(text: string, position: number): string {
   if (text === "") return "it is empty";
-  const before = text.slice(0, position);
-  const line = before.split("\n").length;
-  const column = position - before.lastIndexOf("\n");
+  let line = 1;
+  let lineStart = 0;
+  for (;;) {
+    const lineEnd = text.indexOf("\n", lineStart);
+    if (lineEnd < 0 || lineEnd >= position) break;
+    line++;
+    lineStart = lineEnd + 1;
+  }
+  const column = position - lineStart + 1;
   const where = `at position ${position} (line ${line}, column ${column})`;
   const found = text.codePointAt(position);
   return found === undefined
@@ -76,9 +96,9 @@ function describePosition(text: string, position: number): string {
     : `unexpected ${JSON.stringify(String.fromCodePoint(found))} ${where}`;
 }
 
-function notADocument(why: string): Refusal {
+function notADocument(why: string, expected = 'a JSON object with the strings "title" and "content"'): Refusal {
   return new Refusal(
     RefuseReason.REFUSE_REASON_NOT_A_TEXT_DOCUMENT,
-    `not a text document: ${why}; expected a JSON object with the strings "title" and "content"`,
+    `not a text document: ${why}; expected ${expected}`,
   );
 }
