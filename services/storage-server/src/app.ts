@@ -11,6 +11,7 @@ import type { Logger } from "pino";
 import { Announcer } from "./announcer.js";
 import type { StorageConfig } from "./config.js";
 import { type Disk, nodeDisk } from "./disk.js";
+import { DocumentThread } from "./document-thread.js";
 import { FileRegistry } from "./file-registry.js";
 import { InFlight } from "./in-flight.js";
 import { LoadMonitor } from "./load-monitor.js";
@@ -80,6 +81,7 @@ export async function startStorageServer(
     buffered: new ByteBudget(maxBufferedBytes),
     writes: new Slots(maxWritesCount),
     documents: new Slots(maxDocumentsCount),
+    documentThread: new DocumentThread(),
     simulateWorkMsPerChar: config.simulateWorkMsPerChar,
   };
   const service = new StorageService(desk, monitor);

@@ -15,12 +15,14 @@ import { type Claim, numberTaken, staleAttempt, throwIfStale } from "./file-regi
 import type { Draft, Known } from "./file-store.js";
 import { Refusal } from "./refusal.js";
 import type { SaveDesk } from "./save-desk.js";
-import { readTextDocument } from "./text-document.js";
+import { type DocumentStats, readTextDocument } from "./text-document.js";
 
 /** Bytes of one file that may wait to be written before its stream is no longer read. */
 const maxQueuedBytes = 4 * 1024 * 1024;
 /** What a part costs in memory besides its data, about. */
 const partOverheadBytes = 512;
+/** A whole document up to this size is read here: as a rule that takes less time than the way to the thread. In bytes. */
+const maxSmallDocumentBytes = 64 * 1024;
 /** The longest time a timer can be set to, in milliseconds. */
 const maxTimerMs = 2 ** 31 - 1;
 
@@ -194,16 +196,22 @@ export class IncomingFile {
 
   async #saveWhole(claim: Claim): Promise<StoredRecord> {
     claim.phase = "committing";
-    return this.#desk.writes.run(() => {
+    return this.#desk.writes.run(async () => {
       this.#throwIfStopped();
       const chunks = this.#chunks;
       const hash = createHash("sha256");
       for (const chunk of chunks) hash.update(chunk);
       const sha256 = hash.digest();
       throwIfDigestDiffers(sha256, this.#expected);
-      const stats = this.header.isTextDocument ? readTextDocument(chunks) : undefined;
+      const stats = this.header.isTextDocument ? await this.#readWhole(chunks) : undefined;
       return this.#desk.store.saveWhole({ stats, ...this.header, sizeBytes: this.#receivedBytes, sha256 }, chunks);
     });
+  }
+
+  async #readWhole(chunks: readonly Uint8Array[]): Promise<DocumentStats> {
+    if (this.#receivedBytes <= maxSmallDocumentBytes) return readTextDocument(chunks);
+    // A copy, which the thread keeps: they are still to be written.
+    return this.#desk.documents.run(() => this.#desk.documentThread.read(Buffer.concat(chunks)));
   }
 
   async #saveAsItComes(claim: Claim): Promise<StoredRecord> {
@@ -211,14 +219,14 @@ export class IncomingFile {
     const draft = await this.#desk.store.begin();
     const hash = createHash("sha256");
     let sha256: Buffer;
-    let stats: ReturnType<typeof readTextDocument> | undefined;
+    let stats: DocumentStats | undefined;
     try {
       await this.#writeAll(draft, (chunk) => hash.update(chunk));
       claim.phase = "committing";
       sha256 = hash.digest();
       throwIfDigestDiffers(sha256, this.#expected);
       if (this.header.isTextDocument)
-        stats = await this.#desk.documents.run(async () => readTextDocument([await draft.read()]));
+        stats = await this.#desk.documents.run(async () => this.#desk.documentThread.read(await draft.read()));
     } catch (error) {
       await draft.drop();
       throw error;

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { DocumentThread } from "./document-thread.js";
 import type { SizeLimits } from "./file-header.js";
 import type { FileRegistry } from "./file-registry.js";
 import type { FileStore } from "./file-store.js";
@@ -15,8 +16,10 @@ export interface SaveDesk {
   readonly buffered: ByteBudget;
   /** Small files being written. */
   readonly writes: Slots;
-  /** Large documents being read back to be counted; each is in memory as a whole meanwhile. */
+  /** Large documents being counted; each is in memory as a whole meanwhile. */
   readonly documents: Slots;
+  /** Reads them. */
+  readonly documentThread: DocumentThread;
   /** How long a text document takes before it is acknowledged, in milliseconds for each character. */
   readonly simulateWorkMsPerChar: number;
   readonly log: Logger;
