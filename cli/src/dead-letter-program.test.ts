@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { lstat, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { GetStatusResponse } from "@bilancia/proto/gen/admin";
 import { closedAddress } from "./testing/closed-address.js";
@@ -133,6 +134,33 @@ describe("lb-cli dead-letters", () => {
     assert.ok((await fileOf("there.bin")).equals(bytes));
   });
 
+  it("export follows a symbolic link, also one that leads to nothing yet, and leaves the link", async () => {
+    const there = join(folder.path, "link");
+    await symlink("there.bin", there);
+    assert.equal((await run("export", "3", "-o", "link")).code, 2);
+    assert.equal((await run("export", "3", "-o", "link", "--force")).code, 0);
+    assert.ok((await fileOf("there.bin")).equals(bytes));
+    await symlink("new.bin", join(folder.path, "dangling"));
+    assert.equal((await run("export", "9", "-o", "dangling")).code, 0);
+    assert.equal(String(await fileOf("new.bin")), "nine");
+    assert.ok((await lstat(there)).isSymbolicLink());
+    assert.deepEqual((await readdir(folder.path)).sort(), ["dangling", "link", "new.bin", "there.bin"]);
+  });
+
+  it("export --force writes into a pipe, which stays one", async () => {
+    const pipe = join(folder.path, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    const refused = await run("export", "3", "-o", "pipe");
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /--output: 'pipe' exists already; expected a new file, or --force to write there/);
+    const reading = readFile(pipe);
+    const { code, stderr } = await run("export", "3", "-o", "pipe", "--force");
+    assert.equal(code, 0, stderr);
+    assert.ok((await reading).equals(bytes));
+    assert.ok((await lstat(pipe)).isFIFO());
+    assert.deepEqual((await readdir(folder.path)).sort(), ["pipe", "there.bin"]);
+  });
+
   const faults: readonly (readonly [string, FakeDeadLetters["spoil"], RegExp])[] = [
     ["a damaged chunk", (message) => withChunk(message, (chunk) => ({ ...chunk, crc32c: 1 })), /CRC-32C of the chunk/],
     [
@@ -173,7 +201,16 @@ describe("lb-cli dead-letters", () => {
     ["no number", ["retry"], /expected request numbers of dead letters, or --all; got neither/],
     ["numbers and --all", ["discard", "3", "--all", "--yes"], /or --all; got both/],
     ["a bad limit", ["list", "--limit", "0"], /--limit.* expected a whole number from 1/],
-    ["a folder that is not there", ["export", "3", "-o", "no/x"], /cannot write 'no\/x': no such file or folder/],
+    [
+      "a folder that is not there",
+      ["export", "3", "-o", "no/x"],
+      /--output: cannot write 'no\/x': no such file or folder/,
+    ],
+    [
+      "a folder for a file",
+      ["export", "3", "-o", ".", "-f"],
+      /--output: '\.' is a folder; expected the name of a file/,
+    ],
   ] as const) {
     it(`exits with 2 and one clear line for ${what}`, async () => {
       const { code, stdout, stderr } = await run(...args);

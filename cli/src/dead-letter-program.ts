@@ -92,7 +92,7 @@ export function addDeadLetterCommands(
     .description("write the bytes of a dead letter to a file; the letter stays")
     .addArgument(numberArgument())
     .option("-o, --output <file>", "where to; - for standard output (default: the upload's name, in this folder)")
-    .option("-f, --force", "replace a file that exists", false)
+    .option("-f, --force", "replace a file that exists, or write into a pipe or a device", false)
     .addHelpText(
       "after",
       examples(

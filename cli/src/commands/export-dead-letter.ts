@@ -1,9 +1,7 @@
-import { createHash, randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { link, open, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import type { AdminClient, DeadLetter, ExportChunk, ExportUploadResponse } from "@bilancia/proto/gen/admin";
-import { describeError } from "@bilancia/proto/system-error";
 import { status as grpcStatus, type ServiceError } from "@grpc/grpc-js";
 import { crc32c } from "@node-rs/crc32";
 import { BalancerError } from "../client/errors.js";
@@ -11,27 +9,24 @@ import { deadLetterJson } from "../output/dead-letter-report.js";
 import { humanBytes } from "../output/human.js";
 import { hex } from "../output/json.js";
 import { askAdmin } from "./admin-request.js";
-import { type CommandContext, exitCode, UsageError } from "./command-context.js";
+import { type CommandContext, exitCode } from "./command-context.js";
+import { checkTarget, ExportTarget, type Sink } from "./export-target.js";
 
 /** What is written where. */
 export interface ExportOptions {
   readonly requestNumber: bigint;
   /** A file, `-` for standard output; the file's own name in the working folder where it is not given. */
   readonly output?: string;
-  /** Whether a file that exists may be replaced. */
+  /** Whether a file that exists may be replaced, and a pipe or a device written to. */
   readonly force: boolean;
 }
 
-/** Takes the bytes as they come. */
-interface Sink {
-  write(data: Uint8Array): Promise<void>;
-}
-
 /**
- * Writes the bytes of a dead letter to a file or to standard output. A file appears under its name only when all bytes are there and checked.
+ * Writes the bytes of a dead letter to a file or to standard output. A file appears under its name only when all bytes are there and checked;
+ * a pipe or a device, as standard output, gets them as they come.
  *
  * @returns the exit code
- * @throws UsageError when the file exists, UnreachableError, BalancerError
+ * @throws UsageError when the file exists or is a folder, UnreachableError, BalancerError
  */
 export async function exportDeadLetter(
   { requestNumber, output, force }: ExportOptions,
@@ -47,83 +42,25 @@ export async function exportDeadLetter(
     await askAdmin(context, (client) => receive(client, requestNumber, async () => sink));
     return exitCode.ok;
   }
-  if (output !== undefined && !force) await mustBeNew(output);
-  const partial = new PartialFile();
+  if (output !== undefined) await checkTarget(output, force);
+  const file = new ExportTarget(force);
   try {
     let target = "";
     const letter = await askAdmin(context, (client) =>
       receive(client, requestNumber, async (described) => {
         // Only the last part: a name from elsewhere must not lead out of the folder.
         target = output ?? path.basename(described.name);
-        if (!force) await mustBeNew(target);
-        await partial.open(target);
-        return partial;
+        await file.open(target);
+        return file;
       }),
     );
-    await partial.finish(target, force);
+    await file.finish(target);
     const { screen, json } = context;
     if (json) await screen.print(JSON.stringify({ ...Object(deadLetterJson(letter)), output: target }));
     else await screen.print(`exported ${requestNumber} to ${target}, ${humanBytes(letter.sizeBytes)}`);
     return exitCode.ok;
   } finally {
-    await partial.remove();
-  }
-}
-
-async function mustBeNew(target: string): Promise<void> {
-  const there = await stat(target).then(
-    () => true,
-    () => false,
-  );
-  if (there) throw existsAlready(target);
-}
-
-function existsAlready(target: string): UsageError {
-  return new UsageError(`--output: '${target}' exists already; expected a new file, or --force to replace it`);
-}
-
-/** A file under a name of its own beside the one it is to have. */
-class PartialFile implements Sink {
-  #path: string | undefined;
-  #handle: Awaited<ReturnType<typeof open>> | undefined;
-
-  async open(target: string): Promise<void> {
-    const partial = path.join(path.dirname(target), `.${path.basename(target)}.${randomUUID().slice(0, 8)}.part`);
-    try {
-      this.#handle = await open(partial, "wx");
-    } catch (error) {
-      throw new UsageError(`--output: cannot write '${target}': ${describeError(error)}`);
-    }
-    this.#path = partial;
-  }
-
-  async write(data: Uint8Array): Promise<void> {
-    try {
-      await this.#handle?.writeFile(data);
-    } catch (error) {
-      throw new Error(`cannot write the file: ${describeError(error)}`, { cause: error });
-    }
-  }
-
-  /** Gives it its name. Without `force` a file that has come there meanwhile stays. */
-  async finish(target: string, force: boolean): Promise<void> {
-    if (this.#path === undefined) return;
-    await this.#handle?.sync();
-    if (force) {
-      await rename(this.#path, target);
-      return;
-    }
-    try {
-      await link(this.#path, target);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "EEXIST") throw existsAlready(target);
-      throw error;
-    }
-  }
-
-  async remove(): Promise<void> {
-    await this.#handle?.close();
-    if (this.#path !== undefined) await rm(this.#path, { force: true });
+    await file.close();
   }
 }
 

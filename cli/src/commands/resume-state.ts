@@ -1,11 +1,13 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import path from "node:path";
 import { isUuid } from "@bilancia/proto/header-rules";
-import { describeError } from "@bilancia/proto/system-error";
+import { describeError, errorCode } from "@bilancia/proto/system-error";
 import type { DocumentKind, UploadIdentity } from "../client/upload-source.js";
 import type { AckStage } from "../client/upload-types.js";
+import { UsageError } from "./command-context.js";
+import { linkTarget } from "./link-target.js";
 
 /** What makes two uploads the same one: the same bytes, as far as can be told without reading them, to the same place. */
 export interface ResumeKey {
@@ -38,27 +40,48 @@ export function defaultStateFile(env: NodeJS.ProcessEnv): string {
 
 /** The upload ids of files without a final answer, in a file, so that a later run goes on with them under the same ids. */
 export class ResumeState {
-  readonly #file: string;
+  /** As it was named, for people. */
+  readonly #name: string;
+  /** Where that leads over symbolic links; `undefined`: it is not to be written, because what is there could not be read. */
+  readonly #file: string | undefined;
   readonly #warn: (text: string) => void;
   readonly #entries = new Map<string, Entry>();
   readonly #keys = new Map<string, string>();
   #dirty = false;
 
-  private constructor(file: string, warn: (text: string) => void) {
+  private constructor(name: string, file: string | undefined, warn: (text: string) => void) {
+    this.#name = name;
     this.#file = file;
     this.#warn = warn;
   }
 
-  /** Reads the file. One that is missing is empty; one that cannot be used is warned of, and what it said is not used. */
-  static async open(file: string, nowMs: number, warn: (text: string) => void): Promise<ResumeState> {
-    const state = new ResumeState(file, warn);
+  /**
+   * Reads the file. One that is missing is empty; one that is no state file is warned of and moved aside.
+   *
+   * @throws UsageError for a folder, a device and whatever else is no regular file
+   */
+  static async open(name: string, nowMs: number, warn: (text: string) => void): Promise<ResumeState> {
+    let file: string;
+    let text: string;
     try {
-      for (const entry of parseEntries(await readFile(file, "utf8"))) {
-        if (nowMs - entry.begunAtMs < maxAgeMs) state.#keep(entry);
-      }
+      file = await linkTarget(name);
+      await assertRegular(file, name);
+      text = await readFile(file, "utf8");
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT")
-        warn(`cannot use the state file '${file}' (${describeError(error)}); starting anew, without resuming`);
+      if (error instanceof UsageError) throw error;
+      if (errorCode(error) === "ENOENT") return new ResumeState(name, await linkTarget(name), warn);
+      warn(`cannot read the state file '${name}' (${describeError(error)}); this upload cannot be resumed`);
+      return new ResumeState(name, undefined, warn);
+    }
+    let entries: Entry[];
+    try {
+      entries = parseEntries(text);
+    } catch (error) {
+      return new ResumeState(name, await moveAside(file, name, describeError(error), nowMs, warn), warn);
+    }
+    const state = new ResumeState(name, file, warn);
+    for (const entry of entries) {
+      if (nowMs - entry.begunAtMs < maxAgeMs) state.#keep(entry);
     }
     return state;
   }
@@ -84,17 +107,18 @@ export class ResumeState {
 
   /** Writes what has changed, whole or not at all. A file that cannot be written is warned of: the upload goes on without it. */
   async save(): Promise<void> {
-    if (!this.#dirty) return;
+    const file = this.#file;
+    if (!this.#dirty || file === undefined) return;
     this.#dirty = false;
-    const partial = `${this.#file}.${randomUUID().slice(0, 8)}.part`;
+    const partial = `${file}.${randomUUID().slice(0, 8)}.part`;
     try {
-      await mkdir(path.dirname(this.#file), { recursive: true });
+      await mkdir(path.dirname(file), { recursive: true });
       await writeFile(partial, JSON.stringify({ version, uploads: [...this.#entries.values()] }), { mode: 0o600 });
-      await rename(partial, this.#file);
+      await rename(partial, file);
     } catch (error) {
       await rm(partial, { force: true }).catch(() => undefined);
       this.#warn(
-        `cannot write the state file '${this.#file}' (${describeError(error)}); this upload cannot be resumed`,
+        `cannot write the state file '${this.#name}' (${describeError(error)}); this upload cannot be resumed`,
       );
     }
   }
@@ -108,6 +132,35 @@ export class ResumeState {
 
 function keyText({ balancer, path: file, sizeBytes, mtimeMs, kind, ack }: ResumeKey): string {
   return JSON.stringify([balancer, file, sizeBytes, mtimeMs, kind, ack]);
+}
+
+/** @throws UsageError, and the system's error where nothing can be found out */
+async function assertRegular(file: string, name: string): Promise<void> {
+  const found = await stat(file);
+  if (found.isFile()) return;
+  const what = found.isDirectory() ? "a folder" : "no regular file";
+  throw new UsageError(`--state-file: '${name}' is ${what}; expected a state file, or a name that is free`);
+}
+
+/** Gives a file that is no state file another name: it may be anything of the user's. Returns where the state may be written then. */
+async function moveAside(
+  file: string,
+  name: string,
+  why: string,
+  nowMs: number,
+  warn: (text: string) => void,
+): Promise<string | undefined> {
+  const aside = `${file}.damaged-${nowMs}`;
+  try {
+    await rename(file, aside);
+  } catch (error) {
+    warn(
+      `cannot use the state file '${name}' (${why}), nor move it aside (${describeError(error)}); this upload cannot be resumed`,
+    );
+    return undefined;
+  }
+  warn(`cannot use the state file '${name}' (${why}), so it is now '${aside}'; starting anew, without resuming`);
+  return file;
 }
 
 /** @throws Error that says what is wrong */
