@@ -419,27 +419,34 @@ describe("lb-cli", () => {
     }
   });
 
-  it("Ctrl-C stops, says what is stored and what is not, and exits with 130", async () => {
-    balancer.behaviour.mute = true;
-    let interrupted = false;
-    const interruptWhenSent = setInterval(() => {
-      if (balancer.uploads.size < 2 || !pid || interrupted) return;
-      interrupted = true;
-      process.kill(pid, "SIGINT");
-    }, 10);
-    let pid: number | undefined;
-    try {
-      const { code, stderr } = await run(["upload", "a.json", "b.json"], {
-        onStderr: (child) => {
-          pid = child;
+  for (const json of [false, true]) {
+    it(`Ctrl-C${json ? " with --json" : ""} stops, says what is stored and what may still be, and exits with 130`, async () => {
+      balancer.behaviour.mute = true;
+      balancer.behaviour.onFinish = () => ({ $case: "queued", value: {} });
+      let interruptWhenSent: NodeJS.Timeout | undefined;
+      const result = await run(["ftp", "--dir", ".", "-c", "12", ...(json ? ["--json"] : [])], {
+        onStart: (pid) => {
+          interruptWhenSent = setInterval(() => {
+            if ([...balancer.uploads.values()].filter(({ finished }) => finished).length < 12) return;
+            clearInterval(interruptWhenSent);
+            process.kill(pid, "SIGINT");
+          }, 10);
         },
       });
-      assert.equal(code, 130, stderr);
-      assert.match(stderr, /stopped: 0 of 2 files stored, 2 not/);
-    } finally {
       clearInterval(interruptWhenSent);
-    }
-  });
+      const { code, stderr } = result;
+      assert.equal(code, 130, stderr);
+      const named = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more; lb-cli status 1 tells";
+      assert.ok(stderr.endsWith(`stopped: 0 of 12 files stored, 12 not; may still be stored: ${named}\n`), stderr);
+      if (!json) return;
+      const lines = jsonLines(result);
+      assert.deepEqual(
+        lines.map(({ requestNumber, uploadId, state }) => [requestNumber, uploadId, state]),
+        [...balancer.uploads].map(([uploadId], index) => [index + 1, uploadId, "interrupted"]),
+      );
+      assert.ok(lines.every(({ name }) => typeof name === "string"));
+    });
+  }
 
   it("without a command takes commands from its input, in any case, and asks again after bad ones", async () => {
     const stdin = "\nwhat\nFTP\nsome\n0\n2\nServers\nSTATUS\nstatus 1\nhelp\nEXIT\nftp 1\n";

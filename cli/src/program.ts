@@ -50,7 +50,8 @@ Exit codes:
   0  all files are stored (or queued, with --ack queued)
   1  some are not, or the balancer refused
   2  the command was not given rightly, or the folder is missing or empty
-  3  the balancer cannot be reached`;
+  3  the balancer cannot be reached
+  130  stopped by Ctrl-C or SIGTERM; what the balancer has by then it may still store`;
 
 const examples = (...lines: string[]) => `\nExamples:\n${lines.map((line) => `  $ ${line}`).join("\n")}`;
 

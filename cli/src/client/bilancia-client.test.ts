@@ -303,7 +303,12 @@ describe("BilanciaClient", () => {
         if (sentBytes > 0) controller.abort();
       },
     });
-    await assert.rejects(uploading, UploadAbortedError);
+    await assert.rejects(uploading, (error) => {
+      assert.ok(error instanceof UploadAbortedError);
+      const [file] = error.unanswered;
+      assert.deepEqual([error.unanswered.length, file?.name, file?.allSent], [1, "a", true]);
+      return true;
+    });
   });
 
   it("never holds more files than the limit, however many there are", async () => {

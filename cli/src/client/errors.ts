@@ -1,3 +1,5 @@
+import type { UnansweredFile } from "./upload-types.js";
+
 /** The balancer, or a service of it, could not be reached at all. The message names the address. */
 export class UnreachableError extends Error {
   constructor(
@@ -24,9 +26,12 @@ export class BalancerError extends Error {
 /** A source could not give its bytes: it is gone, may not be read, or has changed. The message is for people. */
 export class SourceError extends Error {}
 
-/** The upload was stopped by its `AbortSignal`. */
+/** The upload was stopped by its `AbortSignal`. `unanswered` are the files that were begun and have no result: the balancer may go on with them. */
 export class UploadAbortedError extends Error {
-  constructor(reason: unknown) {
+  constructor(
+    reason: unknown,
+    readonly unanswered: readonly UnansweredFile[],
+  ) {
     super("the upload was stopped", { cause: reason });
   }
 }

@@ -13,7 +13,7 @@ import type { Upload } from "./upload.js";
 import { UploadQueue, type UploadQueueOptions } from "./upload-queue.js";
 import type { UploadSource } from "./upload-source.js";
 import { isPassing, type StreamEnd, UploadStream } from "./upload-stream.js";
-import type { UploadResult } from "./upload-types.js";
+import type { UnansweredFile, UploadResult } from "./upload-types.js";
 
 /** How long the balancer may take to end the stream when every file has its answer. */
 const finishGraceMs = 1_000;
@@ -46,6 +46,8 @@ export class UploadSession {
   readonly #options: UploadSessionOptions;
   readonly #queue: UploadQueue;
   readonly #stop = new AbortController();
+  /** Files whose result has not been given out. */
+  readonly #open = new Map<string, Upload>();
   #sourcesEnded = false;
   #givenUp: string | undefined;
   #stream: UploadStream | undefined;
@@ -65,13 +67,14 @@ export class UploadSession {
   async *results(): AsyncGenerator<UploadResult, void, void> {
     const { signal, onPlace: tell, ask } = this.#options;
     const watch = tell && new PlaceWatch({ longestWaiting: () => this.#queue.longestWaiting, ask, tell });
-    let failure: { error: unknown } | undefined;
+    let failure: (() => unknown) | undefined;
     let over = false;
-    const fail = (error: unknown) => {
-      failure ??= { error };
+    const failWith = (error: () => unknown) => {
+      failure ??= error;
       this.#queue.changed.notify();
     };
-    const abort = () => fail(new UploadAbortedError(signal?.reason));
+    const fail = (error: unknown) => failWith(() => error);
+    const abort = () => failWith(() => new UploadAbortedError(signal?.reason, this.#unanswered()));
     if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort, { once: true });
     watch?.start();
@@ -85,9 +88,12 @@ export class UploadSession {
       }
       for (;;) {
         const results = this.#queue.takeResults();
-        yield* results;
+        for (const result of results) {
+          this.#open.delete(result.uploadId);
+          yield result;
+        }
         if (results.length > 0) continue;
-        if (failure) throw failure.error;
+        if (failure) throw failure();
         if (over) return;
         await this.#queue.changed.wait();
       }
@@ -115,11 +121,26 @@ export class UploadSession {
         await this.#queue.changed.wait();
       if (this.#stopped) return;
       const upload = this.#queue.add(source);
+      this.#open.set(upload.uploadId, upload);
       if (this.#givenUp !== undefined) this.#queue.fail(upload, this.#givenUp);
       else this.#queue.changed.notify();
     }
     this.#sourcesEnded = true;
     this.#queue.changed.notify();
+  }
+
+  /** The files that the balancer may have something of. One that waits to be tried again was rejected. */
+  #unanswered(): UnansweredFile[] {
+    const begun = [...this.#open.values()].filter(
+      ({ begunAtMs, phase }) => begunAtMs !== undefined && phase !== "waiting",
+    );
+    return begun.map(({ uploadId, requestNumber, source: { name, sizeBytes }, phase, sentBytes }) => ({
+      requestNumber,
+      uploadId,
+      name,
+      sizeBytes,
+      allSent: phase === "sent" || sentBytes === sizeBytes,
+    }));
   }
 
   async #work(): Promise<void> {

@@ -26,6 +26,17 @@ export type UploadResult =
       readonly answered: boolean;
     });
 
+/** A file of which something may have been sent, without a result when its upload was stopped. */
+export interface UnansweredFile {
+  /** 0 when the balancer has not told it yet. */
+  readonly requestNumber: bigint;
+  readonly uploadId: string;
+  readonly name: string;
+  readonly sizeBytes: number | undefined;
+  /** Whether all of it has been handed to a connection. */
+  readonly allSent: boolean;
+}
+
 /** Where all the files of an upload are together. */
 export interface UploadProgress {
   /** Files taken from the sources so far. */
@@ -63,6 +74,6 @@ export interface UploadOptions {
   /** Told every second where the file stands that has waited longest; `undefined` where none stands in line. Default: the balancer is not asked. */
   readonly onPlace?: ((place: UploadPlace | undefined) => void) | undefined;
   readonly onNotice?: ((notice: UploadNotice) => void) | undefined;
-  /** Stops the upload: the iteration ends with an `UploadAbortedError`. Files queued with the balancer stay there. */
+  /** Stops the upload: the iteration ends with an `UploadAbortedError`, which tells the files without a result. Files queued with the balancer stay there. */
   readonly signal?: AbortSignal | undefined;
 }

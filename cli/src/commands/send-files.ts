@@ -2,12 +2,14 @@ import { BilanciaClient } from "../client/bilancia-client.js";
 import { UploadAbortedError } from "../client/errors.js";
 import type { UploadSource } from "../client/upload-source.js";
 import type { AckStage, UploadNotice, UploadProgress, UploadResult } from "../client/upload-types.js";
+import { type HeldFile, heldJson, heldWords } from "../output/held-report.js";
 import { counted, humanCount, humanDuration, printable } from "../output/human.js";
 import { uploadJson } from "../output/json.js";
 import { type ExpectedWork, progressView, silentView } from "../output/progress.js";
 import type { Screen } from "../output/screen.js";
 import { UploadReport } from "../output/upload-report.js";
 import { type CommandContext, exitCode } from "./command-context.js";
+import { heldFiles } from "./held-files.js";
 
 /** Files to send, and what is known of them before. */
 export interface Shipment {
@@ -19,7 +21,8 @@ export interface Shipment {
 }
 
 /**
- * Sends files and shows what becomes of them: progress on the side, then a table; or, with `--json`, a line per file as it ends.
+ * Sends files and shows what becomes of them: progress on the side, then a table; or, with `--json`, a line per file as it ends, and one for each that the
+ * balancer has when the signal fires.
  *
  * @returns the exit code
  * @throws UnreachableError, BalancerError, and what the sources throw; what was stored until then has been shown
@@ -36,6 +39,7 @@ export async function sendFiles(shipment: Shipment, context: CommandContext, sig
   const report = new UploadReport();
   let progress: UploadProgress | undefined;
   let failure: { readonly error: unknown } | undefined;
+  let held: readonly HeldFile[] = [];
   const startedAtMs = performance.now();
   try {
     const results = client.upload(shipment.sources, {
@@ -58,6 +62,8 @@ export async function sendFiles(shipment: Shipment, context: CommandContext, sig
     }
   } catch (error) {
     failure = { error };
+    if (error instanceof UploadAbortedError)
+      held = await heldFiles(error.unanswered, (uploadId) => client.query({ uploadId }));
   } finally {
     view.stop();
     client.close();
@@ -66,8 +72,9 @@ export async function sendFiles(shipment: Shipment, context: CommandContext, sig
   if (failure?.error instanceof UploadAbortedError) {
     const done = report.counts.stored + report.counts.queued;
     const all = shipment.expected.files ?? progress?.foundFiles ?? 0;
+    if (json) for (const file of held) await screen.print(JSON.stringify(heldJson(file)));
     screen.remark(
-      `stopped: ${humanCount(done)} of ${counted(all, "file")} ${shipment.ack}, ${humanCount(all - done)} not`,
+      `stopped: ${humanCount(done)} of ${counted(all, "file")} ${shipment.ack}, ${humanCount(all - done)} not${heldWords(held)}`,
     );
     return exitCode.interrupted;
   }

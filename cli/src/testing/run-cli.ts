@@ -16,6 +16,8 @@ export interface CliInput {
   readonly stdin?: string | Buffer;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Called with the child's pid at once. */
+  readonly onStart?: (pid: number) => void;
   /** Called with the child's pid and what it has written to stderr, after each piece. */
   readonly onStderr?: (pid: number, stderr: string) => void;
 }
@@ -25,6 +27,7 @@ export function runCli(args: readonly string[], input: CliInput = {}): Promise<C
   return new Promise((resolve, reject) => {
     const env = { ...process.env, ...input.env };
     const child = spawn(process.execPath, [launcher, ...args], { env, ...(input.cwd ? { cwd: input.cwd } : {}) });
+    if (child.pid !== undefined) input.onStart?.(child.pid);
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
