@@ -4,6 +4,7 @@ import { parseAddress, parseCount, parseFileBytes, parseSeed, parseTimeout } fro
 import type { Kit } from "./conformance/check.js";
 import type { Probe } from "./conformance/probe.js";
 import type { ActionMaker } from "./program.js";
+import { tellUnknownCommands } from "./unknown-command.js";
 
 /** Adds `conformance` and its commands. */
 export function addConformanceCommands(
@@ -18,6 +19,7 @@ export function addConformanceCommands(
       "after",
       examples("lb-cli conformance storage 127.0.0.1:50061", "lb-cli conformance balancer 127.0.0.1:50051"),
     );
+  tellUnknownCommands(group);
 
   function addKit<P extends Probe>(
     name: string,

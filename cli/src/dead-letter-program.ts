@@ -2,6 +2,7 @@ import { Argument, type Command } from "commander";
 import { UsageError } from "./commands/command-context.js";
 import { parseCount, parseRequestNumber } from "./commands/option-values.js";
 import type { ActionMaker, ProgramHost } from "./program.js";
+import { tellUnknownCommands } from "./unknown-command.js";
 
 const commands = () => import("./commands/dead-letters.js");
 
@@ -28,6 +29,7 @@ export function addDeadLetterCommands(
         "lb-cli dead-letters export 42 -o 42.bin && lb-cli dead-letters discard 42",
       ),
     );
+  tellUnknownCommands(letters);
   letters
     .command("list")
     .description("list the dead letters")

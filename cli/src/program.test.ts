@@ -366,8 +366,16 @@ describe("lb-cli", () => {
     [
       "an unknown command for servers",
       ["servers", "drian", "a"],
-      /too many arguments for 'servers'|unknown command 'drian'/,
+      /unknown command 'drian'; expected add, set-weight, drain, enable, remove or no word\n/,
     ],
+    ["a word for servers that is no command", ["servers", "list"], /error: unknown command 'list'; expected add, set-/],
+    ["an unknown command for audit", ["audit", "check"], /error: unknown command 'check'; expected verify\n/],
+    [
+      "an unknown command for dead-letters",
+      ["dead-letters", "purge"],
+      /error: unknown command 'purge'; expected list, show, retry, discard or export\n/,
+    ],
+    ["an unknown command for conformance", ["conformance", "x", "a:1"], /unknown command 'x'; expected storage or bal/],
     ["a bad upload name", ["status", "x1"], /UPLOAD: expected a request number .*; got 'x1'/],
     ["a missing path", ["upload", "nothing.txt"], /PATH: cannot read 'nothing\.txt': no such file/],
     ["a folder without -r", ["upload", "empty"], /'empty' is a folder; expected a file, or -r/],

@@ -2,7 +2,7 @@ import type { ReadStream } from "node:tty";
 import { policyNames } from "@bilancia/balancer/dist/domain/policy.js";
 import { packageVersion } from "@bilancia/proto/package-version";
 import { Argument, Command, Option } from "commander";
-import { type CommandContext, UsageError } from "./commands/command-context.js";
+import type { CommandContext } from "./commands/command-context.js";
 import { FilePriorities } from "./commands/file-priorities.js";
 import type { FtpOptions } from "./commands/ftp.js";
 import { interruptible } from "./commands/interrupt.js";
@@ -23,6 +23,7 @@ import { addConformanceCommands } from "./conformance-program.js";
 import { addDeadLetterCommands } from "./dead-letter-program.js";
 import type { Screen } from "./output/screen.js";
 import { addServerCommands } from "./server-program.js";
+import { tellUnknownCommands, unknownCommand } from "./unknown-command.js";
 
 /** What the program works with, and where a command leaves its exit code. */
 export interface ProgramHost {
@@ -44,6 +45,12 @@ interface GlobalOptions {
   readonly retryFor: number;
   readonly json?: boolean;
 }
+
+/** Those that are named where one is not known. */
+const commandNames = [
+  ...["ftp", "upload", "servers", "status", "dead-letters", "explain", "simulate", "trace", "audit", "conformance"],
+  "shell",
+];
 
 const exitCodes = `
 Exit codes:
@@ -107,7 +114,7 @@ export function createProgram(host: ProgramHost): Command {
         () => import("./commands/shell.js"),
         async ({ shell, sayOf }, context, options: ShellOptions, command: Command) => {
           const [unknown] = command.args;
-          if (unknown !== undefined) throw unknownCommand(unknown);
+          if (unknown !== undefined) throw unknownCommand(unknown, commandNames);
           const { createPrompter } = await import("./commands/prompter.js");
           const prompter = createPrompter(host.stdin, sayOf(context), context.json ? host.screen.side : undefined);
           try {
@@ -253,10 +260,12 @@ What is simulated and what is not: docs/balancing.md.`,
       ),
     );
 
-  program
+  const audit = program
     .command("audit")
     .description("check the balancer's audit file")
-    .addHelpText("after", examples("lb-cli audit verify"))
+    .addHelpText("after", examples("lb-cli audit verify"));
+  tellUnknownCommands(audit);
+  audit
     .command("verify")
     .description("find entries that were changed, removed or moved; the balancer is not asked")
     .addOption(auditOption())
@@ -283,16 +292,11 @@ Entries cut off at the end cannot be seen: compare the last entry that is told w
     .addHelpText("after", examples("lb-cli help upload"))
     .action((name?: string) => {
       const known = name === undefined ? program : program.commands.find((command) => command.name() === name);
-      if (!known) throw unknownCommand(`${name}`);
+      if (!known) throw unknownCommand(`${name}`, commandNames);
       known.help();
     });
 
   return program;
-}
-
-function unknownCommand(name: string): UsageError {
-  const names = "ftp, upload, servers, status, dead-letters, explain, simulate, trace, audit, conformance or shell";
-  return new UsageError(`unknown command '${name}'; expected ${names}`);
 }
 
 function auditOption(): Option {

@@ -2,6 +2,7 @@ import { Argument, type Command } from "commander";
 import { interruptible } from "./commands/interrupt.js";
 import { parseAddress, parseWeight } from "./commands/option-values.js";
 import type { ActionMaker } from "./program.js";
+import { unknownSubcommand } from "./unknown-command.js";
 
 const changes = () => import("./commands/change-servers.js");
 
@@ -25,10 +26,14 @@ export function addServerCommands(
 
 Changes are in force at once and survive a restart of the balancer, until the server's entry in the configuration is changed.`,
     )
+    .allowExcessArguments()
     .action(
       action(
         () => import("./commands/servers.js"),
-        ({ servers }, context) => servers(context),
+        ({ servers }, context, _options: object, { args: [unknown] }: Command) => {
+          if (unknown !== undefined) throw unknownSubcommand(unknown, command, "no word");
+          return servers(context);
+        },
       ),
     );
   command
