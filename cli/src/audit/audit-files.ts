@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { fullAuditFiles } from "@bilancia/proto/audit-files";
+import { describeError } from "@bilancia/proto/system-error";
 import { UsageError } from "../commands/command-context.js";
 
 /**
@@ -15,7 +16,7 @@ export async function auditFiles(file: string): Promise<string[]> {
     const { code } = error as NodeJS.ErrnoException;
     if (code === undefined) throw error;
     throw new UsageError(
-      `the folder of ${file} cannot be read (${code}); expected the balancer's audit file (--audit FILE)`,
+      `the folder of ${file} cannot be read: ${describeError(error)}; expected the balancer's audit file (--audit FILE)`,
     );
   }
 }

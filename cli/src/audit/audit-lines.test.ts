@@ -40,6 +40,8 @@ describe("the lines of an audit file", () => {
 
   it("cannot be had of a file that is not there, or is a folder", async () => {
     await assert.rejects(auditLines("/nonexistent/audit").next(), UsageError);
-    await assert.rejects(auditLines("/").next(), UsageError);
+    await assert.rejects(auditLines("/").next(), {
+      message: "/: it cannot be read: it is a folder; expected the balancer's audit file (--audit FILE)",
+    });
   });
 });

@@ -1,5 +1,6 @@
 import { createReadStream } from "node:fs";
 import { maxAuditLineBytes } from "@bilancia/proto/audit-chain";
+import { describeError } from "@bilancia/proto/system-error";
 import { UsageError } from "../commands/command-context.js";
 
 /** A line of an audit file, without its end. */
@@ -44,7 +45,7 @@ export async function* auditLines(file: string): AsyncGenerator<AuditLine, void,
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === undefined) throw error;
-    const why = code === "ENOENT" ? "there is no such file" : `cannot be read (${code})`;
+    const why = code === "ENOENT" ? "there is no such file" : `it cannot be read: ${describeError(error)}`;
     throw new UsageError(`${file}: ${why}; expected the balancer's audit file (--audit FILE)`);
   }
   if (begunBytes > 0) yield { bytes: Buffer.concat(begun), torn: true };

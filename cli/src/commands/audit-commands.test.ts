@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type AuditFacts, chainStart, sealEntry } from "@bilancia/proto/audit-chain";
 import { type CliRun, runCli } from "../testing/run-cli.js";
@@ -176,6 +176,15 @@ describe("lb-cli, with the audit", () => {
       const { code, stderr } = await runCli(args, { cwd: folder.path });
       assert.equal(code, 2, stderr);
       assert.match(stderr, /nowhere: there is no such file/);
+    }
+    await symlink("loop", join(folder.path, "loop"));
+    for (const command of [
+      ["trace", "42"],
+      ["audit", "verify"],
+    ]) {
+      const { code, stderr } = await runCli([...command, "--audit", "loop/audit"], { cwd: folder.path });
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, /^error: the folder of loop\/audit cannot be read: too many symbolic links; expected/);
     }
     for (const args of [["audit"], ["trace"], ["trace", "x"]]) assert.equal((await runCli(args)).code, 2);
   });

@@ -140,6 +140,7 @@ describe("readConfig", () => {
       problems(["--config", path.join(folder, "none.yaml")]).join("\n"),
       /none\.yaml: there is no such file/,
     );
+    assert.deepEqual(problems(["--config", folder]), [`${folder}: it cannot be read: it is a folder`]);
   });
 
   it("names the variable for servers that cannot be understood, and passes over what is empty between semicolons", () => {

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { packageVersion } from "@bilancia/proto/package-version";
+import { describeError, errorCode } from "@bilancia/proto/system-error";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
 import { type Config, configSchema } from "./config-schema.js";
@@ -158,8 +159,10 @@ function readFile(path: string): Settings {
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new ConfigError([`${path}: ${code === "ENOENT" ? "there is no such file" : `cannot be read (${code})`}`]);
+    const missing = errorCode(error) === "ENOENT";
+    throw new ConfigError([
+      `${path}: ${missing ? "there is no such file" : `it cannot be read: ${describeError(error)}`}`,
+    ]);
   }
   // Loaded where there is a file to read: it is some eighty of its own.
   const { parseDocument } = createRequire(import.meta.url)("yaml") as typeof import("yaml");
