@@ -2,8 +2,11 @@ import assert from "node:assert/strict";
 import { readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type AuditFacts, chainStart, sealEntry } from "@bilancia/proto/audit-chain";
+import { displayWidth } from "../output/table.js";
+import { plainScreen } from "../testing/plain-screen.js";
 import { type CliRun, runCli } from "../testing/run-cli.js";
 import { tempFolder } from "../testing/temp-folder.js";
+import { trace } from "./trace.js";
 
 const timeMs = 1_800_000_000_000;
 const uploadId = "0b8f1d9e-7a52-4c1e-9d5c-3f1f3f6a2b10";
@@ -166,6 +169,17 @@ describe("lb-cli, with the audit", () => {
       await rm(join(folder.path, "audit"));
       assert.equal((await run("audit", "verify", "--partial")).code, 2, "nothing is no audit");
     });
+  });
+
+  it("trace fits its table to a narrow terminal: what happened where, and the message, stay", async () => {
+    for (const columns of [80, 60, 40]) {
+      const screen = plainScreen(columns);
+      const context = { screen, json: false, balancer: "", admin: "", connectTimeoutMs: 0, retryForMs: 0 };
+      assert.equal(await trace({ requestNumber: 42n }, join(folder.path, "audit"), context), 0);
+      const [, ...table] = (screen.printed[0] ?? "").split("\n");
+      assert.ok(Math.max(...table.map(displayWidth)) <= columns, table.join("\n"));
+      assert.match(table[0] ?? "", /what +server .*message$/);
+    }
   });
 
   it("ends with 2 where there is no such file, or no such command", async () => {

@@ -55,7 +55,7 @@ export async function trace(key: UploadKey, file: string, { screen, json }: Comm
 }
 
 const columns: readonly Column<Step>[] = [
-  { title: "time", text: ({ entry }) => time(entry) },
+  { title: "time", text: ({ entry }) => time(entry), dropOrder: 2 },
   {
     title: "what",
     text: ({ entry, intact }) => (intact ? entry.kind : `${entry.kind} (altered)`),
@@ -64,9 +64,9 @@ const columns: readonly Column<Step>[] = [
       return entry.kind === "stored" ? "green" : undefined;
     },
   },
-  { title: "server", text: ({ entry }) => String(entry.server ?? "-") },
-  { title: "attempt", align: "right", text: ({ entry }) => String(entry.attempt ?? "-") },
-  { title: "message", text: ({ entry }) => details(entry), minWidth: 20 },
+  { title: "server", text: ({ entry }) => String(entry.server ?? "-"), dropOrder: 1 },
+  { title: "attempt", align: "right", text: ({ entry }) => String(entry.attempt ?? "-"), dropOrder: 3 },
+  { title: "message", text: ({ entry }) => details(entry), minWidth: 16 },
 ];
 
 function details({ kind, client, sizeBytes, message, sha256 }: AuditEntry): string {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type Candidate, type Choice, ChoiceReason, ServerState } from "@bilancia/proto/gen/admin";
 import { plainScreen } from "../testing/plain-screen.js";
 import { choiceSentences, choiceTable } from "./choice-report.js";
+import { displayWidth } from "./table.js";
 
 const at = { seconds: 1_800_000_000n, nanos: 0 };
 const candidate = (server: string, changes: Partial<Candidate> = {}): Candidate => ({
@@ -90,5 +91,14 @@ describe("what is told of a choice", () => {
     assert.match(head ?? "", /^server +weight +state +for +in flight +bytes +before +after +why$/);
     assert.match(rows[0] ?? "", /^a \* +2 +available +10\.0 s +3\/1,024 +4\.0 KiB +1 +-3 +answers SERVING$/);
     assert.match(rows[1] ?? "", /^b +2 +available, refused it /);
+  });
+
+  it("is a table that fits a narrow terminal", () => {
+    const told = choice([candidate("storage-1", { before: -1234.56 }), candidate("storage-2", { refused: true })]);
+    for (const columns of [100, 80, 60, 40]) {
+      const lines = choiceTable(told, plainScreen(columns)).split("\n");
+      assert.ok(Math.max(...lines.map(displayWidth)) <= columns, lines.join("\n"));
+      assert.match(lines[0] ?? "", /^server .*state/);
+    }
   });
 });

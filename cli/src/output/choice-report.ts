@@ -22,28 +22,28 @@ export function choiceTable({ candidates, server, at }: Choice, screen: Screen):
   const figures = candidates.some(({ before }) => before !== undefined);
   const columns: Column<Candidate>[] = [
     { title: "server", text: ({ server: name }) => (name === server ? `${name} *` : name), minWidth: 12 },
-    { title: "weight", align: "right", text: weightText },
+    { title: "weight", align: "right", text: weightText, dropOrder: 1 },
     {
       title: "state",
       text: (candidate) => (candidate.refused ? `${stateName(candidate)}, refused it` : stateName(candidate)),
       style: ({ server: name, compared }) => (name === server ? "green" : compared ? undefined : "yellow"),
     },
-    { title: "for", align: "right", text: (candidate) => sinceText(candidate, atMs), dropOrder: 2 },
+    { title: "for", align: "right", text: (candidate) => sinceText(candidate, atMs), dropOrder: 5 },
     {
       title: "in flight",
       align: "right",
       text: ({ inFlightFiles, maxInFlightFiles }) => `${humanCount(inFlightFiles)}/${humanCount(maxInFlightFiles)}`,
-      dropOrder: 3,
+      dropOrder: 6,
     },
-    { title: "bytes", align: "right", text: ({ inFlightBytes }) => humanBytes(inFlightBytes), dropOrder: 4 },
+    { title: "bytes", align: "right", text: ({ inFlightBytes }) => humanBytes(inFlightBytes), dropOrder: 7 },
   ];
   if (figures) {
     columns.push(
-      { title: "before", align: "right", text: ({ before }) => figure(before) },
-      { title: "after", align: "right", text: ({ after }) => figure(after) },
+      { title: "before", align: "right", text: ({ before }) => figure(before), dropOrder: 3 },
+      { title: "after", align: "right", text: ({ after }) => figure(after), dropOrder: 2 },
     );
   }
-  columns.push({ title: "why", text: ({ stateReason }) => stateReason || "-", minWidth: 10, dropOrder: 1 });
+  columns.push({ title: "why", text: ({ stateReason }) => stateReason || "-", minWidth: 10, dropOrder: 4 });
   return renderTable(columns, candidates, screen);
 }
 

@@ -38,15 +38,17 @@ function pairs({ recorded, simulated }: Compared): Pair[] {
 
 const shareColumns: readonly Column<Pair>[] = [
   { title: "server", text: ({ server }) => server, minWidth: 12 },
-  ...column("files", (share) => `${humanCount(share.files)} (${percent(share.fileShare)})`),
-  ...column("bytes", (share) => `${humanBytes(share.bytes)} (${percent(share.byteShare)})`),
-  ...column("idle", (share) => `${humanDuration(share.idleMs)} (${percent(share.idleShare)})`),
+  ...column("files", 1, (share) => `${humanCount(share.files)} (${percent(share.fileShare)})`),
+  ...column("bytes", 3, (share) => `${humanBytes(share.bytes)} (${percent(share.byteShare)})`),
+  ...column("idle", 5, (share) => `${humanDuration(share.idleMs)} (${percent(share.idleShare)})`),
 ];
 
-function column(title: string, text: (share: Share) => string): Column<Pair>[] {
+/** A figure as it was and as it would have been. Where there is room for one of them only, it is the second. */
+function column(title: string, dropOrder: number, text: (share: Share) => string): Column<Pair>[] {
+  const common = { align: "right", dropOrder } as const;
   return [
-    { title, align: "right", text: ({ recorded }) => (recorded ? text(recorded) : "-") },
-    { title: `→ ${title}`, align: "right", text: ({ simulated }) => (simulated ? text(simulated) : "-") },
+    { ...common, title, dropOrder: dropOrder + 1, text: ({ recorded }) => (recorded ? text(recorded) : "-") },
+    { ...common, title: `→ ${title}`, text: ({ simulated }) => (simulated ? text(simulated) : "-") },
   ];
 }
 
@@ -54,8 +56,8 @@ const waitColumns: readonly Column<[string, LoadSummary]>[] = [
   { title: "until stored", text: ([name]) => name },
   { title: "p50", align: "right", text: ([, { waitMs }]) => humanDuration(waitMs.p50) },
   { title: "p99", align: "right", text: ([, { waitMs }]) => humanDuration(waitMs.p99) },
-  { title: "longest", align: "right", text: ([, { waitMs }]) => humanDuration(waitMs.max) },
-  { title: "all of it", align: "right", text: ([, { spanMs }]) => humanDuration(spanMs) },
+  { title: "longest", align: "right", text: ([, { waitMs }]) => humanDuration(waitMs.max), dropOrder: 1 },
+  { title: "all of it", align: "right", text: ([, { spanMs }]) => humanDuration(spanMs), dropOrder: 2 },
 ];
 
 function percent(share: number): string {
