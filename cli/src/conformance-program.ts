@@ -1,6 +1,13 @@
 import { Argument, type Command, Option } from "commander";
 import type { ConformanceOptions } from "./commands/conformance.js";
-import { parseAddress, parseCount, parseFileBytes, parseSeed, parseTimeout } from "./commands/option-values.js";
+import {
+  parseAddress,
+  parseCount,
+  parseLargestFile,
+  parseQueueFiles,
+  parseSeed,
+  parseTimeout,
+} from "./commands/option-values.js";
 import type { Kit } from "./conformance/check.js";
 import type { Probe } from "./conformance/probe.js";
 import type { ActionMaker } from "./program.js";
@@ -91,8 +98,16 @@ Exit codes: 0 everything tried holds, 1 something does not, 2 the command was no
     async () => (await import("./conformance/balancer/catalogue.js")).balancerKit,
     "drive a running balancer through the contract, as its clients see it",
     [
-      number("--max-file-bytes <number>", "the largest file that the balancer takes, at least 64 MiB", parseFileBytes),
-      number("--queue-files <number>", "how many files its queue takes that are not stored, at least 400"),
+      number(
+        "--max-file-bytes <number>",
+        "the largest file that the balancer takes, at least 64 MiB",
+        parseLargestFile,
+      ),
+      number(
+        "--queue-files <number>",
+        "how many files its queue takes that are not stored, at least 400",
+        parseQueueFiles,
+      ),
     ],
     {
       address: "the balancer, host:port",
@@ -103,8 +118,8 @@ Exit codes: 0 everything tried holds, 1 something does not, 2 the command was no
         "127.0.0.1:50051 --max-file-bytes 70000000 --queue-files 500   # started with these limits",
         "127.0.0.1:50051 --restart-cmd 'systemctl kill -s KILL my-balancer; systemctl start my-balancer'",
       ],
-      words:
-        "What is stored stays on the storage servers, about 100 MiB: use a pool of its own, and a balancer without other traffic.",
+      words: `What is stored stays on the storage servers, about 100 MiB: use a pool of its own, and a balancer without other traffic.
+Files that the balancer finds to be wrong when it has all of them may stay there as dead letters, named sample.bin.`,
     },
   );
 }

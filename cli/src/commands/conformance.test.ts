@@ -125,7 +125,15 @@ describe("lb-cli conformance balancer", () => {
   it("explains a wrong command, and an address where something else answers", async () => {
     const tooLarge = await run(undefined, "--max-file-bytes", "2000000000");
     assert.equal(tooLarge.code, 2);
-    assert.match(tooLarge.stderr, /expected a whole number from 1 to 1073741824; got '2000000000'/);
+    assert.match(tooLarge.stderr, /expected a whole number from 67108864 to 1073741824; got '2000000000'/);
+    for (const [option, value, least] of [
+      ["--max-file-bytes", "67108863", "67108864"],
+      ["--queue-files", "399", "400"],
+    ] as const) {
+      const tooSmall = await run(undefined, option, value);
+      assert.equal(tooSmall.code, 2);
+      assert.ok(tooSmall.stderr.includes(`expected a whole number from ${least} to`), tooSmall.stderr);
+    }
     const storage = await FakeStorage.start();
     const { code, stderr } = await runCli(["conformance", "balancer", storage.address]);
     storage.stop();

@@ -17,9 +17,14 @@ export function parseRequestNumber(text: string): bigint {
   return number;
 }
 
-/** How long a file is that is sent, in bytes: a whole number from 1 to 1 GiB. */
-export function parseFileBytes(text: string): number {
-  return wholeNumber(text, 1, 1024 ** 3);
+/** The largest file that a balancer takes whose conformance is tried, in bytes: a whole number from 64 MiB, which other checks need, to 1 GiB. */
+export function parseLargestFile(text: string): number {
+  return wholeNumber(text, 64 * 1024 ** 2, 1024 ** 3);
+}
+
+/** How many files its queue takes: a whole number from 400, which other checks need. */
+export function parseQueueFiles(text: string): number {
+  return wholeNumber(text, 400, largestCount);
 }
 
 /** A server's weight: a whole number from 1 to 256. */
