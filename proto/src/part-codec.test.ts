@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import fc from "fast-check";
 import { Ack, Priority, UploadFileRequest, UploadHeader } from "./gen/bilancia/v1/balancer.js";
 import { type Finish, Kind, SaveHeader, SaveRequest } from "./gen/bilancia/v1/storage.js";
@@ -45,6 +46,35 @@ function parts<Header>(header: fc.Arbitrary<Header>): fc.Arbitrary<Part<Header>[
     finish: optional(finish),
   });
   return fc.array(part, { maxLength: 8 });
+}
+
+const plainParts = parts<never>(fc.constant(undefined as never)).map((list) =>
+  list.map((part) => ({ ...part, header: undefined, finish: undefined })),
+);
+
+/** Whether bytes are fields, one behind the other; those named in `inner` have fields of their own in them. */
+function areFields(bytes: Uint8Array, inner: Readonly<Record<number, object>>): boolean {
+  const reader = new BinaryReader(bytes);
+  try {
+    while (reader.pos < reader.len) {
+      const [field, type] = reader.tag();
+      const within = type === WireType.LengthDelimited ? inner[field] : undefined;
+      if (!within) reader.skip(type, field);
+      else if (!areFields(reader.bytes(), within as Readonly<Record<number, object>>)) return false;
+    }
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What the generated code reads; `undefined` where it cannot. */
+function readByGenerated(bytes: Uint8Array): UploadFileRequest | undefined {
+  try {
+    return UploadFileRequest.decode(bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Views of other buffers and buffers of their own are the same bytes; deep equality must not tell them apart. */
@@ -100,9 +130,9 @@ describe("part codec", () => {
     );
   });
 
-  it("passes a message without headers from the upload stream to the save stream byte for byte", () => {
+  it("passes a message without header and finish from the upload stream to the save stream byte for byte", () => {
     fc.assert(
-      fc.property(parts<never>(fc.constant(undefined as never)), (list) => {
+      fc.property(plainParts, (list) => {
         const came = uploadCodec.decode(uploadCodec.encode({ parts: list }));
         const raw = came.raw;
         assert.ok(raw);
@@ -162,7 +192,65 @@ describe("part codec", () => {
     );
   });
 
+  it("takes what the generated code takes, and as it does, but for what is no protobuf", () => {
+    const damage = fc.record({ at: fc.nat(), cut: fc.nat(3), put: fc.uint8Array({ maxLength: 6 }) });
+    const message = fc.oneof(parts(uploadHeader), plainParts).map((list) => uploadCodec.encode({ parts: list }));
+    const stricter = /a header or a finish ends|the offset \d+ is over/;
+    fc.assert(
+      fc.property(message, damage, (whole, { at, cut, put }) => {
+        const place = at % (whole.length + 1);
+        const damaged = Buffer.concat([whole.subarray(0, place), put, whole.subarray(place + cut)]);
+        const { parts: list, raw, malformed } = uploadCodec.decode(damaged);
+        const wellFormed = areFields(damaged, { 1: { 1: {}, 5: {} } });
+        const read = readByGenerated(damaged);
+        if (malformed === undefined) {
+          assert.deepEqual(plain(read), plain(generated(list)));
+          if (raw) assert.ok(wellFormed);
+        } else {
+          assert.ok(!wellFormed || !read || stricter.test(malformed), malformed);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it("gives a message out as it came only where nothing is in it that it would not write itself", () => {
+    const data = Buffer.alloc(300, 7);
+    const whole = uploadCodec.encode({ parts: [{ offset: 70_000, data, crc32c: 7 }] });
+    assert.equal(uploadCodec.decode(whole).raw, whole);
+    const behind = (hex: string) => Buffer.concat([whole, Buffer.from(hex, "hex")]);
+    // The part's length takes bytes 1 and 2; the part ends with the message.
+    const within = (hex: string) => {
+      const longer = behind(hex);
+      longer.writeUInt8(whole.readUInt8(1) + hex.length / 2, 1);
+      return longer;
+    };
+    for (const [what, message] of [
+      ["an unknown field behind the part", behind("7a0141")],
+      ["an unknown field with a tag of two bytes", behind("a2060141")],
+      ["an unknown group", behind("13080114")],
+      ["an unknown field within the part", within("3001")],
+      ["a field of ours as another type", within("1801")],
+      ["the offset in more bytes than it takes", within("10f0a28400")],
+    ] as const) {
+      const { parts: list, raw, malformed } = uploadCodec.decode(message);
+      assert.equal(malformed, undefined, what);
+      assert.deepEqual(plain(list), plain(uploadCodec.decode(whole).parts), what);
+      assert.equal(raw, undefined, what);
+    }
+    for (const part of [{ header: UploadHeader.create({ name: "a" }) }, { finish: {} }])
+      assert.equal(uploadCodec.decode(uploadCodec.encode({ parts: [{ ...part, offset: 0, data }] })).raw, undefined);
+  });
+
   for (const [what, hex] of [
+    ["a field 0", "0a021000020141"],
+    ["a field 0 within a part", "0a05100002014100"],
+    ["a wire type that there is not", "0a0210000f"],
+    ["a tag of six bytes", "0a0210009a8080808000"],
+    ["a tag over 32 bits", "0a021000ffffffff1f00"],
+    ["the end of a group that has not begun", "0a02100014"],
+    ["the end of another group", "0a0210001308011c"],
+    ["a header that stops before its end", "0a050a03001001"],
     ["a part longer than the message", "0a0512"],
     ["data longer than the part", "0a021a7f"],
     ["a varint without an end", "ffffffffffffffffffffff"],

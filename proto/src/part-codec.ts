@@ -18,8 +18,9 @@ export interface Part<Header> {
 /**
  * One message on an upload or save stream.
  *
- * `raw` holds the message's own bytes. Both requests have the same layout but for the header, so a message without
- * headers can be passed on as it came: `encode` writes `raw` where it is given and ignores `parts` then.
+ * `raw` holds the message's own bytes where it can be passed on as it came: both requests have the same layout but for the
+ * header, and it has neither header nor finish, and nothing in it that this codec would not write. `encode` writes `raw` where
+ * it is given and ignores `parts` then.
  * `malformed` says why the bytes are no such message; `parts` is then empty.
  */
 export interface PartBatch<Header> {
@@ -48,6 +49,8 @@ const offsetTag = tag(2, WireType.Varint);
 const dataTag = tag(3, WireType.LengthDelimited);
 const crcTag = tag(4, WireType.Bit32);
 const finishTag = tag(5, WireType.LengthDelimited);
+/** That of field 1: there is no field 0. */
+const leastTag = tag(1, WireType.Varint);
 const noBytes = new Uint8Array(0);
 
 /**
@@ -60,10 +63,8 @@ export function partCodec<Header>(headerCodec: MessageCodec<Header>): PartCodec<
     const pieces = batch.parts.map((part) => {
       const header = part.header && headerCodec.encode(part.header).finish();
       const finish = part.finish && Finish.encode(part.finish).finish();
-      let length = part.data.length === 0 ? 0 : 1 + varintLength(part.data.length) + part.data.length;
+      let length = plainLength(part);
       if (header) length += 1 + varintLength(header.length) + header.length;
-      if (part.offset > 0) length += 1 + varintLength(part.offset);
-      if (part.crc32c !== undefined) length += 5;
       if (finish) length += 1 + varintLength(finish.length) + finish.length;
       return { part, header, finish, length };
     });
@@ -94,20 +95,24 @@ export function partCodec<Header>(headerCodec: MessageCodec<Header>): PartCodec<
     return out;
   }
 
-  function decodePart(reader: BinaryReader, end: number): Part<Header> {
+  function decodePart(bytes: Buffer, reader: BinaryReader, end: number): Part<Header> {
     let header: Header | undefined;
     let finish: Finish | undefined;
     let offset = 0;
     let data: Uint8Array = noBytes;
     let crc32c: number | undefined;
     while (reader.pos < end) {
-      const fieldTag = reader.uint32();
+      const fieldTag = readTag(bytes, reader);
       switch (fieldTag) {
-        case headerTag:
-          header = headerCodec.decode(reader, reader.uint32());
+        case headerTag: {
+          const length = reader.uint32();
+          const headerEnd = reader.pos + length;
+          header = headerCodec.decode(reader, length);
+          checkEnd(reader, headerEnd);
           break;
+        }
         case offsetTag:
-          offset = safeInteger(reader.uint64());
+          offset = readOffset(bytes, reader);
           break;
         case dataTag:
           data = reader.bytes();
@@ -115,11 +120,15 @@ export function partCodec<Header>(headerCodec: MessageCodec<Header>): PartCodec<
         case crcTag:
           crc32c = reader.fixed32();
           break;
-        case finishTag:
-          finish = Finish.decode(reader, reader.uint32());
+        case finishTag: {
+          const length = reader.uint32();
+          const finishEnd = reader.pos + length;
+          finish = Finish.decode(reader, length);
+          checkEnd(reader, finishEnd);
           break;
+        }
         default:
-          reader.skip(fieldTag & 7);
+          reader.skip(fieldTag & 7, fieldTag >>> 3);
       }
     }
     if (reader.pos !== end) throw new RangeError("a part runs past its end");
@@ -131,17 +140,17 @@ export function partCodec<Header>(headerCodec: MessageCodec<Header>): PartCodec<
     try {
       const reader = new BinaryReader(bytes);
       while (reader.pos < reader.len) {
-        const fieldTag = reader.uint32();
+        const fieldTag = readTag(bytes, reader);
         if (fieldTag === partsTag) {
           const length = reader.uint32();
-          parts.push(decodePart(reader, reader.pos + length));
+          parts.push(decodePart(bytes, reader, reader.pos + length));
         } else {
-          reader.skip(fieldTag & 7);
+          reader.skip(fieldTag & 7, fieldTag >>> 3);
         }
       }
-      return { parts, raw: bytes };
+      return isPlain(parts, bytes.length) ? { parts, raw: bytes } : { parts };
     } catch (error) {
-      return { parts: [], raw: bytes, malformed: error instanceof Error ? error.message : String(error) };
+      return { parts: [], malformed: error instanceof Error ? error.message : String(error) };
     }
   }
 
@@ -169,6 +178,59 @@ export function dataMessage(offset: number, length: number, crc32c: number): { r
   raw[at + length] = crcTag;
   raw.writeUInt32LE(crc32c, at + length + 1);
   return { raw, data };
+}
+
+/** Reads a tag, and refuses what is none. The reader makes an array of each: it is asked only where the first byte is not all of a legal one. */
+function readTag(bytes: Buffer, reader: BinaryReader): number {
+  const first = bytes[reader.pos] ?? 0;
+  if (first >= leastTag && first < 128 && (first & 7) <= WireType.Bit32) {
+    reader.pos += 1;
+    return first;
+  }
+  return tag(...reader.tag());
+}
+
+/** Reads an offset. The reader makes a bigint of each: up to 2^49 a number will do. */
+function readOffset(bytes: Buffer, reader: BinaryReader): number {
+  let offset = 0;
+  let unit = 1;
+  for (let at = reader.pos; at < reader.pos + 7; at++) {
+    const byte = bytes[at] ?? 128;
+    offset += (byte & 127) * unit;
+    if (byte < 128) {
+      reader.pos = at + 1;
+      return offset;
+    }
+    unit *= 128;
+  }
+  return safeInteger(reader.uint64());
+}
+
+/** The generated code stops, without a word, where it comes upon what is no field, and reads on where a field is longer than it may be. */
+function checkEnd(reader: BinaryReader, end: number): void {
+  if (reader.pos !== end) throw new RangeError("a header or a finish ends before its end, or after it");
+}
+
+/**
+ * Whether a message of so many bytes has parts without header and finish, and nothing but what was read of them, in as few bytes as
+ * that takes. Anything else a storage server may read in another way than this codec, or refuse.
+ */
+function isPlain(parts: readonly Part<unknown>[], messageBytes: number): boolean {
+  let total = 0;
+  for (const part of parts) {
+    if (part.header || part.finish) return false;
+    const length = plainLength(part);
+    total += 1 + varintLength(length) + length;
+  }
+  return total === messageBytes;
+}
+
+/** How many bytes a part takes but for its header and its finish. */
+function plainLength({ offset, data, crc32c }: Part<unknown>): number {
+  let length = data.length === 0 ? 0 : 1 + varintLength(data.length) + data.length;
+  if (offset > 0) length += 1 + varintLength(offset);
+  if (crc32c !== undefined) length += 5;
+  return length;
 }
 
 function safeInteger(value: bigint | string): number {

@@ -10,6 +10,7 @@ import { Kind } from "@bilancia/proto/gen/storage";
 import { listen } from "@bilancia/proto/grpc-server";
 import { BalancerClient, balancerService } from "@bilancia/proto/services";
 import { credentials, Server, type ServiceError, status } from "@grpc/grpc-js";
+import { crc32c } from "@node-rs/crc32";
 import type { UploadListener } from "../ports/inbox.js";
 import { eventually } from "../test-support/eventually.js";
 import { saved } from "../test-support/queue-bench.js";
@@ -93,6 +94,33 @@ describe("an upload stream", () => {
     );
     call.cancel();
     await failed.catch(() => {});
+  });
+
+  it("takes what has a field in it that nobody knows, and passes on what it knows; breaks off at what is no field", async () => {
+    const call = client.uploadFile();
+    call.on("data", () => {});
+    const failed = new Promise<string>((resolve) => call.on("error", (error: ServiceError) => resolve(error.details)));
+    const messageOf = (index: number) => {
+      const { offset, data } = part(index);
+      return balancerService.uploadFile.requestSerialize({ parts: [{ offset, data, crc32c: crc32c(data) }] });
+    };
+    const withBehind = (message: Buffer, hex: string) => ({
+      parts: [],
+      raw: Buffer.concat([message, Buffer.from(hex, "hex")]),
+    });
+    call.write({ parts: [{ ...part(0), header: header(4 * partBytes) }] });
+    call.write({ parts: [], raw: messageOf(1) });
+    call.write(withBehind(messageOf(2), "7a0141"));
+    await eventually("both have come", () => opened.queue.counts().queuedBytes === 3 * partBytes);
+    const reader = opened.queue.take()?.read();
+    const passedOn: boolean[] = [];
+    for (let index = 0; index < 3; index++) {
+      const content = await reader?.next();
+      passedOn.push(content?.kind === "chunk" && content.chunk.raw !== undefined);
+    }
+    assert.deepEqual(passedOn, [false, true, false]);
+    call.write(withBehind(messageOf(3), "020141"));
+    assert.match(await failed, /^PROTOCOL_VIOLATION: the message is not an UploadFileRequest: illegal tag/);
   });
 
   it("is read in its turn, though the clock is set back while the ones before it say nothing", async () => {

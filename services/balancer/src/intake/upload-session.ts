@@ -111,8 +111,7 @@ export class UploadSession implements UploadListener, Reader {
     if (parts.length > maxPartsPerMessage) {
       throw violation(`the message has ${parts.length} parts; expected at most ${maxPartsPerMessage}`);
     }
-    const [only] = parts;
-    const raw = parts.length === 1 && only && !only.header && !only.finish ? batch.raw : undefined;
+    const raw = parts.length === 1 ? batch.raw : undefined;
     for (const part of parts) this.#part(part, raw);
     const upload = this.#current?.upload;
     if (!upload) {

@@ -18,8 +18,8 @@ const tinyBytes = 16 * 1024;
 const gatherBytes = 64 * 1024;
 /** Pieces from this size on are read back into a message that can be sent as it is; smaller ones share messages. */
 const ownMessageBytes = 128 * 1024;
-/** A message that has more than this around its data is not kept, for only the data is accounted for. Those of our clients have at most 22 bytes: three tags with lengths, the offset, the CRC-32C. */
-const maxAroundBytes = 64;
+/** What there is around the data of a message at most: three tags with lengths, the offset, the CRC-32C. One that has more is not kept, for only the data is accounted for. */
+const maxAroundBytes = 22;
 
 /** The pieces of one file, in order and without gaps. Those at its beginning that are on disk only are packed: a large file has very many. */
 export class PieceList {
