@@ -24,12 +24,19 @@ describe("what a server says it has stored", () => {
       [{ storedName: "ä".repeat(116) }, /a name of 232 bytes \(expected at most 230\)/],
       [{ sizeBytes: 6 }, /6 bytes \(expected 5\)/],
       [{ sizeBytes: 2 ** 64 }, /expected at most 9007199254740991/],
+      [
+        { textStats: { lettersA: 2 ** 64, characters: 1 } },
+        /18446744073709552000 letters a \(expected at most 9007199254740991\)/,
+      ],
+      [{ textStats: { lettersA: 1, characters: 2 ** 53 } }, /9007199254740992 characters \(expected at most/],
     ] as const;
     for (const [said, problem] of cases) {
       const sent = { sizeBytes: 5, sha256: new Uint8Array(32) };
       assert.match(savedProblem({ ...saved, ...said }, sent) ?? "", problem);
     }
     assert.equal(savedProblem({ ...saved, sizeBytes: 6 }, {}), undefined);
+    const most = { lettersA: Number.MAX_SAFE_INTEGER, characters: Number.MAX_SAFE_INTEGER };
+    assert.equal(savedProblem({ ...saved, textStats: most }, {}), undefined);
   });
 
   it("costs it the file where it cannot be so: another server gets it", () =>

@@ -7,6 +7,8 @@ import { toTextStats } from "./text-stats.js";
 /** `<request_number>_<name>`, with `~` and 8 digits of the origin where that name was taken. */
 const maxStoredNameBytes = 20 + 1 + maxNameBytes + 9;
 
+const noStats = { lettersA: 0, characters: 0 };
+
 /** What a server says of a file that it holds, in the balancer's own words. */
 export function toSavedFile({ storedName, sizeBytes, sha256, textStats }: SaveSaved | StoredFile): SavedFile {
   return { storedName, sizeBytes: Number(sizeBytes), sha256, textStats: toTextStats(textStats) };
@@ -18,7 +20,7 @@ export function toSavedFile({ storedName, sizeBytes, sha256, textStats }: SaveSa
  * @param sent what is known of the file that was sent
  */
 export function savedProblem(
-  { storedName, sizeBytes, sha256 }: SavedFile,
+  { storedName, sizeBytes, sha256, textStats }: SavedFile,
   sent: Partial<Pick<Delivery, "sizeBytes" | "sha256">>,
 ): string | undefined {
   if (sha256.length !== sha256Bytes) return `a SHA-256 of ${sha256.length} bytes (expected ${sha256Bytes})`;
@@ -29,5 +31,8 @@ export function savedProblem(
   if (sent.sizeBytes !== undefined && sent.sizeBytes !== sizeBytes) {
     return `${sizeBytes} bytes (expected ${sent.sizeBytes})`;
   }
+  const { lettersA, characters } = textStats ?? noStats;
+  if (lettersA > maxFileBytes) return `${lettersA} letters a (expected at most ${maxFileBytes})`;
+  if (characters > maxFileBytes) return `${characters} characters (expected at most ${maxFileBytes})`;
   return undefined;
 }
