@@ -184,7 +184,7 @@ export class Leases {
       client.close();
     }
     if (instanceId === "" || load.instanceId === "" || load.instanceId === instanceId) return;
-    const message = `expected ${name} to answer at ${address} as instance ${JSON.stringify(instanceId)}; came instance ${JSON.stringify(load.instanceId)}`;
+    const message = `expected ${name} to answer at ${address} as instance ${JSON.stringify(instanceId)}; came instance ${JSON.stringify(load.instanceId.slice(0, 80))}`;
     throw new BilanciaError("SERVER_MISMATCH", message);
   }
 

@@ -14,6 +14,8 @@ import { StorageLink } from "./storage-link.js";
 /** For how long a server that says that it has started is looked for, and how often, in milliseconds. */
 const announcedMs = 2_000;
 const announcedPauseMs = 100;
+/** Most characters kept of each text in which a server says who it is. */
+const maxTextChars = 200;
 /** So many causes of an overload are believed and told at most; each is one of the few that there are. */
 const maxCauses = 16;
 
@@ -139,8 +141,10 @@ export class PooledServer {
   #loaded(load: LoadResponse): void {
     const before = this.load?.instanceId ?? "";
     const causes = distinct(load.causes);
-    this.load = { ...load, causes };
-    const isAnother = before !== "" && load.instanceId !== "" && load.instanceId !== before;
+    const instanceId = shortened(load.instanceId);
+    const [serverName, version] = [shortened(load.serverName), shortened(load.version)];
+    this.load = { ...load, causes, instanceId, serverName, version };
+    const isAnother = before !== "" && instanceId !== "" && instanceId !== before;
     if (isAnother && isReachable(this.backend)) this.#parts.events.returned(this);
     this.#overloaded(load.overloaded, causes);
   }
@@ -162,6 +166,11 @@ function distinct(causes: readonly OverloadCause[]): OverloadCause[] {
   const found = new Set<OverloadCause>();
   for (const cause of causes) if (found.add(cause).size === maxCauses) break;
   return [...found];
+}
+
+/** The beginning of what a server says of itself, whole characters of it: how much that is is up to it. */
+function shortened(text: string): string {
+  return text.length <= maxTextChars ? text : text.slice(0, maxTextChars).replace(/[\ud800-\udbff]$/, "");
 }
 
 function causeName(cause: OverloadCause): string {

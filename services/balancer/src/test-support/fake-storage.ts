@@ -63,6 +63,8 @@ export class FakeStorage {
   /** Why it is overloaded, as it says. */
   causes = [OverloadCause.OVERLOAD_CAUSE_MEMORY];
   instanceId = "fake";
+  serverName = "fake";
+  version = "0";
   /** Files answered, and how long it could have worked, and had nothing to work on, in milliseconds, all since the start. */
   readonly done = { files: 0, availableMs: 0, idleMs: 0 };
   /** How it answers each small file; absent where it works at its speed instead. */
@@ -204,8 +206,8 @@ export class FakeStorage {
         ...(this.#options.watchLoad === false ? [] : [Capability.CAPABILITY_WATCH_LOAD]),
       ],
       instanceId: this.instanceId,
-      serverName: "fake",
-      version: "0",
+      serverName: this.serverName,
+      version: this.version,
     } as unknown as LoadResponse;
   }
 
