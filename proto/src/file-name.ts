@@ -13,13 +13,15 @@ const loneSurrogate = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\
  * Says what is wrong with a file's name, or `undefined` for a good one. A good name is NFC, 1-200 bytes of UTF-8, without path
  * separators, control or bidirectional characters, leading `.` or `-`, trailing `.` or blank, and is no Windows device name; so it means
  * the same file on every file system.
+ *
+ * @param maxBytes how many bytes of UTF-8 it may have, where that is not 200
  */
-export function fileNameProblem(name: string): string | undefined {
-  if (name === "") return "the name is empty; expected 1 to 200 bytes of UTF-8";
+export function fileNameProblem(name: string, maxBytes = maxNameBytes): string | undefined {
+  if (name === "") return `the name is empty; expected 1 to ${maxBytes} bytes of UTF-8`;
   const shown = JSON.stringify(name.length > 60 ? `${name.slice(0, 60)}…` : name);
   if (loneSurrogate.test(name)) return `the name ${shown} is not valid Unicode`;
   const bytes = Buffer.byteLength(name);
-  if (bytes > maxNameBytes) return `the name ${shown} has ${bytes} bytes of UTF-8; expected at most ${maxNameBytes}`;
+  if (bytes > maxBytes) return `the name ${shown} has ${bytes} bytes of UTF-8; expected at most ${maxBytes}`;
   if (/[/\\]/.test(name)) return `the name ${shown} contains a path separator; expected a bare file name`;
   if (controlCharacter.test(name)) return `the name ${shown} contains a control character`;
   if (bidiCharacter.test(name)) return `the name ${shown} contains a bidirectional formatting character`;

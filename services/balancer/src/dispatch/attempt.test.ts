@@ -248,7 +248,19 @@ describe("a large file that goes to a server", () => {
       (at) => (at === 2 ? delay(2.5 * timeoutMs) : undefined),
       takeEach(() => undefined),
     );
-    assert.equal(result.outcome.kind, "saved");
+    assert.ok(result.outcome.kind === "saved" && !result.outcome.early);
+  });
+
+  it("is told of a server that says saved before it has had the end of it", async () => {
+    const value = { storedName: "1_", sizeBytes: 1n, sha256: Buffer.alloc(32), duplicate: false, textStats: undefined };
+    const results: SaveResponse["results"] = [{ requestNumber: 1n, outcome: { $case: "saved", value } }];
+    const result = await send(
+      3,
+      (at) => (at === 2 ? delay(timeoutMs) : undefined),
+      (call) => call.once("data", () => call.write({ results, overloaded: false })).on("data", () => {}),
+    );
+    assert.ok(result.outcome.kind === "saved" && result.outcome.early);
+    assert.equal(result.finishSentMs, undefined);
   });
 
   it("waits for a server that is slow, as long as it takes something in that time", async () => {

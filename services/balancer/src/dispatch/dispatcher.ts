@@ -10,7 +10,7 @@ import { type AttemptResult, attemptDelivery } from "./attempt.js";
 import { ExtraCopies } from "./extra-copies.js";
 import type { PooledServer } from "./pooled-server.js";
 import { isServersFault, refusalFailure, shortened } from "./refusals.js";
-import { savedProblem, toSavedFile } from "./saved-file.js";
+import { earlyProblem, savedProblem, toSavedFile } from "./saved-file.js";
 import type { ServerPool } from "./server-pool.js";
 
 /** What the dispatcher works with. */
@@ -237,7 +237,7 @@ export class Dispatcher {
         return;
       case "saved": {
         const saved = toSavedFile(outcome.saved);
-        const problem = savedProblem(saved, delivery);
+        const problem = earlyProblem(outcome) ?? savedProblem(saved, delivery);
         if (problem) {
           pool.failed(server);
           const message = `${name} reports ${problem} for what it has stored`;

@@ -6,9 +6,9 @@ import type { SaveBatch, StorageClient } from "@bilancia/proto/services";
 import { fromDuration } from "@bilancia/proto/time";
 import { type ServiceError, status } from "@grpc/grpc-js";
 
-/** How a server answered one file. `lost`: it did not; the file may or may not be there. */
+/** How a server answered one file. `lost`: it did not; the file may or may not be there. `early`: it had not been sent the file's end. */
 export type SaveOutcome =
-  | { readonly kind: "saved"; readonly saved: SaveSaved }
+  | { readonly kind: "saved"; readonly saved: SaveSaved; readonly early?: boolean }
   | { readonly kind: "busy"; readonly retryAfterMs: number | undefined }
   | { readonly kind: "refused"; readonly reason: RefuseReason; readonly message: string }
   | { readonly kind: "lost"; readonly message: string };
@@ -149,7 +149,7 @@ export class SaveStream {
       this.#pending.delete(requestNumber);
       switch (outcome.$case) {
         case "saved":
-          pending.settle({ kind: "saved", saved: outcome.value });
+          pending.settle({ kind: "saved", saved: outcome.value, early: pending.sinceMs === undefined });
           break;
         case "busy":
           pending.settle({

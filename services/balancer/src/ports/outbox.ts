@@ -39,6 +39,8 @@ export interface Delivery {
   readonly dueSinceMs: number;
   /** Who sent it, for logs. */
   readonly client: string;
+  /** How many bytes have come. */
+  readonly receivedBytes: number;
   /** Length of the file, where it is known: all bytes have come, or the client has said so. */
   readonly sizeBytes: number | undefined;
   /** SHA-256 of the file as its client has said so far, at the beginning or at the end of it. */

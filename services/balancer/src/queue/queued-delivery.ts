@@ -55,6 +55,10 @@ export class QueuedDelivery implements Delivery {
     return this.#record.failures;
   }
 
+  get receivedBytes(): number {
+    return this.#record.content.receivedBytes;
+  }
+
   get sizeBytes(): number | undefined {
     return this.#record.complete ? this.#record.content.receivedBytes : this.#record.description.sizeBytes;
   }
