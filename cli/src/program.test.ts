@@ -456,6 +456,33 @@ describe("lb-cli", () => {
     });
   }
 
+  it("Ctrl-C ends at once also while the connection is lost", async () => {
+    const away = await new FakeBalancer({ mute: true }).start();
+    let interruptedAtMs: number | undefined;
+    const { code, stderr } = await run(["upload", "a.json"], {
+      env: { BILANCIA_BALANCER: away.address },
+      onStderr: (pid, told) => {
+        if (told.includes("sending 1 file") && !told.includes("connection")) stopWhenSent();
+        if (!told.includes("connection to") || interruptedAtMs !== undefined) return;
+        interruptedAtMs = performance.now();
+        // After the pause before the next try.
+        setTimeout(() => process.kill(pid, "SIGINT"), 300);
+      },
+    });
+    assert.equal(code, 130, stderr);
+    assert.match(
+      stderr,
+      /\nstopped: 0 of 1 file stored, 1 not; may still be stored: [-0-9a-f]+; lb-cli status \S+ tells\n$/,
+    );
+    const tookMs = performance.now() - (interruptedAtMs ?? 0);
+    assert.ok(tookMs < 10_000, `${tookMs} ms`);
+
+    function stopWhenSent(): void {
+      if (away.uploads.size > 0) away.stop();
+      else setTimeout(stopWhenSent, 10);
+    }
+  });
+
   it("without a command takes commands from its input, in any case, and asks again after bad ones", async () => {
     const stdin = "\nwhat\nFTP\nsome\n0\n2\nServers\nSTATUS\nstatus 1\nhelp\nEXIT\nftp 1\n";
     const { code, stdout, stderr } = await run(["--dir", "."], { stdin });

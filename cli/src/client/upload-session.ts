@@ -21,6 +21,9 @@ const finishGraceMs = 1_000;
 /** How long the client may take to say why it has no connection; it says so at once, unless it is just trying. */
 const knownTimeoutMs = 200;
 
+/** How long is waited for a connection at a time: a wait cannot be called off, and keeps the process alive when the upload was stopped. */
+const connectTurnMs = 200;
+
 /** How long other files wait behind one that the balancer was asked about after a lost connection. */
 const askTimeoutMs = 5_000;
 
@@ -169,6 +172,7 @@ export class UploadSession {
       await sleep(backoffMs(failureCount, random()), undefined, { signal: this.#stop.signal });
       const leftMs = retryForMs - downMs - (nowMs() - lostAtMs);
       if (!(await this.#connected(leftMs))) {
+        if (this.#stopped) return;
         await this.#giveUp(`given up after ${retryForMs / 1000} s without progress at ${address}: ${why}`);
         return;
       }
@@ -177,10 +181,17 @@ export class UploadSession {
   }
 
   async #connected(timeoutMs: number): Promise<boolean> {
-    if (timeoutMs <= 0) return false;
-    return new Promise((resolve) => {
-      this.#client.waitForReady(Date.now() + timeoutMs, (error) => resolve(error === undefined));
-    });
+    const untilMs = Date.now() + timeoutMs;
+    while (Date.now() < untilMs && !this.#stopped) {
+      const turnEndMs = Math.min(untilMs, Date.now() + connectTurnMs);
+      const ready = await new Promise<boolean>((resolve) => {
+        this.#client.waitForReady(turnEndMs, (error) => resolve(error === undefined));
+      });
+      if (ready) return true;
+      // It ends long before its time only where the client is closed.
+      if (turnEndMs - Date.now() > connectTurnMs / 2) return false;
+    }
+    return false;
   }
 
   /** Why there is no connection, where the client knows: it then answers a call at once. */
