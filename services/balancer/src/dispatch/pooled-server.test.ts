@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "../test-support/eventually.js";
 import type { FakeStorage } from "../test-support/fake-storage.js";
 import { PoolFixture } from "../test-support/pool-fixture.js";
@@ -24,5 +25,27 @@ describe("what a server in the pool says of itself", function () {
     assert.equal(said?.serverName, "x".repeat(199));
     assert.equal(said?.instanceId, "y".repeat(200));
     assert.equal(said?.version, "z".repeat(200));
+  });
+
+  it("is told few times, however often it changes whether it is overloaded, and the last word holds", async () => {
+    fixture = await PoolFixture.start([1, 1]);
+    const [a] = fixture.storages as [FakeStorage];
+    await fixture.becomes("a", /^overloaded/, () => {
+      a.overloaded = true;
+    });
+    const startMs = performance.now();
+    for (let flip = 0; flip < 2_000; flip++) {
+      a.overloaded = flip % 2 === 1;
+      if (flip % 100 === 0) await delay(5);
+    }
+    a.version = "last";
+    a.overloaded = false;
+    await eventually("all has come", () => fixture.server("a").load?.version === "last");
+    await fixture.becomes("a", /^available/);
+    const tenths = (performance.now() - startMs) / 100;
+    const told = fixture.occurrences.filter(({ kind }) => kind === "server-overload").length;
+    assert.ok(told <= 3 + tenths, `${told} times in ${tenths} tenths of a second`);
+    await delay(250);
+    assert.match(fixture.state("a"), /^available/);
   });
 });

@@ -7,6 +7,7 @@ import { type HealthSign, nextHealth, probePauseMs } from "../domain/health.js";
 import type { ServerEntry } from "../domain/server-entry.js";
 import type { Clock } from "../ports/clock.js";
 import type { Observer } from "../ports/observer.js";
+import { OverloadBit } from "./overload-bit.js";
 import { type ProbeSettings, ServerProbe } from "./server-probe.js";
 import { ServerWatch } from "./server-watch.js";
 import { StorageLink } from "./storage-link.js";
@@ -18,6 +19,7 @@ const announcedPauseMs = 100;
 const maxTextChars = 200;
 /** So many causes of an overload are believed and told at most; each is one of the few that there are. */
 const maxCauses = 16;
+const noCauses: readonly OverloadCause[] = [];
 
 /** What a server in the pool tells the pool. */
 export interface PooledServerEvents {
@@ -57,6 +59,9 @@ export class PooledServer {
   #silencesInRow = 0;
   readonly #probe: ServerProbe;
   readonly #watch: ServerWatch;
+  readonly #bit = new OverloadBit<readonly OverloadCause[]>((overloaded, causes) =>
+    this.#overloaded(overloaded, causes),
+  );
   readonly #parts: PooledServerParts;
 
   constructor(entry: ServerEntry, parts: PooledServerParts) {
@@ -66,7 +71,7 @@ export class PooledServer {
     this.conduct = new Conduct(ejection);
     this.meter = new DeliveryMeter(clock.nowMs());
     this.link = new StorageLink(entry.address, {
-      overloaded: (bit) => this.#overloaded(bit, []),
+      overloaded: (bit) => this.#bit.say(bit, noCauses),
       broken: (message, unreachable) => {
         if (unreachable) this.#sign({ kind: "gone", reason: `connection lost: ${message}` });
         this.#probe.now();
@@ -114,6 +119,7 @@ export class PooledServer {
   stop(): void {
     this.#probe.stop();
     this.#watch.close();
+    this.#bit.stop();
     this.link.close();
   }
 
@@ -146,11 +152,10 @@ export class PooledServer {
     this.load = { ...load, causes, instanceId, serverName, version };
     const isAnother = before !== "" && instanceId !== "" && instanceId !== before;
     if (isAnother && isReachable(this.backend)) this.#parts.events.returned(this);
-    this.#overloaded(load.overloaded, causes);
+    this.#bit.say(load.overloaded, causes);
   }
 
   #overloaded(overloaded: boolean, causes: readonly OverloadCause[]): void {
-    if (overloaded === (this.backend.overload !== undefined)) return;
     const { clock, observer, events } = this.#parts;
     const words = causes.map(causeName);
     const reason = words.length > 0 ? words.join(", ").toLowerCase().replaceAll("_", " ") : "says so";
