@@ -28,7 +28,7 @@ async function run(folder: string, server: FakeServer) {
   const clock = { nowMs: Date.now, random: Math.random };
   const dispatcher = new Dispatcher({
     ...{ outbox: opened.queue, pool: pool.asPool, ledger: opened.numbering, clock },
-    retry: { maxAttempts: 8, deadlineMs: 600_000, baseDelayMs: 5, maxDelayMs: 20, answerTimeoutMs: 60_000 },
+    retry: { maxAttempts: 1_000, deadlineMs: 600_000, baseDelayMs: 5, maxDelayMs: 20, answerTimeoutMs: 60_000 },
     observer: { note: () => {} },
   });
   dispatcher.start();

@@ -17,8 +17,7 @@ export function readHeader(header: UploadHeader): ReadHeader {
   const { uploadId: givenId, name, sizeBytes, sha256, contentType, kind, ack, labels, priority } = header;
   const bad = (reason: Rejection["reason"], message: string): ReadHeader => ({
     kind: "bad",
-    // Whatever it is, it is said back, and written to the log.
-    uploadId: shortText(givenId),
+    uploadId: givenId,
     rejection: { reason, message },
   });
   if (givenId !== "" && !isUuid(givenId)) {

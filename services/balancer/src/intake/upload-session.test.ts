@@ -11,6 +11,7 @@ import { listen } from "@bilancia/proto/grpc-server";
 import { BalancerClient, balancerService } from "@bilancia/proto/services";
 import { credentials, Server, type ServiceError, status } from "@grpc/grpc-js";
 import { crc32c } from "@node-rs/crc32";
+import type { Occurrence } from "../domain/occurrence.js";
 import type { UploadListener } from "../ports/inbox.js";
 import { eventually } from "../test-support/eventually.js";
 import { saved } from "../test-support/queue-bench.js";
@@ -37,7 +38,7 @@ const header = (sizeBytes: number) => headerOf(Ack.ACK_STORED, sizeBytes);
 describe("an upload stream", () => {
   let folder: string;
   /** What the session has told its observer of. */
-  let noted = 0;
+  let noted: Occurrence[] = [];
   let opened: TestQueue;
   let service: UploadService;
   let server: Server;
@@ -48,11 +49,8 @@ describe("an upload stream", () => {
     folder = await mkdtemp(path.join(tmpdir(), "bilancia-session-"));
     opened = await openTestQueue(folder);
     const { queue } = opened;
-    noted = 0;
-    const note = () => {
-      noted += 1;
-    };
-    service = new UploadService(queue, queue, { note });
+    noted = [];
+    service = new UploadService(queue, queue, { note: (occurrence) => noted.push(occurrence) });
     server = new Server();
     server.addService(balancerService, { ...service.handlers });
     address = await listen(server, "127.0.0.1:0");
@@ -238,16 +236,16 @@ describe("an upload stream", () => {
     const messageCount = 1_000;
     for (let at = 0; at < messageCount; at++) call.write(Buffer.concat([prefix, message]));
     const heldUp = async () => {
-      const before = noted;
+      const before = noted.length;
       await delay(300);
-      return noted === before && noted > 0;
+      return noted.length === before && before > 0;
     };
     await Promise.race([eventually("nothing more is read", heldUp), failed]);
-    assert.ok(noted < 5_000, `${noted} events are in memory`);
+    assert.ok(noted.length < 5_000, `${noted.length} events are in memory`);
     session.settings({ initialWindowSize: 2 ** 30 });
     session.setLocalWindowSize(2 ** 30);
     call.resume();
-    await Promise.race([eventually("all of it is read", () => noted === messageCount * 64), failed]);
+    await Promise.race([eventually("all of it is read", () => noted.length === messageCount * 64), failed]);
     session.destroy();
   });
 
@@ -261,5 +259,22 @@ describe("an upload stream", () => {
     const { code, details } = await failed;
     assert.equal(code, status.INVALID_ARGUMENT);
     assert.match(details, /^PROTOCOL_VIOLATION: the data of "€€€/);
+  });
+
+  it("is answered by the id that it gave, whatever that is, of which the log has the beginning", async () => {
+    const call = client.uploadFile();
+    const answered = once(call, "data");
+    const [uploadId, name] = ["x".repeat(100_000), "n".repeat(100_000)];
+    call.write({
+      parts: [{ header: { ...header(0), uploadId, name }, offset: 0, data: patterned(0, 0), finish: noFacts }],
+    });
+    const [{ events }] = (await answered) as [{ events: UploadEvent[] }];
+    assert.equal(events[0]?.uploadId, uploadId);
+    const ended = once(call, "end");
+    call.end();
+    await ended;
+    const [told] = noted;
+    assert.ok(told?.kind === "not-admitted");
+    assert.deepEqual([told.uploadId.length, told.name.length], [201, 201]);
   });
 });

@@ -60,7 +60,10 @@ export class UploadSession implements UploadListener, Reader {
     this.#call = call;
     this.#inbox = inbox;
     this.#observer = observer;
-    this.#events = new BatchWriter(call, { toMessage: (events) => ({ events }), sizeOf: () => 256 });
+    this.#events = new BatchWriter(call, {
+      toMessage: (events) => ({ events }),
+      sizeOf: ({ uploadId }) => 256 + uploadId.length,
+    });
     const over = () => {
       this.#leaveAll();
       onOver(this);
@@ -269,7 +272,9 @@ export class UploadSession implements UploadListener, Reader {
   }
 
   #notAdmitted(uploadId: string, name: string, rejection: Rejection): void {
-    this.#observer.note({ kind: "not-admitted", uploadId, name: shortText(name), client: this.client, rejection });
+    // Its client knows it by its id, whatever that is; the log need not have all of it.
+    const named = { uploadId: shortText(uploadId), name: shortText(name) };
+    this.#observer.note({ kind: "not-admitted", ...named, client: this.client, rejection });
     this.#events.push(toUploadEvent(uploadId, 0n, { kind: "rejected", rejection }));
   }
 
