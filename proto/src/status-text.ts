@@ -5,9 +5,14 @@ const maxChars = 4_000;
 /** Of a name all that is allowed, 200 bytes, and of an id far more. */
 const maxShortChars = 200;
 
+/** At most so many characters of a text, from its beginning, and no half of a surrogate pair at the end. */
+export function firstChars(text: string, maxChars: number): string {
+  return text.length <= maxChars ? text : text.slice(0, maxChars).replace(/[\ud800-\udbff]$/, "");
+}
+
 /** The beginning of a text of somebody's of whom nothing is known: enough to tell what it is, and no more in answers and logs. */
-export function shortText(text: string): string {
-  return text.length <= maxShortChars ? text : `${toUSVString(text.slice(0, maxShortChars))}…`;
+export function shortText(text: string, maxChars = maxShortChars): string {
+  return text.length <= maxChars ? text : `${firstChars(text, maxChars)}…`;
 }
 
 /** What a call that fails says in its details, as it can be sent: not too long, and without half of a surrogate pair, on which grpc-js throws. */

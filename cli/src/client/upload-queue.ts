@@ -44,6 +44,11 @@ export class UploadQueue {
     return this.#unanswered.size + this.#results.length;
   }
 
+  /** The files that have no result. */
+  get unanswered(): readonly Upload[] {
+    return [...this.#unanswered.values()];
+  }
+
   /** Whether every file added so far has its result. */
   get settled(): boolean {
     return this.#unanswered.size === 0;
@@ -93,7 +98,7 @@ export class UploadQueue {
 
   /** Makes every file that was on a lost connection ready to be sent again, in the old order. */
   restart(): void {
-    const restarted = [...this.#unanswered.values()].filter(({ phase }) => phase !== "waiting");
+    const restarted = this.unanswered.filter(({ phase }) => phase !== "waiting");
     for (const upload of restarted) upload.phase = "ready";
     this.#ready = restarted;
   }
@@ -105,7 +110,7 @@ export class UploadQueue {
 
   /** Gives every file up. */
   failAll(message: string): void {
-    for (const upload of [...this.#unanswered.values()]) this.fail(upload, message);
+    for (const upload of this.unanswered) this.fail(upload, message);
   }
 
   /** The results since the last call. */

@@ -49,8 +49,6 @@ export class UploadSession {
   readonly #options: UploadSessionOptions;
   readonly #queue: UploadQueue;
   readonly #stop = new AbortController();
-  /** Files whose result has not been given out. */
-  readonly #open = new Map<string, Upload>();
   #sourcesEnded = false;
   #givenUp: string | undefined;
   #stream: UploadStream | undefined;
@@ -91,10 +89,7 @@ export class UploadSession {
       }
       for (;;) {
         const results = this.#queue.takeResults();
-        for (const result of results) {
-          this.#open.delete(result.uploadId);
-          yield result;
-        }
+        yield* results;
         if (results.length > 0) continue;
         if (failure) throw failure();
         if (over) return;
@@ -124,7 +119,6 @@ export class UploadSession {
         await this.#queue.changed.wait();
       if (this.#stopped) return;
       const upload = this.#queue.add(source);
-      this.#open.set(upload.uploadId, upload);
       if (this.#givenUp !== undefined) this.#queue.fail(upload, this.#givenUp);
       else this.#queue.changed.notify();
     }
@@ -134,7 +128,7 @@ export class UploadSession {
 
   /** The files that the balancer may have something of. One that waits to be tried again was rejected. */
   #unanswered(): UnansweredFile[] {
-    const begun = [...this.#open.values()].filter(
+    const begun = this.#queue.unanswered.filter(
       ({ begunAtMs, phase }) => begunAtMs !== undefined && phase !== "waiting",
     );
     return begun.map(({ uploadId, requestNumber, source: { name, sizeBytes }, phase, sentBytes }) => ({

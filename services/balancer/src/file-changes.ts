@@ -1,4 +1,5 @@
-import { statSync } from "node:fs";
+import { type BigIntStats, statSync } from "node:fs";
+import { stat } from "node:fs/promises";
 
 /** How often the file is looked at, and how long it must have been left alone before it is taken as whole, in milliseconds. */
 export const fileChangeTimes = { lookMs: 250, quietMs: 1_000 } as const;
@@ -16,6 +17,7 @@ export class FileChanges {
   readonly #onChange: () => void;
   readonly #times: { readonly lookMs: number; readonly quietMs: number };
   #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
 
   /**
    * @param known its fingerprint when it was read
@@ -36,15 +38,22 @@ export class FileChanges {
 
   /** From now on changes are told. */
   start(): void {
-    this.#timer = setInterval(() => this.#look(), this.#times.lookMs).unref();
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      // What cannot be looked at has a fingerprint, too: nothing is thrown.
+      void this.#look().then(() => this.start());
+    }, this.#times.lookMs).unref();
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stopped = true;
+    clearTimeout(this.#timer);
   }
 
-  #look(): void {
-    const now = fingerprint(this.#file);
+  async #look(): Promise<void> {
+    // Not as at the start: a file system that does not answer must not hold up the files.
+    const now = await stat(this.#file, { bigint: true }).then(asText, problemAsText);
+    if (this.#stopped) return;
     if (now !== this.#seen) {
       this.#seen = now;
       this.#seenSinceMs = performance.now();
@@ -59,9 +68,16 @@ export class FileChanges {
 /** Another one whenever a file may have other bytes; what cannot be looked at has one, too. */
 export function fingerprint(file: string): string {
   try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
-    return [dev, ino, size, mtimeNs, ctimeNs].join();
+    return asText(statSync(file, { bigint: true }));
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code ?? "unreadable";
+    return problemAsText(error);
   }
+}
+
+function asText({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return [dev, ino, size, mtimeNs, ctimeNs].join();
+}
+
+function problemAsText(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? "unreadable";
 }

@@ -81,6 +81,14 @@ async function losePower(folder: string, server: FakeServer) {
   return { after, requestNumber, description };
 }
 
+/** Takes the next upload out, and reads it up to where its bytes turn out to be damaged. */
+async function readDamage({ queue }: Run) {
+  const delivery = queue.take();
+  assert.ok(delivery);
+  await assert.rejects(readOut(delivery.read()));
+  return delivery;
+}
+
 describe("bytes that are lost", function () {
   this.timeout(30_000);
 
@@ -104,9 +112,7 @@ describe("bytes that are lost", function () {
       // Somebody waits for it: whoever is told that bytes are lost sends them again.
       const waiting = new RecordingListener();
       second.queue.open(description, waiting);
-      const delivery = second.queue.take();
-      assert.ok(delivery);
-      await assert.rejects(readOut(delivery.read()));
+      const delivery = await readDamage(second);
       await eventually("its client to be told", () => waiting.told.join() === "rejected INTERNAL");
       delivery.release(0);
       assert.equal(stateOf(second, requestNumber), "receiving");
@@ -124,9 +130,7 @@ describe("bytes that are lost", function () {
       const { after, requestNumber, description } = await losePower(folder, server);
       server.up = false;
       const second = await run(after, server);
-      const delivery = second.queue.take();
-      assert.ok(delivery);
-      await assert.rejects(readOut(delivery.read()));
+      const delivery = await readDamage(second);
       await eventually("it to begin anew", () => stateOf(second, requestNumber) === "receiving");
       delivery.release(0);
       const { upload, listener } = await begin(second, description);

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Capability, type LoadResponse, OverloadCause } from "@bilancia/proto/gen/storage";
+import { firstChars } from "@bilancia/proto/status-text";
 import { type Backend, isReachable, newBackend } from "../domain/backend.js";
 import { Conduct, type EjectionPolicy } from "../domain/conduct.js";
 import { DeliveryMeter } from "../domain/delivery-meter.js";
@@ -147,8 +148,9 @@ export class PooledServer {
   #loaded(load: LoadResponse): void {
     const before = this.load?.instanceId ?? "";
     const causes = distinct(load.causes);
-    const instanceId = shortened(load.instanceId);
-    const [serverName, version] = [shortened(load.serverName), shortened(load.version)];
+    const [instanceId = "", serverName = "", version = ""] = [load.instanceId, load.serverName, load.version].map(
+      (text) => firstChars(text, maxTextChars),
+    );
     this.load = { ...load, causes, instanceId, serverName, version };
     const isAnother = before !== "" && instanceId !== "" && instanceId !== before;
     if (isAnother && isReachable(this.backend)) this.#parts.events.returned(this);
@@ -171,11 +173,6 @@ function distinct(causes: readonly OverloadCause[]): OverloadCause[] {
   const found = new Set<OverloadCause>();
   for (const cause of causes) if (found.add(cause).size === maxCauses) break;
   return [...found];
-}
-
-/** The beginning of what a server says of itself, whole characters of it: how much that is is up to it. */
-function shortened(text: string): string {
-  return text.length <= maxTextChars ? text : text.slice(0, maxTextChars).replace(/[\ud800-\udbff]$/, "");
 }
 
 function causeName(cause: OverloadCause): string {

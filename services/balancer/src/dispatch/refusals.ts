@@ -1,4 +1,5 @@
 import { RefuseReason } from "@bilancia/proto/gen/storage";
+import { shortText } from "@bilancia/proto/status-text";
 import type { RejectReason } from "../domain/errors.js";
 import type { Failure } from "../domain/retry.js";
 
@@ -16,7 +17,7 @@ const maxMessageChars = 500;
 
 /** What a server says, which may be of any length, as it is kept. */
 export function shortened(message: string): string {
-  return message.length <= maxMessageChars ? message : `${message.slice(0, maxMessageChars)}…`;
+  return shortText(message, maxMessageChars);
 }
 
 /**

@@ -15,18 +15,13 @@ export const tooManyLeft: Rejection = {
  * whoever begins a million of them and leaves would take the memory for as long as unfinished uploads are kept.
  */
 export class LeftUploads {
-  readonly #maxCount: number;
   readonly #records = new Set<UploadRecord>();
-
-  constructor(maxCount = maxLeftCount) {
-    this.#maxCount = maxCount;
-  }
 
   /** A client has left this one. @returns the one that was left first, where there are too many */
   add(record: UploadRecord): UploadRecord | undefined {
     this.#records.delete(record);
     this.#records.add(record);
-    if (this.#records.size <= this.#maxCount) return undefined;
+    if (this.#records.size <= maxLeftCount) return undefined;
     // Those that somebody went on with since need not be counted, nor what a server may hold.
     for (const first of this.#records) {
       this.#records.delete(first);
