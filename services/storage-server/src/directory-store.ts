@@ -1,6 +1,5 @@
 import { join } from "node:path";
 import type { FileRoom } from "@bilancia/proto/lmdb/file-room";
-import { causeOf } from "@bilancia/proto/lmdb/write-error";
 import { errorCode, isFull } from "@bilancia/proto/system-error";
 import type { Logger } from "pino";
 import type { Disk, DiskFile } from "./disk.js";
@@ -299,7 +298,7 @@ export class DirectoryStore implements FileStore {
     try {
       await flush;
     } catch (error) {
-      throw this.#break(await causeOf(error));
+      throw this.#break(error);
     }
   }
 

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { GroupCommit } from "@bilancia/proto/lmdb/group-commit";
 import { open } from "lmdb";
 import { FileIndex, type FileRecord } from "./file-index.js";
+import { indexOptions } from "./index-tables.js";
 import { withFolder } from "./testing/test-server.js";
 import { origin, uploadId } from "./testing/test-stream.js";
 
@@ -20,13 +22,13 @@ const id = { origin, requestNumber: 2n ** 64n - 1n };
 describe("file index", () => {
   it("gives back what was put, after it has been closed and opened again", () =>
     withFolder(async (path) => {
-      const first = open({ path, overlappingSync: false });
-      const index = new FileIndex(first, assert.fail);
+      const first = open({ path, ...indexOptions });
+      const index = new FileIndex(first, new GroupCommit(() => first), assert.fail);
       await index.put(id, record);
       await index.put({ origin, requestNumber: 7n }, { state: "discarded", uploadId, fence: { term: 1n, attempt: 1 } });
       await first.close();
-      const second = open({ path, overlappingSync: false });
-      const again = new FileIndex(second, assert.fail);
+      const second = open({ path, ...indexOptions });
+      const again = new FileIndex(second, new GroupCommit(() => second), assert.fail);
       assert.deepEqual(again.get(id), record);
       assert.equal(again.get({ origin, requestNumber: 7n })?.state, "discarded");
       assert.equal(again.get({ origin: origin.replaceAll("0", "1"), requestNumber: 7n }), undefined);
@@ -37,9 +39,9 @@ describe("file index", () => {
 
   it("reports a damaged record and treats it as absent", () =>
     withFolder(async (path) => {
-      const environment = open({ path, overlappingSync: false });
+      const environment = open({ path, ...indexOptions });
       const problems: string[] = [];
-      const index = new FileIndex(environment, ({ requestNumber }, problem) =>
+      const index = new FileIndex(environment, new GroupCommit(() => environment), ({ requestNumber }, problem) =>
         problems.push(`${requestNumber} ${problem}`),
       );
       await index.put({ origin, requestNumber: 1n }, record);

@@ -1,4 +1,5 @@
 import { overheadBytes } from "@bilancia/proto/lmdb/file-room";
+import type { GroupCommit } from "@bilancia/proto/lmdb/group-commit";
 import { crc32c } from "@node-rs/crc32";
 import type { Database, RootDatabase } from "lmdb";
 import { z } from "zod";
@@ -42,11 +43,13 @@ export type StoredRecord = Extract<FileRecord, { state: "stored" }>;
  */
 export class FileIndex {
   readonly #records: Database<Buffer, Buffer>;
+  readonly #commits: GroupCommit;
   readonly #onCorrupt: (id: FileId, problem: string) => void;
 
   /** @param onCorrupt hears of each damaged record that was met; it is then treated as absent */
-  constructor(environment: RootDatabase, onCorrupt: (id: FileId, problem: string) => void) {
+  constructor(environment: RootDatabase, commits: GroupCommit, onCorrupt: (id: FileId, problem: string) => void) {
     this.#records = openTable(environment, "files");
+    this.#commits = commits;
     this.#onCorrupt = onCorrupt;
   }
 
@@ -63,14 +66,15 @@ export class FileIndex {
   }
 
   /** Resolves once the record is flushed. @throws LMDB's error when it could not be written */
-  put(id: FileId, record: FileRecord): Promise<unknown> {
+  put(id: FileId, record: FileRecord): Promise<void> {
     const key = fileIdBytes(id);
-    return this.#records.put(key, encode(key, record));
+    const bytes = encode(key, record);
+    return this.#commits.write(() => [this.#records.put(key, bytes)]);
   }
 
   /** Resolves once the removal is flushed. */
-  remove(id: FileId): Promise<unknown> {
-    return this.#records.remove(fileIdBytes(id));
+  remove(id: FileId): Promise<void> {
+    return this.#commits.write(() => [this.#records.remove(fileIdBytes(id))]);
   }
 
   /** Removes all records, and returns how many there were. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { GroupCommit } from "@bilancia/proto/lmdb/group-commit";
 import { open } from "lmdb";
 import { FileJournal } from "./file-journal.js";
 import { indexOptions, openTable } from "./index-tables.js";
@@ -14,7 +15,7 @@ describe("the journal", () => {
   it("finds every other file of a pack, whichever bit of one is wrong", () =>
     withFolder(async (dir) => {
       const environment = open({ path: join(dir, "index"), ...indexOptions });
-      const journal = new FileJournal(environment, roomy as never);
+      const journal = new FileJournal(environment, new GroupCommit(() => environment), roomy as never);
       const contents = ["first", "", "x".repeat(40), "\0".repeat(30), "last"].map((text) => Buffer.from(text));
       const packs = contents.map((bytes, at) =>
         journal.add({ origin, requestNumber: BigInt(at + 1) }, [bytes], bytes.length),

@@ -1,4 +1,5 @@
 import type { FileRoom } from "@bilancia/proto/lmdb/file-room";
+import type { GroupCommit } from "@bilancia/proto/lmdb/group-commit";
 import { crc32c } from "@node-rs/crc32";
 import type { Database, RootDatabase } from "lmdb";
 import { type FileId, fileIdFrom, fileIdLengthBytes, writeFileId } from "./file-id.js";
@@ -20,8 +21,6 @@ export interface JournalPack {
 }
 
 interface OpenPack extends JournalPack {
-  /** Tells that it is being written. */
-  readonly written: (flushed: Promise<void>) => void;
   readonly files: { readonly id: FileId; readonly chunks: readonly Uint8Array[]; readonly sizeBytes: number }[];
   sizeBytes: number;
 }
@@ -40,24 +39,23 @@ const fullPackBytes = 1024 * 1024;
  */
 export class FileJournal {
   readonly #packs: Database<Buffer, Buffer>;
+  readonly #commits: GroupCommit;
   readonly #room: FileRoom;
   #lastSequence: bigint;
   #open: OpenPack | undefined;
 
   /** @param room of the environment; whoever adds files takes it for them */
-  constructor(environment: RootDatabase, room: FileRoom) {
+  constructor(environment: RootDatabase, commits: GroupCommit, room: FileRoom) {
     this.#packs = openTable(environment, "packs");
+    this.#commits = commits;
     this.#room = room;
     const [last] = this.#packs.getKeys({ reverse: true, limit: 1 });
     this.#lastSequence = last ? Buffer.from(last).readBigUInt64BE() : 0n;
   }
 
-  /**
-   * Adds a file to the pack of this turn. It shares a flush with whatever is written after this in the same turn; LMDB begins to write what came
-   * in a turn at its end.
-   */
+  /** Adds a file to the pack of this turn, which shares a flush with whatever else is written in this turn. */
   add(id: FileId, chunks: readonly Uint8Array[], sizeBytes: number): JournalPack {
-    if (this.#open && this.#open.sizeBytes >= fullPackBytes) this.#write(this.#open);
+    if (this.#open && this.#open.sizeBytes >= fullPackBytes) this.#open = undefined;
     this.#open ??= this.#begin();
     const pack = this.#open;
     pack.files.push({ id, chunks, sizeBytes });
@@ -68,7 +66,8 @@ export class FileJournal {
   /** Resolves once the removal is flushed. @throws DiskFull where there is no room for it: nothing is removed then */
   async remove(sequences: readonly bigint[]): Promise<void> {
     const written = this.#room.take(removalBytes, true);
-    await Promise.all(sequences.map((sequence) => this.#packs.remove(sequenceKey(sequence)))).finally(written);
+    const removals = () => sequences.map((sequence) => this.#packs.remove(sequenceKey(sequence)));
+    await this.#commits.write(removals).finally(written);
   }
 
   /** The packs there are, oldest first. */
@@ -104,22 +103,16 @@ export class FileJournal {
   }
 
   #begin(): OpenPack {
-    let written: OpenPack["written"] = () => {};
-    const flushed = new Promise<void>((resolve) => {
-      written = resolve;
+    const files: OpenPack["files"] = [];
+    const sequence = ++this.#lastSequence;
+    const flushed = this.#commits.write(() => {
+      if (this.#open === pack) this.#open = undefined;
+      return [this.#packs.put(sequenceKey(sequence), encode(pack))];
     });
     // Each of its files waits for it, but perhaps not yet.
     flushed.catch(() => {});
-    const pack: OpenPack = { sequence: ++this.#lastSequence, flushed, written, files: [], sizeBytes: 0 };
-    setImmediate(() => this.#write(pack));
+    const pack: OpenPack = { sequence, flushed, files, sizeBytes: 0 };
     return pack;
-  }
-
-  #write(pack: OpenPack): void {
-    // A full one has been written before its turn was over.
-    if (this.#open !== pack) return;
-    this.#open = undefined;
-    pack.written(this.#packs.put(sequenceKey(pack.sequence), encode(pack)).then(() => {}));
   }
 }
 

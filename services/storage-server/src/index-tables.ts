@@ -1,3 +1,4 @@
+import { groupCommitOptions } from "@bilancia/proto/lmdb/group-commit";
 import type { Database, RootDatabase } from "lmdb";
 
 /** The tables of the index: the records of the files, and the journal. */
@@ -5,8 +6,8 @@ export const indexTables = ["files", "packs"] as const;
 
 const bytes = { encoding: "binary", keyEncoding: "binary" } as const;
 
-/** How its environment is opened. Without `overlappingSync: false`, a write would resolve before it is flushed. */
-export const indexOptions = { overlappingSync: false, ...bytes } as const;
+/** How its environment is opened. */
+export const indexOptions = { ...groupCommitOptions, ...bytes } as const;
 
 /** Opens a table of it, or makes it. */
 export function openTable(environment: RootDatabase, name: (typeof indexTables)[number]): Database<Buffer, Buffer> {

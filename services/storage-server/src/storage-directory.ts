@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { makeFolder } from "@bilancia/proto/folder";
 import { lockFolder } from "@bilancia/proto/folder-lock";
 import { FileRoom } from "@bilancia/proto/lmdb/file-room";
+import { GroupCommit } from "@bilancia/proto/lmdb/group-commit";
 import { describeError, errorCode } from "@bilancia/proto/system-error";
 import { open, type RootDatabase } from "lmdb";
 import type { Logger } from "pino";
@@ -66,23 +67,26 @@ export async function openStorageDirectory(options: StorageDirectoryOptions): Pr
     await makeIndex(indexDir, tempDir, disk);
     await disk.syncDirectory(ownDir);
     environment = open({ path: indexDir, ...indexOptions });
-    const index = new FileIndex(environment, ({ origin, requestNumber }, problem) =>
+    const opened = environment;
+    const commits = new GroupCommit(() => opened);
+    const index = new FileIndex(environment, commits, ({ origin, requestNumber }, problem) =>
       log.error({ origin, requestNumber, problem }, "index record is damaged"),
     );
     const room = new FileRoom(environment, indexDir);
-    const journal = new FileJournal(environment, room);
+    const journal = new FileJournal(environment, commits, room);
     if (options.wipe) await wipe(dir, index, journal, log);
     else await recoverJournal({ dir, tempDir, disk, index, journal, room, log });
     // A process that was killed may have left names that are not flushed yet; from here on they count.
     await disk.syncDirectory(dir);
     const storedFilesCount = (await storedFiles(dir)).length;
     const { onBroken } = options;
-    const [opened, giveBack] = [environment, unlock];
+    const giveBack = unlock;
     const store = new DirectoryStore({ dir, tempDir, disk, index, journal, room, log, storedFilesCount, onBroken });
     return {
       store,
       close: async () => {
         await store.close();
+        await commits.settled();
         await opened.close();
         giveBack();
       },

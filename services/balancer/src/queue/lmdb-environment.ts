@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { setImmediate as turn } from "node:timers/promises";
 import { DiskFull, FileRoom } from "@bilancia/proto/lmdb/file-room";
-import { causeOf } from "@bilancia/proto/lmdb/write-error";
+import { GroupCommit, groupCommitOptions } from "@bilancia/proto/lmdb/group-commit";
 import { type Database, open, type RootDatabase } from "lmdb";
 import { FlushFailed } from "./flush-failed.js";
 
@@ -10,8 +10,6 @@ export type Table = Database<Buffer, Buffer>;
 
 /** Pages of the file that may be resident in the process, in bytes, beside what it maps otherwise. */
 const defaultMaxMappedBytes = 64 * 1024 * 1024;
-/** How long writes wait for company that nobody waits for, in milliseconds. */
-const lazyMs = 10;
 /** After so many uses of a table it is looked at how much is resident; one use maps 64 KiB or a few times that. */
 const usesPerLook = 500;
 
@@ -33,17 +31,6 @@ export interface WriteOptions {
   readonly lazy?: boolean;
 }
 
-/** Writes that become durable together. */
-interface WriteGroup {
-  readonly writes: (() => Promise<unknown>[])[];
-  /** To be called when they have been made or have failed. */
-  readonly takenRoom: (() => void)[];
-  readonly written: Promise<void>;
-  readonly begin: () => void;
-  immediate?: NodeJS.Immediate;
-  timer?: NodeJS.Timeout;
-}
-
 /**
  * The LMDB environment under the ledger: its tables, and writes that become durable together.
  *
@@ -59,12 +46,8 @@ export class LmdbEnvironment<Name extends string> {
   #root: RootDatabase<Buffer, Buffer>;
   #tables: ReadonlyMap<Name, Table>;
   #room: FileRoom;
-  readonly #onBroken: (error: FlushFailed) => void;
-  #broken: FlushFailed | undefined;
+  readonly #commits: GroupCommit;
   #closed = false;
-  /** What is written at the end of this turn of the event loop, or a little later. */
-  #group: WriteGroup | undefined;
-  readonly #writing = new Set<Promise<void>>();
   #remapping: Promise<void> | undefined;
   /** Writes that wait until the file has been mapped anew. */
   #held: (() => void)[] = [];
@@ -76,7 +59,14 @@ export class LmdbEnvironment<Name extends string> {
     this.#dir = dir;
     this.#names = names;
     this.#maxMappedBytes = options.maxMappedBytes ?? defaultMaxMappedBytes;
-    this.#onBroken = options.onBroken ?? (() => {});
+    this.#commits = new GroupCommit(
+      () => this.#root,
+      (cause) => {
+        const error = new FlushFailed("the ledger could not be written", { cause });
+        options.onBroken?.(error);
+        return error;
+      },
+    );
     this.#root = openRoot(dir, names.length);
     this.#tables = openTables(this.#root, names);
     this.#room = new FileRoom(this.#root, dir);
@@ -112,63 +102,17 @@ export class LmdbEnvironment<Name extends string> {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#remapping;
-    this.#group?.begin();
-    await Promise.allSettled(this.#writing);
+    await this.#commits.settled();
     await this.#root.flushed;
     await this.#root.close();
   }
 
   #join(writes: () => Promise<unknown>[], { bytes = 0, outcome = true, lazy = false }: WriteOptions): Promise<void> {
-    if (this.#broken) return Promise.reject(this.#broken);
-    let taken: () => void;
+    if (this.#commits.failed) return Promise.reject(this.#commits.failed);
     try {
-      taken = this.#takeRoom(bytes, outcome);
+      return this.#commits.write(writes, { lazy, done: this.#takeRoom(bytes, outcome) });
     } catch (error) {
       return Promise.reject(error);
-    }
-    this.#group ??= this.#makeGroup();
-    const group = this.#group;
-    group.writes.push(writes);
-    group.takenRoom.push(taken);
-    if (lazy) group.timer ??= setTimeout(group.begin, lazyMs);
-    else group.immediate ??= setImmediate(group.begin);
-    return group.written;
-  }
-
-  #makeGroup(): WriteGroup {
-    let follow: (commit: Promise<void>) => void = () => {};
-    const written = new Promise<void>((resolve) => {
-      follow = resolve;
-    });
-    const group: WriteGroup = {
-      ...{ writes: [], takenRoom: [], written },
-      begin: () => {
-        if (this.#group !== group) return;
-        this.#group = undefined;
-        clearTimeout(group.timer);
-        follow(this.#commit(group));
-      },
-    };
-    this.#writing.add(written);
-    const done = () => this.#writing.delete(written);
-    written.then(done, done);
-    return group;
-  }
-
-  async #commit({ writes, takenRoom }: WriteGroup): Promise<void> {
-    const made: Promise<unknown>[] = [];
-    try {
-      if (this.#broken) throw this.#broken;
-      const batch = this.#root.batch(() => {
-        for (const write of writes) made.push(...write());
-      });
-      await Promise.all([batch, ...made]);
-    } catch (error) {
-      if (error === this.#broken) throw error;
-      // Also where LMDB found no room, which it should never see: it may be of no use then, to readers neither.
-      throw this.#break(await causeOf(error));
-    } finally {
-      for (const taken of takenRoom) taken();
     }
   }
 
@@ -176,17 +120,8 @@ export class LmdbEnvironment<Name extends string> {
     try {
       return this.#room.take(bytes, outcome);
     } catch (error) {
-      throw error instanceof DiskFull ? error : this.#break(error);
+      throw error instanceof DiskFull ? error : this.#commits.fail(error);
     }
-  }
-
-  /** What LMDB could not write it may take for written later: nothing more is promised. */
-  #break(cause: unknown): FlushFailed {
-    if (!this.#broken) {
-      this.#broken = new FlushFailed("the ledger could not be written", { cause });
-      this.#onBroken(this.#broken);
-    }
-    return this.#broken;
   }
 
   #look(): void {
@@ -195,8 +130,7 @@ export class LmdbEnvironment<Name extends string> {
   }
 
   async #remap(): Promise<void> {
-    this.#group?.begin();
-    await Promise.allSettled(this.#writing);
+    await this.#commits.settled();
     await this.#root.flushed;
     await turn();
     // Nothing is under way in LMDB now, so that closing takes microtasks only: no other code runs before the tables are back.
@@ -213,10 +147,7 @@ export class LmdbEnvironment<Name extends string> {
 function openRoot(dir: string, tables: number): RootDatabase<Buffer, Buffer> {
   return open<Buffer, Buffer>({
     path: dir,
-    // With it a write would resolve before it is flushed.
-    overlappingSync: false,
-    // It makes a promise of its own for each transaction that nobody can catch: a full disk would end the process. `write` batches instead.
-    eventTurnBatching: false,
+    ...groupCommitOptions,
     encoding: "binary",
     keyEncoding: "binary",
     maxDbs: tables + 2,
