@@ -41,6 +41,10 @@ export type ActionMaker = <Module, Arguments extends unknown[]>(
 interface GlobalOptions {
   readonly balancer: string;
   readonly admin: string;
+  readonly tls?: boolean;
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
   readonly connectTimeout: number;
   readonly retryFor: number;
   readonly json?: boolean;
@@ -79,6 +83,13 @@ export function createProgram(host: ProgramHost): Command {
         .default("127.0.0.1:50052")
         .argParser(parseAddress),
     )
+    .option(
+      "--tls",
+      "connect with TLS, as any of the next three does, too; without --ca to those whose authority Node knows",
+    )
+    .addOption(new Option("--ca <file>", "the authorities of their certificates, PEM").env("BILANCIA_CA"))
+    .addOption(new Option("--cert <file>", "the certificate to show to them, PEM").env("BILANCIA_CERT"))
+    .addOption(new Option("--key <file>", "its private key, PEM").env("BILANCIA_KEY"))
     .addOption(secondsOption("--connect-timeout <seconds>", "time allowed for the first connection", 5, parseTimeout))
     .addOption(secondsOption("--retry-for <seconds>", "how long to try again after a lost connection", 30))
     .option("--json", "print one JSON object per line, for programs")
@@ -323,10 +334,12 @@ function secondsOption(flags: string, description: string, seconds: number, pars
 }
 
 function contextOf(options: GlobalOptions, screen: Screen): CommandContext {
+  const { tls, ca = "", cert = "", key = "" } = options;
   return {
     screen,
     balancer: options.balancer,
     admin: options.admin,
+    tls: tls || ca || cert || key ? { ca, cert, key } : undefined,
     connectTimeoutMs: options.connectTimeout,
     retryForMs: options.retryFor,
     json: options.json ?? false,

@@ -8,17 +8,20 @@ export class ListenError extends Error {}
  * Binds a server.
  *
  * @param address `host:port`; port 0 takes a free one
+ * @param credentials how connections are taken. Default: in plain text
  * @returns the address with the real port
  * @throws ListenError, with the address and the reason
  */
-export async function listen(server: Server, address: string): Promise<string> {
+export async function listen(
+  server: Server,
+  address: string,
+  credentials = ServerCredentials.createInsecure(),
+): Promise<string> {
   // grpc-js writes its own lines to stderr; whoever calls this says the same in better words.
   setLogVerbosity(logVerbosity.NONE);
   try {
     const port = await new Promise<number>((resolve, reject) => {
-      server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) =>
-        error ? reject(error) : resolve(bound),
-      );
+      server.bindAsync(address, credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
     });
     return withPort(address, port);
   } catch (error) {

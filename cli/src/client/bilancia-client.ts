@@ -3,7 +3,7 @@ import type { QueryUploadRequest, QueryUploadResponse } from "@bilancia/proto/ge
 import { sendInPlace } from "@bilancia/proto/message-sending";
 import { BalancerClient } from "@bilancia/proto/services";
 import { callUnary } from "@bilancia/proto/unary";
-import { credentials, status as grpcStatus, type ServiceError } from "@grpc/grpc-js";
+import { type ChannelCredentials, credentials, status as grpcStatus, type ServiceError } from "@grpc/grpc-js";
 import { fromServiceError } from "./service-error.js";
 import { UploadSession } from "./upload-session.js";
 import type { UploadSource } from "./upload-source.js";
@@ -13,6 +13,8 @@ import type { UploadOptions, UploadResult } from "./upload-types.js";
 export interface BilanciaClientOptions {
   /** `host:port`. */
   readonly address: string;
+  /** How to connect, for example `credentials.createSsl(ca)` of `@grpc/grpc-js` for a balancer with TLS. Default: in plain text. */
+  readonly credentials?: ChannelCredentials | undefined;
   /** Time allowed for the first connection, and for a query. Default: 5,000 ms. */
   readonly connectTimeoutMs?: number | undefined;
   /** How long a lost connection is tried again without any progress, before the files left are given up. Default: 30,000 ms. */
@@ -32,7 +34,9 @@ export type UploadKey = { readonly uploadId: string } | { readonly requestNumber
  * files from where they were cut, so that nothing is stored twice. Whoever makes it closes it.
  */
 export class BilanciaClient {
-  readonly #options: Required<{ [Key in keyof BilanciaClientOptions]: NonNullable<BilanciaClientOptions[Key]> }>;
+  readonly #options: Required<{
+    [Key in Exclude<keyof BilanciaClientOptions, "credentials">]: NonNullable<BilanciaClientOptions[Key]>;
+  }>;
   readonly #client: BalancerClient;
 
   constructor(options: BilanciaClientOptions) {
@@ -44,7 +48,8 @@ export class BilanciaClient {
       unansweredLimitCount: options.unansweredLimitCount ?? 4_096,
     };
     sendInPlace();
-    this.#client = new BalancerClient(options.address, credentials.createInsecure(), channelOptions);
+    const secrets = options.credentials ?? credentials.createInsecure();
+    this.#client = new BalancerClient(options.address, secrets, channelOptions);
   }
 
   /**

@@ -174,7 +174,15 @@ describe("lb-cli, with the audit", () => {
   it("trace fits its table to a narrow terminal: what happened where, and the message, stay", async () => {
     for (const columns of [80, 60, 40]) {
       const screen = plainScreen(columns);
-      const context = { screen, json: false, balancer: "", admin: "", connectTimeoutMs: 0, retryForMs: 0 };
+      const context = {
+        screen,
+        json: false,
+        balancer: "",
+        admin: "",
+        tls: undefined,
+        connectTimeoutMs: 0,
+        retryForMs: 0,
+      };
       assert.equal(await trace({ requestNumber: 42n }, join(folder.path, "audit"), context), 0);
       const [, ...table] = (screen.printed[0] ?? "").split("\n");
       assert.ok(Math.max(...table.map(displayWidth)) <= columns, table.join("\n"));

@@ -7,6 +7,8 @@ export interface CommandContext {
   readonly balancer: string;
   /** Address of the balancer's admin service. */
   readonly admin: string;
+  /** Files in PEM for connections with TLS, empty texts for none; `undefined` for plain text. */
+  readonly tls: { readonly cert: string; readonly key: string; readonly ca: string } | undefined;
   readonly connectTimeoutMs: number;
   readonly retryForMs: number;
   /** Whether the output is for programs: one JSON object per line. */

@@ -5,6 +5,7 @@ import { type CheckReport, runChecks } from "../conformance/run-checks.js";
 import { counted, humanDuration, printable } from "../output/human.js";
 import type { Style } from "../output/screen.js";
 import { type CommandContext, exitCode, UsageError } from "./command-context.js";
+import { credentialsOf } from "./credentials.js";
 
 /** What to try, and how. */
 export interface ConformanceOptions {
@@ -39,14 +40,16 @@ export async function conformance<P extends Probe>(
   kit: Kit<P>,
   address: string,
   options: ConformanceOptions,
-  { screen, json }: CommandContext,
+  context: CommandContext,
 ): Promise<number> {
+  const { screen, json } = context;
   const { restartCmd, overloadFiles, busyFiles, maxFileBytes, queueFiles, seed } = options;
   const checks = chosenChecks(kit.checks, options);
   const width = Math.max(...checks.map(({ name }) => name.length));
   const restart = restartCmd === undefined ? undefined : () => runShell(restartCmd);
   const probeOptions = {
     address,
+    credentials: credentialsOf(context),
     timeoutMs: options.answerTimeout,
     patienceMs,
     seed,

@@ -27,7 +27,15 @@ describe("discarding dead letters on a terminal", () => {
       },
       close: () => {},
     };
-    const context = { screen, balancer: "", admin: admin.address, connectTimeoutMs: 5_000, retryForMs: 0, json: false };
+    const context = {
+      screen,
+      balancer: "",
+      admin: admin.address,
+      tls: undefined,
+      connectTimeoutMs: 5_000,
+      retryForMs: 0,
+      json: false,
+    };
     const code = await discardDeadLetters({ kind: "some", requestNumbers: [3n] }, prompter, context);
     return { code, questions, screen };
   }

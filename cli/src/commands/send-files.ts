@@ -9,6 +9,7 @@ import { type ExpectedWork, progressView, silentView } from "../output/progress.
 import type { Screen } from "../output/screen.js";
 import { UploadReport } from "../output/upload-report.js";
 import { type CommandContext, exitCode } from "./command-context.js";
+import { credentialsOf } from "./credentials.js";
 import { heldFiles } from "./held-files.js";
 
 /** Files to send, and what is known of them before. */
@@ -31,6 +32,7 @@ export async function sendFiles(shipment: Shipment, context: CommandContext, sig
   const { screen, json, balancer } = context;
   const client = new BilanciaClient({
     address: balancer,
+    credentials: credentialsOf(context),
     connectTimeoutMs: context.connectTimeoutMs,
     retryForMs: context.retryForMs,
   });

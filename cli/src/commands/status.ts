@@ -10,6 +10,7 @@ import { hex, type Json, jsonNumber, jsonTime, reasonName } from "../output/json
 import { placeWords } from "../output/progress.js";
 import { askAdmin } from "./admin-request.js";
 import { type CommandContext, exitCode } from "./command-context.js";
+import { credentialsOf } from "./credentials.js";
 
 /** Shows the balancer's own state. Returns the exit code. @throws UnreachableError, BalancerError */
 export async function balancerStatus(context: CommandContext): Promise<number> {
@@ -24,7 +25,7 @@ export async function balancerStatus(context: CommandContext): Promise<number> {
 /** Shows one upload. Returns the exit code: 1 for an unknown one. @throws UnreachableError, BalancerError */
 export async function uploadStatus(key: UploadKey, context: CommandContext): Promise<number> {
   const { screen, balancer, connectTimeoutMs } = context;
-  const client = new BilanciaClient({ address: balancer, connectTimeoutMs });
+  const client = new BilanciaClient({ address: balancer, credentials: credentialsOf(context), connectTimeoutMs });
   try {
     const upload = await client.query(key);
     if (!upload) {

@@ -10,6 +10,8 @@ import { expectEqual, NotImplemented, Violation } from "./violation.js";
 export interface ProbeOptions {
   /** `host:port` of the server. */
   readonly address: string;
+  /** How to connect. Default: in plain text. */
+  readonly credentials?: ChannelCredentials;
   /** How long an answer may take, in milliseconds. */
   readonly timeoutMs: number;
   /** How long a server may be busy, take to serve again after a restart, and to change its overload bit, in milliseconds. */
@@ -116,7 +118,10 @@ export abstract class Probe {
     address = this.options.address,
     options: Partial<ClientOptions> = {},
   ): Client {
-    const client = new Class(address, credentials.createInsecure(), { ...ownConnection, ...options });
+    const secrets = this.options.credentials ?? credentials.createInsecure();
+    // The name in its certificate is that of the server, also where a relay stands in front of it.
+    const name = { "grpc.ssl_target_name_override": hostOf(this.options.address) };
+    const client = new Class(address, secrets, { ...ownConnection, ...name, ...options });
     this.#clients.add(client);
     return client;
   }
@@ -176,4 +181,9 @@ export function expectContent(
 ): void {
   expectEqual(said.sizeBytes, BigInt(file.data.length), "size_bytes");
   expectEqual(Buffer.from(said.sha256).toString("hex"), file.sha256, "sha256");
+}
+
+/** The host of `host:port`, without the brackets of an IPv6 address. */
+function hostOf(address: string): string {
+  return address.slice(0, address.lastIndexOf(":")).replace(/^\[|\]$/g, "");
 }

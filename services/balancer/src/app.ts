@@ -11,6 +11,7 @@ import { isFull } from "@bilancia/proto/system-error";
 import { Server } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { AdminService } from "./admin/admin-service.js";
+import { openCertificates } from "./certificates.js";
 import { auditFile, version } from "./config.js";
 import { ConfigReload, type ConfigSource } from "./config-reload.js";
 import type { Config } from "./config-schema.js";
@@ -68,6 +69,8 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
   const logObserver = new LogObserver(log);
   const { limits, delivery, retention } = config;
 
+  const certificates = openCertificates(config, log);
+  const security = certificates.servers;
   const audit = await openAudit(config, clock, logObserver);
   const counters = new Counters();
   const observer = allOf(counters, logObserver, ...(audit ? [audit] : []));
@@ -110,6 +113,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     balancing: config.balancing,
     probe: config.probe,
     ejection: config.ejection,
+    security,
     clock,
     observer,
   });
@@ -126,7 +130,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
   const uploads = new UploadService(queue, queue, observer);
   const unsettled = (name: string) => dispatcher.unsettledOn(name);
   const membership = new Membership({ facts, pool, file, unsettled, clock, observer });
-  const leases = new Leases({ settings: config.registration, pool, membership, unsettled, clock, observer });
+  const leases = new Leases({ settings: config.registration, pool, membership, unsettled, security, clock, observer });
   const names = new NameWatch({ resolver: systemResolver, membership, settings: config.dns, observer });
   const keeper = new PoolKeeper({ pool, membership, leases, unsettled, clock, observer });
   const registry = new RegistryService({
@@ -187,6 +191,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
 
   /** Lets go of disk and servers; the attempts have ended. */
   const close = async () => {
+    certificates.stop();
     pool.stop();
     await queue.stop();
     spool.close();
@@ -210,8 +215,8 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
   let adminAddress: string;
   let webAddress: string | undefined;
   try {
-    address = await listen(server, config.listen);
-    adminAddress = await listen(adminServer, config.admin.listen);
+    address = await listen(server, config.listen, certificates.clients);
+    adminAddress = await listen(adminServer, config.admin.listen, certificates.admins);
     if (config.web.listen !== "") webAddress = await web.listen(config.web.listen);
     reloading.start();
   } catch (error) {

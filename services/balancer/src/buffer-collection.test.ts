@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { getHeapStatistics } from "node:v8";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { collectBuffersEarly } from "./buffer-collection.js";
-import { eventually } from "./test-support/eventually.js";
 
 const mebibyte = 1024 ** 2;
 

@@ -1,6 +1,6 @@
+import { FileChanges } from "@bilancia/proto/file-changes";
 import { ConfigError } from "./config.js";
 import type { Config } from "./config-schema.js";
-import { FileChanges } from "./file-changes.js";
 import type { LiveSettings } from "./live-settings.js";
 import type { Clock } from "./ports/clock.js";
 import type { ConfigState } from "./ports/config-state.js";

@@ -44,6 +44,9 @@ const levelMessage = "expected trace, debug, info, warn, error or silent";
 /** Marks a setting that is in force from the next start only. All others follow a changed configuration file at once. */
 const afterRestart = { restart: true } as const;
 
+/** A file of certificates or of a key. */
+const pemFile = z.string("expected a file, or an empty text").default("");
+
 /** Every setting, its default and its bounds. The README's table is made of the descriptions here. */
 export const configSchema = z
   .strictObject({
@@ -63,6 +66,9 @@ export const configSchema = z
     admin: z
       .strictObject({
         listen: address.default("127.0.0.1:50052").describe("Where the admin service answers.").meta(afterRestart),
+        clientCa: pemFile
+          .describe("The authorities (PEM) of its clients' certificates; empty for those of `tls.clientCa`.")
+          .meta(afterRestart),
       })
       .prefault({}),
     web: z
@@ -70,6 +76,33 @@ export const configSchema = z
         listen: addressOrNone
           .default("127.0.0.1:8080")
           .describe("Where the page and the metrics are, over HTTP; empty for nowhere.")
+          .meta(afterRestart),
+      })
+      .prefault({}),
+    tls: z
+      .strictObject({
+        cert: pemFile
+          .describe("The balancer's certificate, and those up to its authority (PEM); empty for no TLS.")
+          .meta(afterRestart),
+        key: pemFile.describe("Its private key (PEM, without a passphrase).").meta(afterRestart),
+        clientCa: pemFile
+          .describe("The authorities (PEM) of its clients' certificates; empty for clients without one.")
+          .meta(afterRestart),
+      })
+      .prefault({}),
+    serverTls: z
+      .strictObject({
+        ca: pemFile
+          .describe("The authorities (PEM) of the storage servers' certificates; empty for no TLS.")
+          .meta(afterRestart),
+        cert: pemFile
+          .describe("The certificate (PEM) that is shown to the servers; empty for none.")
+          .meta(afterRestart),
+        key: pemFile.describe("Its private key (PEM, without a passphrase).").meta(afterRestart),
+        name: z
+          .string("expected a host name, or an empty text")
+          .default("")
+          .describe("The name that their certificates are for; empty for the host in each server's address.")
           .meta(afterRestart),
       })
       .prefault({}),
@@ -284,6 +317,20 @@ export const configSchema = z
           .describe("How long an upload whose client left can be resumed."),
       })
       .prefault({}),
+  })
+  .superRefine(({ tls, admin, serverTls }, context) => {
+    const needs = (path: string[], value: string, given: string, other: string) => {
+      if (value === "" && other !== "")
+        context.addIssue({ code: "custom", path, message: `expected a file, because ${given} is given` });
+    };
+    needs(["tls", "cert"], tls.cert, "tls.key", tls.key);
+    needs(["tls", "key"], tls.key, "tls.cert", tls.cert);
+    needs(["tls", "cert"], tls.cert, "tls.clientCa", tls.clientCa);
+    needs(["tls", "cert"], tls.cert, "admin.clientCa", admin.clientCa);
+    needs(["serverTls", "cert"], serverTls.cert, "serverTls.key", serverTls.key);
+    needs(["serverTls", "key"], serverTls.key, "serverTls.cert", serverTls.cert);
+    needs(["serverTls", "ca"], serverTls.ca, "serverTls.cert", serverTls.cert);
+    needs(["serverTls", "ca"], serverTls.ca, "serverTls.name", serverTls.name);
   })
   .superRefine(({ servers, registration }, context) => {
     if (servers.length > 0 || registration.unknownServers === "accept") return;

@@ -113,6 +113,28 @@ describe("readConfig", () => {
     ["a number that JSON has not", "graceMs: .inf", /^graceMs: expected a whole number.*; came Infinity$/],
     ["a time that no timer holds", "graceMs: 2147483648", /^graceMs: expected a whole number from 0 to 2147483647/],
     ["what is no YAML", "listen: [", /not valid YAML/],
+    [
+      "a key without its certificate",
+      "tls: { key: k }",
+      /^tls\.cert: expected a file, because tls\.key is given; came nothing$/,
+    ],
+    [
+      "a certificate without its key",
+      "tls: { cert: c }",
+      /^tls\.key: expected a file, because tls\.cert is given; came nothing$/,
+    ],
+    ["authorities of clients without TLS", "tls: { clientCa: a }", /^tls\.cert: .* because tls\.clientCa is given/],
+    [
+      "authorities of operators without TLS",
+      "admin: { clientCa: a }",
+      /^tls\.cert: .* because admin\.clientCa is given/,
+    ],
+    ["the servers' name without TLS", "serverTls: { name: n }", /^serverTls\.ca: .* because serverTls\.name is given/],
+    [
+      "a certificate for servers without TLS",
+      "serverTls: { cert: c, key: k }",
+      /^serverTls\.ca: .* because serverTls\.cert is given/,
+    ],
     ["what is no mapping", "- a", /expected a mapping of settings; came a list/],
   ];
   for (const [what, yaml, expected] of bad) {

@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
+import { fingerprint } from "@bilancia/proto/file-changes";
 import { packageVersion } from "@bilancia/proto/package-version";
 import { describeError, errorCode } from "@bilancia/proto/system-error";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { z } from "zod";
 import { type Config, configSchema } from "./config-schema.js";
-import { fingerprint } from "./file-changes.js";
 
 /** The program's own, for example `0.1.0`: read once, not with each configuration. */
 export const version = packageVersion(import.meta.url);
@@ -196,7 +196,9 @@ function readEnvironment(environment: Environment): Settings {
 }
 
 /** Variables with the same prefix that belong to lb-cli, or say where the file is. */
-const otherVariables = new Set(["BILANCIA_CONFIG", "BILANCIA_BALANCER", "BILANCIA_ADMIN"]);
+const otherVariables = new Set([
+  ...["BILANCIA_CONFIG", "BILANCIA_BALANCER", "BILANCIA_ADMIN", "BILANCIA_CA", "BILANCIA_CERT", "BILANCIA_KEY"],
+]);
 
 function camelCase(words: string): string {
   return words.toLowerCase().replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());

@@ -4,9 +4,9 @@ import { cpSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { Dispatcher } from "./dispatch/dispatcher.js";
 import { SpoolFile } from "./queue/spool-file.js";
-import { eventually } from "./test-support/eventually.js";
 import { FakePool } from "./test-support/fake-pool.js";
 import { FakeServer } from "./test-support/fake-server.js";
 import {

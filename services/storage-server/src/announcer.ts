@@ -14,13 +14,15 @@ import {
 import type { LoadResponse } from "@bilancia/proto/gen/storage";
 import { fromDuration } from "@bilancia/proto/time";
 import { callUnary } from "@bilancia/proto/unary";
-import { credentials, type ServiceError, status } from "@grpc/grpc-js";
+import { type ChannelCredentials, type ServiceError, status } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 
 /** Who announces itself, and where. */
 export interface AnnouncerOptions {
   /** The balancer's `host:port`. */
   readonly balancer: string;
+  /** How to connect to it. */
+  readonly credentials: ChannelCredentials;
   /** The server's name and address in that balancer's configuration; the address is empty where it is not known. */
   readonly server: string;
   readonly address: string;
@@ -54,7 +56,7 @@ export class Announcer {
   constructor(options: AnnouncerOptions) {
     this.#options = options;
     this.#log = options.log.child({ balancer: options.balancer });
-    this.#client = new RegistryClient(options.balancer, credentials.createInsecure(), channelOptions);
+    this.#client = new RegistryClient(options.balancer, options.credentials, channelOptions);
   }
 
   /** Begins to announce, beside whatever else the server does. */

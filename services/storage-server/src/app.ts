@@ -9,6 +9,7 @@ import { storageService } from "@bilancia/proto/services";
 import { Server } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { Announcer } from "./announcer.js";
+import { openCertificates } from "./certificates.js";
 import type { StorageConfig } from "./config.js";
 import { type Disk, nodeDisk } from "./disk.js";
 import { DocumentThread } from "./document-thread.js";
@@ -46,7 +47,7 @@ export interface StorageServer {
  * Starts a storage server: the composition root.
  *
  * @param disk the file system; tests hand in one that fails
- * @throws DirectoryError, ListenError
+ * @throws DirectoryError, ListenError, CertificateError
  */
 export async function startStorageServer(
   config: StorageConfig,
@@ -63,6 +64,7 @@ export async function startStorageServer(
     reportBroken = resolve;
   });
   const { name, dir, wipe, overload: limits } = config;
+  const certificates = openCertificates(config, log);
   const onBroken = (error: Error) => {
     log.error({ err: error.cause ?? error }, "flush to disk failed, nothing is acknowledged any more");
     setNotServing();
@@ -93,16 +95,17 @@ export async function startStorageServer(
   let address: string;
   try {
     await monitor.start();
-    address = await listen(server, config.listen);
+    address = await listen(server, config.listen, certificates.own);
   } catch (error) {
     monitor.stop();
+    certificates.stop();
     await directory.close();
     throw error;
   }
   log.info({ address, server: name, dir }, "listening");
   const announcers = config.balancers.map((balancer) => {
     const { advertise = knownAddress(address), weight, claim } = config;
-    const announced = { server: name, address: advertise, weight, claim };
+    const announced = { server: name, address: advertise, weight, claim, credentials: certificates.balancers };
     return new Announcer({ balancer, ...announced, load: () => monitor.report(), log });
   });
   for (const announcer of announcers) announcer.start();
@@ -121,6 +124,7 @@ export async function startStorageServer(
       await within(restMs + lastConnectionsMs, stopGracefully(server, address, health, restMs));
       await within(lastWritesMs, inFlight.idle());
       monitor.stop();
+      certificates.stop();
       await directory.close();
       log.info("stopped");
     },

@@ -31,6 +31,16 @@ describe("config", () => {
     assert.equal(config.claim, "none");
   });
 
+  it("wants a certificate with whatever else is said of TLS", () => {
+    for (const option of ["tlsKey", "tlsClientCa"])
+      assert.throws(
+        () => resolveConfig({ [option]: "x.pem" }, (name) => `--${name}`),
+        new ConfigError(`--tlsCert: expected a file, because --${option} is given, got nothing`),
+      );
+    const { tls, balancerCa } = resolveConfig({ tlsCert: "a", tlsKey: "b", tlsClientCa: "c", balancerCa: "d" });
+    assert.deepEqual([tls, balancerCa], [{ cert: "a", key: "b", ca: "c" }, "d"]);
+  });
+
   const bad: [option: string, value: string][] = [
     ["name", "a b"],
     ["listen", "50061"],

@@ -1,4 +1,5 @@
 import { maxFileBytes } from "@bilancia/proto/limits";
+import type { CertificatePaths } from "@bilancia/proto/tls/certificates";
 import { z } from "zod";
 import type { OverloadLimits, WaterMarks } from "./overload.js";
 
@@ -30,6 +31,10 @@ export interface StorageConfig {
   readonly weight: number;
   /** What is claimed of the balancers at the start. */
   readonly claim: "none" | "failed";
+  /** Certificate, key and the clients' authorities, files in PEM; empty texts for none. */
+  readonly tls: CertificatePaths;
+  /** The authorities of the balancers' certificates, a file in PEM; empty for balancers without TLS. */
+  readonly balancerCa: string;
   readonly overload: OverloadLimits;
   readonly logLevel: string;
 }
@@ -89,6 +94,8 @@ function isAddress(text: string): boolean {
   return port !== undefined && Number(port) < 65_536;
 }
 
+const file = parsed("the path of a file, or nothing", (text) => text);
+
 const rawConfig = z.strictObject({
   name: parsed("1 to 64 letters, digits, '.', '_' or '-'", (text) => (/^[\w.-]{1,64}$/.test(text) ? text : undefined)),
   listen: parsed("host:port, for example 127.0.0.1:50061", (text) => (isAddress(text) ? text : undefined)),
@@ -111,6 +118,10 @@ const rawConfig = z.strictObject({
     return value >= 1 && value <= 256 ? value : undefined;
   }),
   claim: parsed("none or failed", (text) => (text === "none" || text === "failed" ? text : undefined)),
+  tlsCert: file,
+  tlsKey: file,
+  tlsClientCa: file,
+  balancerCa: file,
   overloadMemoryPercent: waterMarks(0.8),
   overloadEventLoopMs: waterMarks(0.8),
   overloadFiles: waterMarks(0.8),
@@ -133,6 +144,10 @@ export const defaultOptions = {
   advertise: "",
   weight: "1",
   claim: "failed",
+  tlsCert: "",
+  tlsKey: "",
+  tlsClientCa: "",
+  balancerCa: "",
   overloadMemoryPercent: "10",
   overloadEventLoopMs: "250",
   overloadFiles: "4096",
@@ -158,7 +173,12 @@ export function resolveConfig(
     const name = String(issue?.path[0]);
     throw new ConfigError(`${describe(name)}: expected ${issue?.message}, got ${JSON.stringify(raw[name])}`);
   }
-  const { grace, balancer, advertise, ...others } = result.data;
+  const { grace, balancer, advertise, tlsCert, tlsKey, tlsClientCa, ...others } = result.data;
+  for (const [other, value] of Object.entries({ tlsKey, tlsClientCa }))
+    if (value !== "" && tlsCert === "")
+      throw new ConfigError(
+        `${describe("tlsCert")}: expected a file, because ${describe(other)} is given, got nothing`,
+      );
   const { overloadMemoryPercent, overloadEventLoopMs, overloadFiles, overloadFreeDiskPercent, ...rest } = others;
   const overload = Object.freeze({
     memoryPercent: overloadMemoryPercent,
@@ -171,6 +191,7 @@ export function resolveConfig(
     graceMs: grace,
     balancers: Object.freeze(balancer),
     advertise: advertise || undefined,
+    tls: Object.freeze({ cert: tlsCert, key: tlsKey, ca: tlsClientCa }),
     overload,
   });
 }

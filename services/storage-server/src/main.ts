@@ -1,6 +1,7 @@
 import { ListenError } from "@bilancia/proto/grpc-server";
 import { giveHeapRoom } from "@bilancia/proto/heap-room";
 import { packageVersion } from "@bilancia/proto/package-version";
+import { CertificateError } from "@bilancia/proto/tls/certificates";
 import { Command, CommanderError, Option } from "commander";
 import { startStorageServer } from "./app.js";
 import { ConfigError, defaultOptions, resolveConfig } from "./config.js";
@@ -57,6 +58,10 @@ const program = new Command("bilancia-storage")
   .addOption(
     option("--claim <what>", "what to ask the balancers for at the start: failed (here before) or none", "claim"),
   )
+  .addOption(option("--tls-cert <file>", "its certificate, and those up to its authority, PEM", "tlsCert"))
+  .addOption(option("--tls-key <file>", "the private key of it, PEM without a passphrase", "tlsKey"))
+  .addOption(option("--tls-client-ca <file>", "take only clients with a certificate of these, PEM", "tlsClientCa"))
+  .addOption(option("--balancer-ca <file>", "connect to the balancers with TLS; their authorities, PEM", "balancerCa"))
   .addOption(option("--log-level <level>", "trace, debug, info, warn, error, fatal or silent", "logLevel"))
   .allowExcessArguments(false)
   .addHelpText(
@@ -120,6 +125,7 @@ try {
   process.on("SIGINT", () => void stop());
   void server.broken.then(() => process.exit(exitFailure));
 } catch (error) {
-  if (error instanceof ListenError || error instanceof DirectoryError) fail(error.message, exitFailure);
+  if (error instanceof ListenError || error instanceof DirectoryError || error instanceof CertificateError)
+    fail(error.message, exitFailure);
   throw error;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { RefuseReason } from "@bilancia/proto/gen/storage";
-import { eventually } from "../test-support/eventually.js";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { type FakeStorage, saved } from "../test-support/fake-storage.js";
 import { PoolFixture, poolSettings } from "../test-support/pool-fixture.js";
 import { describeFile, RecordingListener, sendFile } from "../test-support/queue-fixtures.js";

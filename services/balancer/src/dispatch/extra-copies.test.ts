@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { type DiscardRequest, Holding, type StatResponse, StoredFile } from "@bilancia/proto/gen/storage";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { status } from "@grpc/grpc-js";
 import type { Occurrence } from "../domain/occurrence.js";
 import type { Outbox, Suspicion } from "../ports/outbox.js";
-import { eventually } from "../test-support/eventually.js";
 import { ExtraCopies } from "./extra-copies.js";
 import type { ServerPool } from "./server-pool.js";
 

@@ -2,7 +2,7 @@ import { connectionWords } from "@bilancia/proto/connection-words";
 import type { LoadResponse } from "@bilancia/proto/gen/storage";
 import { StorageClient } from "@bilancia/proto/services";
 import { callUnary } from "@bilancia/proto/unary";
-import { credentials, type ServiceError, status } from "@grpc/grpc-js";
+import { type ServiceError, status } from "@grpc/grpc-js";
 import { BilanciaError } from "../domain/errors.js";
 import { decideLease, type Holder } from "../domain/lease.js";
 import type { ServerEntry } from "../domain/server-entry.js";
@@ -11,6 +11,7 @@ import type { Observer } from "../ports/observer.js";
 import { checkEntry } from "./entry-check.js";
 import type { Membership } from "./membership.js";
 import type { ServerPool } from "./server-pool.js";
+import { plainText, type ServerSecurity } from "./server-security.js";
 
 /** Whether servers may join by themselves, and for how long. */
 export interface RegistrationSettings {
@@ -26,6 +27,8 @@ export interface LeasesParts {
   readonly membership: Membership;
   /** How many files a server may hold of which it is not known whether it does. */
   readonly unsettled: (name: string) => number;
+  /** How servers are connected to. Default: in plain text. */
+  readonly security?: ServerSecurity;
   readonly clock: Clock;
   readonly observer: Observer;
 }
@@ -172,7 +175,8 @@ export class Leases {
 
   /** Asks who answers at the server's address. */
   async #verify({ name, address }: ServerEntry, instanceId: string): Promise<void> {
-    const client = new StorageClient(address, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 });
+    const { credentials, options } = this.#parts.security ?? plainText;
+    const client = new StorageClient(address, credentials, { ...options, "grpc.use_local_subchannel_pool": 1 });
     let load: LoadResponse;
     try {
       load = await callUnary<object, LoadResponse>(client.load.bind(client), {}, answerMs);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { eventually } from "../test-support/eventually.js";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { OverloadBit } from "./overload-bit.js";
 
 describe("a server's overload bit", () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { eventually } from "../test-support/eventually.js";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import type { FakeStorage } from "../test-support/fake-storage.js";
 import { PoolFixture } from "../test-support/pool-fixture.js";
 import { chunkAt, describeFile, openUpload, RecordingListener } from "../test-support/queue-fixtures.js";

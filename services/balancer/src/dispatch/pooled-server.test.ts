@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { eventually } from "../test-support/eventually.js";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import type { FakeStorage } from "../test-support/fake-storage.js";
 import { PoolFixture } from "../test-support/pool-fixture.js";
 

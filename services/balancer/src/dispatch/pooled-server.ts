@@ -10,6 +10,7 @@ import type { Clock } from "../ports/clock.js";
 import type { Observer } from "../ports/observer.js";
 import { OverloadBit } from "./overload-bit.js";
 import { type ProbeSettings, ServerProbe } from "./server-probe.js";
+import type { ServerSecurity } from "./server-security.js";
 import { ServerWatch } from "./server-watch.js";
 import { StorageLink } from "./storage-link.js";
 
@@ -36,6 +37,7 @@ export interface PooledServerEvents {
 
 /** What a server in the pool works with. */
 export interface PooledServerParts {
+  readonly security: ServerSecurity;
   readonly probe: ProbeSettings;
   readonly ejection: EjectionPolicy;
   readonly clock: Clock;
@@ -67,17 +69,18 @@ export class PooledServer {
 
   constructor(entry: ServerEntry, parts: PooledServerParts) {
     this.#parts = parts;
-    const { probe, ejection, clock } = parts;
+    const { security, probe, ejection, clock } = parts;
     this.backend = newBackend(entry, clock.nowMs());
     this.conduct = new Conduct(ejection);
     this.meter = new DeliveryMeter(clock.nowMs());
-    this.link = new StorageLink(entry.address, {
-      overloaded: (bit) => this.#bit.say(bit, noCauses),
-      broken: (message, unreachable) => {
+    const events = {
+      overloaded: (bit: boolean) => this.#bit.say(bit, noCauses),
+      broken: (message: string, unreachable: boolean) => {
         if (unreachable) this.#sign({ kind: "gone", reason: `connection lost: ${message}` });
         this.#probe.now();
       },
-    });
+    };
+    this.link = new StorageLink(entry.address, events, security);
     this.#watch = new ServerWatch(this.link, {
       load: (load) => this.#loaded(load),
       suspicious: () => this.#probe.now(),

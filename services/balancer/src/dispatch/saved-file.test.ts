@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import path from "node:path";
 import { fileNameProblem } from "@bilancia/proto/file-name";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import fc from "fast-check";
 import { DeliverySystem } from "../test-support/delivery-system.js";
-import { eventually } from "../test-support/eventually.js";
 import type { FakeServer } from "../test-support/fake-server.js";
 import { describeFile, RecordingListener, sendFile } from "../test-support/queue-fixtures.js";
 import { withTempFolder } from "../test-support/temp-folder.js";

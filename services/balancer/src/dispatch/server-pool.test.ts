@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { OverloadCause } from "@bilancia/proto/gen/storage";
-import { eventually } from "../test-support/eventually.js";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import type { FakeStorage } from "../test-support/fake-storage.js";
 import {
   anHour,

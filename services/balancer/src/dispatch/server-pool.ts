@@ -20,6 +20,7 @@ import { PoolViews } from "./pool-views.js";
 import { PooledServer, type PooledServerParts } from "./pooled-server.js";
 import { type ChoiceSettings, ServerChoice } from "./server-choice.js";
 import type { ProbeSettings } from "./server-probe.js";
+import { plainText, type ServerSecurity } from "./server-security.js";
 import { Timers } from "./timers.js";
 
 /** How servers are chosen. */
@@ -41,6 +42,8 @@ export interface ServerPoolParts {
   readonly balancing: BalancingSettings;
   readonly probe: ProbeSettings;
   readonly ejection: EjectionPolicy;
+  /** How its servers are connected to. Default: in plain text. */
+  readonly security?: ServerSecurity;
   readonly clock: Clock;
   readonly observer: Observer;
 }
@@ -75,7 +78,7 @@ export class ServerPool {
   #onChange: () => void = () => {};
   #onReturn: (server: PooledServer) => void = () => {};
 
-  constructor({ servers, limits, balancing, probe, ejection, clock, observer }: ServerPoolParts) {
+  constructor({ servers, limits, balancing, probe, ejection, security = plainText, clock, observer }: ServerPoolParts) {
     this.#limits = limits;
     this.#clock = clock;
     this.#balancing = balancing;
@@ -98,7 +101,7 @@ export class ServerPool {
       },
       announced: (server: PooledServer) => this.#onReturn(server),
     };
-    this.#serverParts = { probe, ejection, clock, observer, events };
+    this.#serverParts = { security, probe, ejection, clock, observer, events };
     for (const member of servers) this.#put(member);
   }
 

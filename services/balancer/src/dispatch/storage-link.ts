@@ -1,8 +1,8 @@
 import { channelOptions } from "@bilancia/proto/channel-options";
 import { HealthClient } from "@bilancia/proto/health";
 import { StorageClient } from "@bilancia/proto/services";
-import { credentials } from "@grpc/grpc-js";
 import { SaveStream, type SaveStreamEvents } from "./save-stream.js";
+import { plainText } from "./server-security.js";
 
 /** Messages of large files, a quarter of a MiB each, that wait to be sent to one server: the files share them, and each has one at least. */
 const maxUnsentOfLarge = 16;
@@ -20,12 +20,13 @@ export class StorageLink {
   /** Streams for small files that have been replaced. */
   readonly #left = new Set<SaveStream>();
 
-  constructor(address: string, events: SaveStreamEvents) {
+  constructor(address: string, events: SaveStreamEvents, { credentials, options } = plainText) {
     this.#events = events;
-    this.storage = new StorageClient(address, credentials.createInsecure(), channelOptions);
+    this.storage = new StorageClient(address, credentials, { ...channelOptions, ...options });
     // Probes have a connection of their own: they must not queue behind file data.
-    this.health = new HealthClient(address, credentials.createInsecure(), {
+    this.health = new HealthClient(address, credentials, {
       ...channelOptions,
+      ...options,
       "grpc.use_local_subchannel_pool": 1,
     });
   }

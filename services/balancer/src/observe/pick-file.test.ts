@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import type { Occurrence } from "../domain/occurrence.js";
-import { eventually } from "../test-support/eventually.js";
 import { pickOf } from "../test-support/pick-of.js";
 import { PickFile } from "./pick-file.js";
 

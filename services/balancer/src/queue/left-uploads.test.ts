@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { cannotTest } from "@bilancia/proto/testing/cannot-test";
-import { eventually } from "../test-support/eventually.js";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { chunkAt, describeFile, openUpload, RecordingListener, readOut } from "../test-support/queue-fixtures.js";
 import { openTestQueue, type TestQueue } from "../test-support/test-queue.js";
 import type { UploadQueue } from "./upload-queue.js";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { eventually } from "../test-support/eventually.js";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { withTempFolder } from "../test-support/temp-folder.js";
 import { Numbering } from "./numbering.js";
 

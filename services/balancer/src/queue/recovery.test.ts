@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { mkdtemp, readdir, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { open } from "lmdb";
-import { eventually } from "../test-support/eventually.js";
 import { saved } from "../test-support/queue-bench.js";
 import {
   chunkAt,

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { crc32c } from "@node-rs/crc32";
 import fc from "fast-check";
 import { BilanciaError } from "../domain/errors.js";
 import type { UploadDescription } from "../domain/upload.js";
 import { type DeliverySystem, maxQueuedFiles } from "./delivery-system.js";
-import { eventually } from "./eventually.js";
 import type { Misbehaviour } from "./fake-server.js";
 import { RecordingListener } from "./queue-fixtures.js";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { eventually } from "./eventually.js";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { large, type QueueBench, saved, type TestedQueue } from "./queue-bench.js";
 import {
   chunkAt,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { ServerPool, type ServerPoolParts } from "../dispatch/server-pool.js";
 import type { Occurrence } from "../domain/occurrence.js";
-import { eventually } from "./eventually.js";
 import { FakeStorage, type FakeStorageOptions } from "./fake-storage.js";
 
 /** Nobody is asked a second time within a test, unless there is a reason to. */

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import type { QueueLimits } from "../domain/admission.js";
 import { BilanciaError, type RejectReason } from "../domain/errors.js";
 import type { Inbox } from "../ports/inbox.js";
 import type { Delivery, Outbox } from "../ports/outbox.js";
 import type { UploadDirectory } from "../ports/upload-directory.js";
-import { eventually } from "./eventually.js";
 import { roomy } from "./test-queue.js";
 
 export type TestedQueue = Inbox & Outbox & UploadDirectory;

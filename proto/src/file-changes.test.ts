@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { FileChanges, fingerprint } from "./file-changes.js";
-import { eventually } from "./test-support/eventually.js";
+import { eventually } from "./testing/eventually.js";
 
 const quietMs = 400;
 
