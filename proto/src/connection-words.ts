@@ -5,6 +5,11 @@ const meanings: readonly (readonly [RegExp, string])[] = [
     /^Failed to connect$|^read ECONNRESET$/,
     "what listens there closed the connection: it may want TLS, or another certificate of the client",
   ],
+  [/^certificate has expired$/, "the certificate of what listens there has expired"],
+  [
+    /^(?:self-signed certificate|unable to (?:verify|get)) ?/,
+    "the certificate of what listens there is of an authority that is not known here",
+  ],
   [/SSL routines:.*wrong version number/s, "what listens there does not speak TLS"],
   [
     /SSL routines:.*alert (?:certificate required|bad certificate|unknown ca|certificate expired|certificate unknown)/s,

@@ -1,5 +1,6 @@
-import { CertificateError, Certificates } from "@bilancia/proto/tls/certificates";
+import { Certificates } from "@bilancia/proto/tls/certificates";
 import { channelCredentials } from "@bilancia/proto/tls/credentials";
+import { CertificateError } from "@bilancia/proto/tls/pem";
 import type { ChannelCredentials } from "@grpc/grpc-js";
 import { type CommandContext, UsageError } from "./command-context.js";
 

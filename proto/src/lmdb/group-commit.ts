@@ -53,9 +53,9 @@ export class GroupCommit {
   }
 
   /**
-   * Makes writes that become durable together, or not at all, in the order in which they are asked for.
+   * Makes writes in one transaction, in the order in which they are asked for. Where it fails, all who wait for it are told so.
    *
-   * @param writes called when the transaction is made; the writes of it, begun
+   * @param writes called when the transaction is made; the writes of it, begun. It must not throw
    */
   write(writes: () => Promise<unknown>[], { lazy = false, done }: GroupWriteOptions = {}): Promise<void> {
     this.#group ??= this.#makeGroup();

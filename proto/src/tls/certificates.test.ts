@@ -4,6 +4,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { type ChannelCredentials, Server, type ServiceError, status } from "@grpc/grpc-js";
 import { connectionWords } from "../connection-words.js";
 import { listen } from "../grpc-server.js";
@@ -164,6 +165,48 @@ describe("certificates", () => {
       assert.equal(await check(address, channelCredentials(open({ ca: "ca.pem" }))), "SERVING");
     });
 
+    it("stay as they are while the new certificate's time is over, or has not come", async () => {
+      const own = open(serverFiles);
+      own.watch(log, times);
+      closing.push(() => own.stop());
+      const before = own.identity?.certificate;
+      const hourMs = 3_600_000;
+      for (const [fromMs, untilMs, words] of [
+        [-2 * hourMs, -hourMs, "is not valid any more"],
+        [hourMs, 2 * hourMs, "is not valid yet"],
+      ] as const) {
+        const now = Date.now();
+        write(authority.issue({ name: "server", from: new Date(now + fromMs), until: new Date(now + untilMs) }));
+        await eventually(words, () => told.length > 0);
+        const expected = `tls.cert: the certificate in ${file("cert.pem")} ${words}`;
+        assert.deepEqual(told.splice(0), [
+          `certificates have changed and cannot be used, those of before stay in use: ${expected}`,
+        ]);
+        assert.equal(own.identity?.certificate, before);
+      }
+    });
+
+    it("are told once, however many files a renewal has changed, or are not right", async () => {
+      const own = open({ ...serverFiles, ca: "ca.pem" });
+      own.watch(log, times);
+      closing.push(() => own.stop());
+      const next = new TestAuthority("The next authority");
+      write(next.issue({ name: "server" }));
+      writeFileSync(file("ca.pem"), next.cert);
+      await eventually("the renewal", () => told.length > 0);
+      for (const name of ["cert.pem", "key.pem", "ca.pem"]) writeFileSync(file(name), "");
+      await eventually("the problem", () => told.length > 1);
+      // Longer than a change of each of the files would take to be seen.
+      await delay(5 * times.quietMs);
+      assert.deepEqual(
+        told.map((line) => line.replace(/:.*/, "")),
+        [
+          "certificates read anew, for new connections",
+          "certificates have changed and cannot be used, those of before stay in use",
+        ],
+      );
+    });
+
     it("say that they expire: in time, and in time for their life", () => {
       const dayMs = 24 * 3_600_000;
       const leftOf = (days: number, lifeDays: number) => {
@@ -179,6 +222,7 @@ describe("certificates", () => {
       assert.deepEqual(leftOf(13, 90), []);
       assert.deepEqual(leftOf(0.2, 1), []);
       assert.deepEqual(leftOf(-1, 90), ["certificate is not valid any more"]);
+      assert.deepEqual(leftOf(91, 90), ["certificate is not valid yet"]);
     });
   });
 
@@ -208,6 +252,12 @@ describe("certificates", () => {
         /^tls\.key: expected a private key in PEM .*ca\.pem; came something else$/,
       ],
       ["an empty file", { ca: "empty.pem" }, /^tls\.clientCa: expected certificates in PEM .*; came an empty file$/],
+      ["authorities that are cut off", { ca: "cut.pem" }, /^tls\.clientCa: .*cut\.pem; came one that is cut off$/],
+      [
+        "what is no authority",
+        { ca: "cert.pem" },
+        /^tls\.clientCa: expected an authority's certificate in .*cert\.pem; came none that may sign others$/,
+      ],
       ["a damaged certificate", { ca: "damaged.pem" }, /^tls\.clientCa: .*damaged\.pem; came one that cannot be read$/],
       [
         "a key with a passphrase",
@@ -218,6 +268,7 @@ describe("certificates", () => {
     for (const [what, paths, message] of cases)
       it(what, () => {
         writeFileSync(file("empty.pem"), "");
+        writeFileSync(file("cut.pem"), authority.cert + authority.cert.slice(0, 300));
         writeFileSync(file("damaged.pem"), authority.cert.replace(/MII.{40}/, "MII"));
         const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
         const options = { type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "secret" } as const;

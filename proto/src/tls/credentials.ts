@@ -1,6 +1,15 @@
 import { ChannelCredentials, experimental, ServerCredentials } from "@grpc/grpc-js";
 import type { Certificates } from "./certificates.js";
 
+/** What a server asks of who connects: nothing, TLS, or TLS and a certificate. */
+export type Protection = "none" | "tls" | "mtls";
+
+/** How `serverCredentials` of these certificates protects a server. */
+export function protectionOf(certificates: Certificates | undefined): Protection {
+  if (!certificates?.identity) return "none";
+  return certificates.ca ? "mtls" : "tls";
+}
+
 /**
  * How a server takes connections: with TLS where it has a certificate, and only of clients that show one of its authorities where it has these. Without certificates, in plain text.
  */

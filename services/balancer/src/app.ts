@@ -8,6 +8,7 @@ import { sendInPlace } from "@bilancia/proto/message-sending";
 import { addReflection } from "@bilancia/proto/reflection";
 import { balancerService } from "@bilancia/proto/services";
 import { isFull } from "@bilancia/proto/system-error";
+import type { Protection } from "@bilancia/proto/tls/credentials";
 import { Server } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { AdminService } from "./admin/admin-service.js";
@@ -48,6 +49,8 @@ export interface Balancer {
   readonly adminAddress: string;
   /** Where the page and the metrics are; `undefined` for nowhere. */
   readonly webAddress: string | undefined;
+  /** Whether who uploads has to use TLS, and to show a certificate. */
+  readonly tls: Protection;
   /** Resolves when a flush to disk has failed: nothing is acknowledged any more, and only a new process can go on. */
   readonly broken: Promise<Error>;
   /** Reads the configuration anew; `by` says what wants it, for log and audit. Never rejects: what is wrong is told. */
@@ -219,6 +222,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     adminAddress = await listen(adminServer, config.admin.listen, certificates.admins);
     if (config.web.listen !== "") webAddress = await web.listen(config.web.listen);
     reloading.start();
+    certificates.watch();
   } catch (error) {
     // The ports are asked for last, so that nobody is let in before all is ready; what has been started must not keep the process.
     server.forceShutdown();
@@ -235,6 +239,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     address,
     adminAddress,
     webAddress,
+    tls: certificates.protection,
     broken,
     reload: (by) => reloading.reload(by),
     async stop() {

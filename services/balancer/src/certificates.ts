@@ -1,5 +1,6 @@
-import { type CertificateNames, type CertificatePaths, Certificates } from "@bilancia/proto/tls/certificates";
-import { channelCredentials, serverCredentials } from "@bilancia/proto/tls/credentials";
+import { Certificates } from "@bilancia/proto/tls/certificates";
+import { channelCredentials, type Protection, protectionOf, serverCredentials } from "@bilancia/proto/tls/credentials";
+import type { CertificateNames, CertificatePaths } from "@bilancia/proto/tls/pem";
 import type { ServerCredentials } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import type { Config } from "./config-schema.js";
@@ -11,12 +12,16 @@ export interface BalancerCertificates {
   readonly clients: ServerCredentials;
   readonly admins: ServerCredentials;
   readonly servers: ServerSecurity;
-  /** Looks at the files no more. */
+  /** Of who uploads. */
+  readonly protection: Protection;
+  /** Begins to look for changes of the files. */
+  watch(): void;
+  /** Ends it. */
   stop(): void;
 }
 
 /**
- * Opens the certificates that the settings name, and from then on reads them again when they change.
+ * Opens the certificates that the settings name. While they are watched they are read again when they change.
  *
  * @throws CertificateError
  */
@@ -29,7 +34,6 @@ export function openCertificates(
     if (paths.cert === "" && paths.key === "" && paths.ca === "") return undefined;
     const certificates = new Certificates(paths, names);
     opened.push(certificates);
-    certificates.watch(log);
     return certificates;
   };
   const openFor = (ca: string, caName: string) =>
@@ -47,6 +51,10 @@ export function openCertificates(
           options: name === "" ? {} : { "grpc.ssl_target_name_override": name },
         }
       : plainText,
+    protection: protectionOf(clients),
+    watch() {
+      for (const certificates of opened) certificates.watch(log);
+    },
     stop() {
       for (const certificates of opened) certificates.stop();
     },

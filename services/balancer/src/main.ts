@@ -24,8 +24,8 @@ async function main(): Promise<void> {
   const read = () => readConfig(process.argv.slice(2), process.env);
   const starting = startBalancer(config, { file, seen, read }, log);
   const balancer = await openedOnDisk(`the state folder ${config.stateDir}`, starting);
-  const { address, adminAddress, webAddress } = balancer;
-  log.info({ address, adminAddress, webAddress, servers: config.servers.map(({ name }) => name) }, "listening");
+  const { address, adminAddress, webAddress, tls } = balancer;
+  log.info({ address, adminAddress, webAddress, tls, servers: config.servers.map(({ name }) => name) }, "listening");
 
   let stopping = false;
   const stop = (signal: NodeJS.Signals) => {

@@ -98,11 +98,11 @@ export async function startStorageServer(
     address = await listen(server, config.listen, certificates.own);
   } catch (error) {
     monitor.stop();
-    certificates.stop();
     await directory.close();
     throw error;
   }
-  log.info({ address, server: name, dir }, "listening");
+  certificates.watch();
+  log.info({ address, server: name, dir, tls: certificates.protection }, "listening");
   const announcers = config.balancers.map((balancer) => {
     const { advertise = knownAddress(address), weight, claim } = config;
     const announced = { server: name, address: advertise, weight, claim, credentials: certificates.balancers };

@@ -32,10 +32,14 @@ describe("config", () => {
   });
 
   it("wants a certificate with whatever else is said of TLS", () => {
-    for (const option of ["tlsKey", "tlsClientCa"])
+    for (const [option, missing] of [
+      ["tlsKey", "tlsCert"],
+      ["tlsClientCa", "tlsCert"],
+      ["tlsCert", "tlsKey"],
+    ] as const)
       assert.throws(
         () => resolveConfig({ [option]: "x.pem" }, (name) => `--${name}`),
-        new ConfigError(`--tlsCert: expected a file, because --${option} is given, got nothing`),
+        new ConfigError(`--${missing}: expected a file, because --${option} is given, got nothing`),
       );
     const { tls, balancerCa } = resolveConfig({ tlsCert: "a", tlsKey: "b", tlsClientCa: "c", balancerCa: "d" });
     assert.deepEqual([tls, balancerCa], [{ cert: "a", key: "b", ca: "c" }, "d"]);

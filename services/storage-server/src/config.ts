@@ -1,5 +1,5 @@
 import { maxFileBytes } from "@bilancia/proto/limits";
-import type { CertificatePaths } from "@bilancia/proto/tls/certificates";
+import type { CertificatePaths } from "@bilancia/proto/tls/pem";
 import { z } from "zod";
 import type { OverloadLimits, WaterMarks } from "./overload.js";
 
@@ -174,11 +174,13 @@ export function resolveConfig(
     throw new ConfigError(`${describe(name)}: expected ${issue?.message}, got ${JSON.stringify(raw[name])}`);
   }
   const { grace, balancer, advertise, tlsCert, tlsKey, tlsClientCa, ...others } = result.data;
-  for (const [other, value] of Object.entries({ tlsKey, tlsClientCa }))
-    if (value !== "" && tlsCert === "")
-      throw new ConfigError(
-        `${describe("tlsCert")}: expected a file, because ${describe(other)} is given, got nothing`,
-      );
+  const needs = (option: string, value: string, given: string, other: string) => {
+    if (value === "" && other !== "")
+      throw new ConfigError(`${describe(option)}: expected a file, because ${describe(given)} is given, got nothing`);
+  };
+  needs("tlsCert", tlsCert, "tlsKey", tlsKey);
+  needs("tlsCert", tlsCert, "tlsClientCa", tlsClientCa);
+  needs("tlsKey", tlsKey, "tlsCert", tlsCert);
   const { overloadMemoryPercent, overloadEventLoopMs, overloadFiles, overloadFreeDiskPercent, ...rest } = others;
   const overload = Object.freeze({
     memoryPercent: overloadMemoryPercent,

@@ -149,6 +149,11 @@ describe("bilancia-storage", () => {
       { BILANCIA_STORAGE_OVERLOAD_FILES: "many" },
       /^bilancia-storage: BILANCIA_STORAGE_OVERLOAD_FILES: expected HIGH.*, got "many"\n$/,
     ],
+    [
+      [],
+      { BILANCIA_STORAGE_TLS__CERT: "cert.pem" },
+      /^bilancia-storage: BILANCIA_STORAGE_TLS__CERT: there is no such variable; see --help\n$/,
+    ],
     [["surplus"], {}, /^bilancia-storage: too many arguments.*\n$/],
   ] as const)
     it(`ends with 2 and one line for ${JSON.stringify([...args, env])}`, async () => {

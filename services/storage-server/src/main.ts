@@ -1,7 +1,7 @@
 import { ListenError } from "@bilancia/proto/grpc-server";
 import { giveHeapRoom } from "@bilancia/proto/heap-room";
 import { packageVersion } from "@bilancia/proto/package-version";
-import { CertificateError } from "@bilancia/proto/tls/certificates";
+import { CertificateError } from "@bilancia/proto/tls/pem";
 import { Command, CommanderError, Option } from "commander";
 import { startStorageServer } from "./app.js";
 import { ConfigError, defaultOptions, resolveConfig } from "./config.js";
@@ -18,8 +18,18 @@ function option(flags: string, description: string, key: keyof typeof defaultOpt
   return made.env(environmentName(key));
 }
 
+/** A variable that means nothing may be one that was meant otherwise: with it a server could run in plain text, and its operator would not know. */
+function refuseUnknownVariables(): void {
+  const known = new Set(Object.keys(defaultOptions).map(environmentName));
+  for (const variable of Object.keys(process.env))
+    if (variable.startsWith(environmentPrefix) && !known.has(variable))
+      fail(`${variable}: there is no such variable; see --help`, exitUsage);
+}
+
+const environmentPrefix = "BILANCIA_STORAGE_";
+
 function environmentName(key: string): string {
-  return `BILANCIA_STORAGE_${key.replace(/[A-Z]/g, "_$&").toUpperCase()}`;
+  return `${environmentPrefix}${key.replace(/[A-Z]/g, "_$&").toUpperCase()}`;
 }
 
 const program = new Command("bilancia-storage")
@@ -89,6 +99,7 @@ function fail(message: string, exitCode: number): never {
 function configFromCommandLine() {
   try {
     program.parse();
+    refuseUnknownVariables();
     return resolveConfig(program.opts(), (key) => {
       if (program.getOptionValueSource(key) === "env") return environmentName(key);
       return program.options.find((candidate) => candidate.attributeName() === key)?.long ?? key;
