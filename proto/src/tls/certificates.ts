@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { experimental } from "@grpc/grpc-js";
 import { FileChanges, fingerprint } from "../file-changes.js";
-import { describeError } from "../system-error.js";
+import { describeError, errorCode } from "../system-error.js";
 import { type CertificateNames, type CertificatePaths, type Content, type Identity, type Loaded, load } from "./pem.js";
 
 /** Where it is told what becomes of certificates while they are in use: a log of pino's. */
@@ -97,10 +97,9 @@ export class Certificates implements Provider {
   }
 
   async #reload(log: CertificateLog): Promise<void> {
-    const contents = new Map<string, Content>();
-    // Not as at the start: a file system that does not answer must not hold up the files.
-    for (const file of this.#fingerprints.keys())
-      contents.set(file, await readFile(file).catch((error: Error) => error));
+    const contents = await this.#contents();
+    // Files that are just being replaced are told as changed once that is over.
+    if (!isSame(contents, await this.#contents())) return;
     try {
       const loaded = load(this.#paths, this.#names, (file) => contents.get(file) as Content);
       const problem = timeProblem(loaded.identity);
@@ -116,9 +115,15 @@ export class Certificates implements Provider {
     }
   }
 
+  /** Not as at the start: a file system that does not answer must not hold up the files. */
+  async #contents(): Promise<ReadonlyMap<string, Content>> {
+    const read = async (file: string) => [file, await readFile(file).catch((error: Error) => error)] as const;
+    return new Map(await Promise.all(Array.from(this.#fingerprints.keys(), read)));
+  }
+
   #take(loaded: Loaded, log: CertificateLog): void {
     // All files of one renewal are told as changed.
-    if (isSame(loaded, this.#loaded)) return;
+    if (isSame(partsOf(loaded), partsOf(this.#loaded))) return;
     this.#loaded = loaded;
     for (const listener of this.#identityListeners) listener(loaded.identity ?? null);
     for (const listener of this.#caListeners) listener(this.#caUpdate());
@@ -153,12 +158,21 @@ function timeProblem(identity: Identity | undefined): string | undefined {
   return identity.validUntil.getTime() <= Date.now() ? "is not valid any more" : undefined;
 }
 
-function isSame(one: Loaded, other: Loaded): boolean {
-  const parts = ({ identity, ca }: Loaded) => [identity?.certificate, identity?.privateKey, ca];
-  const others = parts(other);
-  return parts(one).every(
-    (bytes, index) => Buffer.compare(bytes ?? Buffer.alloc(0), others[index] ?? Buffer.alloc(0)) === 0,
-  );
+function partsOf({ identity, ca }: Loaded): ReadonlyMap<string, Content | undefined> {
+  return new Map([
+    ["cert", identity?.certificate],
+    ["key", identity?.privateKey],
+    ["ca", ca],
+  ]);
+}
+
+function isSame(some: ReadonlyMap<string, Content | undefined>, others: typeof some): boolean {
+  return Array.from(some).every(([name, content]) => {
+    const other = others.get(name);
+    return Buffer.isBuffer(content) && Buffer.isBuffer(other)
+      ? content.equals(other)
+      : errorCode(content) === errorCode(other) && Buffer.isBuffer(content) === Buffer.isBuffer(other);
+  });
 }
 
 function contentNow(file: string): Content {
