@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { configSchema, settings } from "./config-schema.js";
+import { configSchema } from "./config-schema.js";
 import { LiveSettings } from "./live-settings.js";
+import { settings } from "./settings.js";
 
 const base = { servers: [{ name: "a", address: "127.0.0.1:1" }] };
 const config = (changes: object) => configSchema.parse({ ...base, ...changes });

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
-import { type Config, type Setting, settings } from "./config-schema.js";
+import type { Config } from "./config-schema.js";
+import { type Setting, settings } from "./settings.js";
 
 /** What another configuration changes, as lines for people. */
 export interface SettingsChange {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { tableCells } from "@bilancia/proto/table-cells";
-import { type Config, configSchema, settings } from "./config-schema.js";
+import { type Config, configSchema } from "./config-schema.js";
+import { settings } from "./settings.js";
 
 const readme = new URL("../../../README.md", import.meta.url);
 const block = /(<!-- settings:.*-->\n)[\s\S]*(<!-- end of settings -->)/;
