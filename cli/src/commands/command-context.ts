@@ -1,3 +1,4 @@
+import type { CertificatePaths } from "@bilancia/proto/tls/pem";
 import type { Screen } from "../output/screen.js";
 
 /** What every command is given: where to ask, how patiently, and where to write. */
@@ -7,8 +8,8 @@ export interface CommandContext {
   readonly balancer: string;
   /** Address of the balancer's admin service. */
   readonly admin: string;
-  /** Files in PEM for connections with TLS, empty texts for none; `undefined` for plain text. */
-  readonly tls: { readonly cert: string; readonly key: string; readonly ca: string } | undefined;
+  /** The files for connections with TLS; `undefined` for plain text. */
+  readonly tls: CertificatePaths | undefined;
   readonly connectTimeoutMs: number;
   readonly retryForMs: number;
   /** Whether the output is for programs: one JSON object per line. */

@@ -3,7 +3,16 @@ import { readFile } from "node:fs/promises";
 import type { experimental } from "@grpc/grpc-js";
 import { FileChanges, fingerprint } from "../file-changes.js";
 import { describeError, errorCode } from "../system-error.js";
-import { type CertificateNames, type CertificatePaths, type Content, type Identity, type Loaded, load } from "./pem.js";
+import {
+  CertificateError,
+  type CertificateNames,
+  type CertificatePaths,
+  type Content,
+  type Contents,
+  type Identity,
+  type Loaded,
+  load,
+} from "./pem.js";
 
 /** Where it is told what becomes of certificates while they are in use: a log of pino's. */
 export type CertificateLog = Record<"info" | "warn" | "error", (facts: object, message: string) => void>;
@@ -28,6 +37,8 @@ export class Certificates implements Provider {
   readonly #paths: CertificatePaths;
   readonly #names: CertificateNames;
   #loaded: Loaded;
+  /** What that was made of. */
+  #taken: Contents;
   /** Of each file, as it was before it was read. */
   readonly #fingerprints: ReadonlyMap<string, string>;
   readonly #identityListeners = new Set<IdentityListener>();
@@ -45,7 +56,8 @@ export class Certificates implements Provider {
     this.#names = names;
     const files = [paths.cert, paths.key, paths.ca].filter((file) => file !== "");
     this.#fingerprints = new Map(files.map((file) => [file, fingerprint(file)]));
-    this.#loaded = load(paths, names, contentNow);
+    this.#taken = new Map(files.map((file) => [file, contentNow(file)]));
+    this.#loaded = load(paths, names, this.#taken);
   }
 
   /** What is shown to the other side, as it is now. */
@@ -100,37 +112,36 @@ export class Certificates implements Provider {
     const contents = await this.#contents();
     // Files that are just being replaced are told as changed once that is over.
     if (!isSame(contents, await this.#contents())) return;
+    let loaded: Loaded;
     try {
-      const loaded = load(this.#paths, this.#names, (file) => contents.get(file) as Content);
+      loaded = load(this.#paths, this.#names, contents);
       const problem = timeProblem(loaded.identity);
       if (problem !== undefined && timeProblem(this.identity) === undefined)
-        throw new Error(`${this.#names.cert}: the certificate in ${this.#paths.cert} ${problem}`);
-      this.#problem = undefined;
-      this.#take(loaded, log);
+        throw new CertificateError(`${this.#names.cert}: the certificate in ${this.#paths.cert} ${problem}`);
     } catch (error) {
       const reason = describeError(error);
       if (reason !== this.#problem)
         log.error({ reason }, "certificates have changed and cannot be used, those of before stay in use");
       this.#problem = reason;
+      return;
     }
-  }
-
-  /** Not as at the start: a file system that does not answer must not hold up the files. */
-  async #contents(): Promise<ReadonlyMap<string, Content>> {
-    const read = async (file: string) => [file, await readFile(file).catch((error: Error) => error)] as const;
-    return new Map(await Promise.all(Array.from(this.#fingerprints.keys(), read)));
-  }
-
-  #take(loaded: Loaded, log: CertificateLog): void {
+    this.#problem = undefined;
     // All files of one renewal are told as changed.
-    if (isSame(partsOf(loaded), partsOf(this.#loaded))) return;
+    if (isSame(contents, this.#taken)) return;
+    this.#taken = contents;
     this.#loaded = loaded;
     for (const listener of this.#identityListeners) listener(loaded.identity ?? null);
     for (const listener of this.#caListeners) listener(this.#caUpdate());
     this.#warnedAtMs = Number.NEGATIVE_INFINITY;
-    const files = [...this.#fingerprints.keys()];
+    const files = [...contents.keys()];
     log.info({ files, validUntil: loaded.identity?.validUntil }, "certificates read anew, for new connections");
     this.#warn(log);
+  }
+
+  /** Not as at the start: a file system that does not answer must not hold up the files. */
+  async #contents(): Promise<Contents> {
+    const read = async (file: string) => [file, await readFile(file).catch((error: Error) => error)] as const;
+    return new Map(await Promise.all(Array.from(this.#fingerprints.keys(), read)));
   }
 
   #caUpdate(): Parameters<CaListener>[0] {
@@ -158,15 +169,7 @@ function timeProblem(identity: Identity | undefined): string | undefined {
   return identity.validUntil.getTime() <= Date.now() ? "is not valid any more" : undefined;
 }
 
-function partsOf({ identity, ca }: Loaded): ReadonlyMap<string, Content | undefined> {
-  return new Map([
-    ["cert", identity?.certificate],
-    ["key", identity?.privateKey],
-    ["ca", ca],
-  ]);
-}
-
-function isSame(some: ReadonlyMap<string, Content | undefined>, others: typeof some): boolean {
+function isSame(some: Contents, others: Contents): boolean {
   return Array.from(some).every(([name, content]) => {
     const other = others.get(name);
     return Buffer.isBuffer(content) && Buffer.isBuffer(other)

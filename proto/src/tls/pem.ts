@@ -35,20 +35,23 @@ export interface Loaded {
 /** The bytes of a file, or what was in the way. */
 export type Content = Buffer | Error;
 
+/** What is in each file that is named. */
+export type Contents = ReadonlyMap<string, Content>;
+
 /**
  * Makes of the files' bytes what TLS needs, and looks whether it can be used.
  *
- * @param contentOf of a file
+ * @param contents of each file that `paths` names
  * @throws CertificateError
  */
-export function load(paths: CertificatePaths, names: CertificateNames, contentOf: (file: string) => Content): Loaded {
+export function load(paths: CertificatePaths, names: CertificateNames, contents: Contents): Loaded {
   const { cert, key, ca } = paths;
   const missing = (name: string, expected: string) =>
     new CertificateError(`${name}: expected ${expected}; came nothing`);
   if (cert !== "" && key === "") throw missing(names.key, `the private key of ${names.cert}`);
   if (cert === "" && key !== "") throw missing(names.cert, `the certificate of ${names.key}`);
   const read = (file: string, name: string): Buffer => {
-    const content = contentOf(file);
+    const content = contents.get(file);
     if (Buffer.isBuffer(content)) return content;
     throw new CertificateError(`${name}: cannot read ${file}: ${describeError(content)}`, { cause: content });
   };

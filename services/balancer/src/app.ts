@@ -73,7 +73,6 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
   const { limits, delivery, retention } = config;
 
   const certificates = openCertificates(config, log);
-  const security = certificates.servers;
   const audit = await openAudit(config, clock, logObserver);
   const counters = new Counters();
   const observer = allOf(counters, logObserver, ...(audit ? [audit] : []));
@@ -116,7 +115,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
     balancing: config.balancing,
     probe: config.probe,
     ejection: config.ejection,
-    security,
+    security: certificates.servers,
     clock,
     observer,
   });
@@ -133,7 +132,7 @@ export async function startBalancer(started: Config, source: ConfigSource, log: 
   const uploads = new UploadService(queue, queue, observer);
   const unsettled = (name: string) => dispatcher.unsettledOn(name);
   const membership = new Membership({ facts, pool, file, unsettled, clock, observer });
-  const leases = new Leases({ settings: config.registration, pool, membership, unsettled, security, clock, observer });
+  const leases = new Leases({ settings: config.registration, pool, membership, unsettled, clock, observer });
   const names = new NameWatch({ resolver: systemResolver, membership, settings: config.dns, observer });
   const keeper = new PoolKeeper({ pool, membership, leases, unsettled, clock, observer });
   const registry = new RegistryService({

@@ -11,7 +11,6 @@ import type { Observer } from "../ports/observer.js";
 import { checkEntry } from "./entry-check.js";
 import type { Membership } from "./membership.js";
 import type { ServerPool } from "./server-pool.js";
-import { plainText, type ServerSecurity } from "./server-security.js";
 
 /** Whether servers may join by themselves, and for how long. */
 export interface RegistrationSettings {
@@ -27,8 +26,6 @@ export interface LeasesParts {
   readonly membership: Membership;
   /** How many files a server may hold of which it is not known whether it does. */
   readonly unsettled: (name: string) => number;
-  /** How servers are connected to. Default: in plain text. */
-  readonly security?: ServerSecurity;
   readonly clock: Clock;
   readonly observer: Observer;
 }
@@ -175,7 +172,7 @@ export class Leases {
 
   /** Asks who answers at the server's address. */
   async #verify({ name, address }: ServerEntry, instanceId: string): Promise<void> {
-    const { credentials, options } = this.#parts.security ?? plainText;
+    const { credentials, options } = this.#parts.pool.security;
     const client = new StorageClient(address, credentials, { ...options, "grpc.use_local_subchannel_pool": 1 });
     let load: LoadResponse;
     try {

@@ -75,6 +75,8 @@ export class ServerPool {
   readonly #timers = new Timers();
   /** How it looks from outside. */
   readonly views: PoolViews;
+  /** How its servers are connected to. */
+  readonly security: ServerSecurity;
   #onChange: () => void = () => {};
   #onReturn: (server: PooledServer) => void = () => {};
 
@@ -101,6 +103,7 @@ export class ServerPool {
       },
       announced: (server: PooledServer) => this.#onReturn(server),
     };
+    this.security = security;
     this.#serverParts = { security, probe, ejection, clock, observer, events };
     for (const member of servers) this.#put(member);
   }
