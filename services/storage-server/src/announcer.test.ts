@@ -15,11 +15,12 @@ import {
 } from "@bilancia/proto/gen/registry";
 import { Capability, Kind } from "@bilancia/proto/gen/storage";
 import { listen } from "@bilancia/proto/grpc-server";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { toDuration } from "@bilancia/proto/time";
 import { type handleUnaryCall, Server, status } from "@grpc/grpc-js";
 import { announceDelayMs } from "./announcer.js";
 import type { RawOptions } from "./config.js";
-import { eventually, startTestServer, withFolder } from "./testing/test-server.js";
+import { startTestServer, withFolder } from "./testing/test-server.js";
 
 const found: AnnounceResponse = {
   serving: true,
@@ -135,7 +136,7 @@ describe("a storage server that knows its balancer", () => {
 
   it("announces itself with what its load report says, and logs what it hears", () =>
     withRegistry({ name: "s-1", claim: "none" }, nothing, async (registry, { address, client, logged }) => {
-      await eventually(() => messages(logged).includes("announced"), "the announcement");
+      await eventually("the announcement", () => messages(logged).includes("announced"));
       const load = await new Promise<{ instanceId: string; version: string } | undefined>((resolve) =>
         client.load({}, (_error, response) => resolve(response)),
       );
@@ -160,7 +161,7 @@ describe("a storage server that knows its balancer", () => {
   ] as const)
     it(`gives as its address ${what}`, () =>
       withRegistry(options, nothing, async (registry) => {
-        await eventually(() => registry.announced.length > 0, "the announcement");
+        await eventually("the announcement", () => registry.announced.length > 0);
         assert.equal(registry.announced[0]?.address, expected);
       }));
 
@@ -171,7 +172,7 @@ describe("a storage server that knows its balancer", () => {
         registry.pages = [[1n, 2n, 3n], [], [5n]];
       },
       async (registry, { logged }) => {
-        await eventually(() => messages(logged).includes("claimed what failed here"), "the claims");
+        await eventually("the claims", () => messages(logged).includes("claimed what failed here"));
         assert.deepEqual(registry.claimed, [[1n, 2n, 3n], [5n]]);
         assert.deepEqual(
           registry.listed.map(({ server, filter, pageToken }) => [server, filter, pageToken]),
@@ -189,7 +190,7 @@ describe("a storage server that knows its balancer", () => {
         registry.held = held;
         registry.pages = [[1n]];
         const server = await startTestServer(dir, { balancer: await registry.start() });
-        await eventually(() => registry.release !== undefined, "the call");
+        await eventually("the call", () => registry.release !== undefined);
         const stopped = server.stop();
         registry.release?.();
         await stopped;
@@ -211,7 +212,7 @@ describe("a storage server that knows its balancer", () => {
         registry.answers = [refused(925), refused(412), { ...found, serving: false, reason: "no route" }];
       },
       async (registry, { logged }) => {
-        await eventually(() => messages(logged).includes("announced"), "the announcement");
+        await eventually("the announcement", () => messages(logged).includes("announced"));
         assert.equal(registry.announced.length, 4);
         assert.deepEqual(
           logged.filter(({ msg }) => msg === "not announced yet").map(({ level, reason }) => [level, reason]),
@@ -235,7 +236,7 @@ describe("a storage server that knows its balancer", () => {
           registry.renewals = [{ code: status.UNAVAILABLE, details: "away" }];
         },
         async (registry, { logged }) => {
-          await eventually(() => registry.renewed.length > 3, "renewals");
+          await eventually("renewals", () => registry.renewed.length > 3);
           const [{ instanceId, weight } = {}] = registry.announced;
           assert.equal(weight, 7);
           for (const renewal of registry.renewed) assert.deepEqual(renewal, { server: "storage-1", instanceId });
@@ -253,7 +254,7 @@ describe("a storage server that knows its balancer", () => {
           registry.renewals = [{ code: status.NOT_FOUND, details: "who?" }];
         },
         async (registry) => {
-          await eventually(() => registry.announced.length === 2 && registry.renewed.length > 2, "renewals");
+          await eventually("renewals", () => registry.announced.length === 2 && registry.renewed.length > 2);
         },
       ));
 
@@ -265,7 +266,7 @@ describe("a storage server that knows its balancer", () => {
           registry.renewals = [{ leaseDuration: undefined }];
         },
         async (registry, { logged }) => {
-          await eventually(() => messages(logged).some((one) => /^no lease needed/.test(String(one))), "the end");
+          await eventually("the end", () => messages(logged).some((one) => /^no lease needed/.test(String(one))));
           assert.equal(registry.renewed.length, 1);
         },
       ));
@@ -286,9 +287,9 @@ describe("a storage server that knows its balancer", () => {
       const registry = new FakeRegistry();
       try {
         const reason = () => String(server.logged.find(({ msg }) => msg === "not announced yet")?.reason);
-        await eventually(() => /^UNAVAILABLE: connect ECONNREFUSED [^ ]+$/.test(reason()), "a try in vain");
+        await eventually("a try in vain", () => /^UNAVAILABLE: connect ECONNREFUSED [^ ]+$/.test(reason()));
         await registry.start(addresses[1]);
-        await eventually(() => registry.announced.length === 1, "the announcement");
+        await eventually("the announcement", () => registry.announced.length === 1);
       } finally {
         // The other balancer is still being waited for: that holds nothing up.
         const stoppingMs = performance.now();

@@ -12,10 +12,11 @@ import {
 import { ListenError } from "@bilancia/proto/grpc-server";
 import { HealthClient } from "@bilancia/proto/health";
 import type { StorageClient } from "@bilancia/proto/services";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { callUnary } from "@bilancia/proto/unary";
 import { credentials, makeGenericClientConstructor, status } from "@grpc/grpc-js";
 import { DirectoryError } from "./storage-directory.js";
-import { eventually, startTestServer, storedNames, tempNames, withFolder, withServer } from "./testing/test-server.js";
+import { startTestServer, storedNames, tempNames, withFolder, withServer } from "./testing/test-server.js";
 import { header, part, TestStream, wholeFile } from "./testing/test-stream.js";
 
 function loadOf(client: StorageClient): Promise<LoadResponse> {
@@ -66,7 +67,7 @@ describe("a storage server", () => {
       const watch = client.watchLoad({});
       watch.on("data", ({ load }: WatchLoadResponse) => load && pushed.push(load.overloaded));
       watch.on("error", () => {});
-      await eventually(() => pushed.length === 1, "the first report");
+      await eventually("the first report", () => pushed.length === 1);
       const stream = new TestStream(client);
       const begin = (number: number) => ({ header: header(number), offset: 0, data: Buffer.from("x") });
       await stream.send(begin(1));
@@ -82,7 +83,7 @@ describe("a storage server", () => {
       assert.equal((await loadOf(client)).overloaded, true);
       await stream.send(part(1, "", true));
       await stream.saved(1);
-      await eventually(() => pushed.length === 3, "the last report");
+      await eventually("the last report", () => pushed.length === 3);
       assert.deepEqual(pushed, [false, true, false]);
       const changes = logged.filter(({ msg }) => String(msg).includes("overloaded"));
       assert.deepEqual(
@@ -98,7 +99,7 @@ describe("a storage server", () => {
 
   it("is overloaded when memory or free disk is over its limit, unless that is off", () =>
     withServer({ overloadMemoryPercent: "0:0", overloadFreeDiskPercent: "101:102" }, async ({ client }) => {
-      await eventually(async () => (await loadOf(client)).causes.length === 2, "both causes");
+      await eventually("both causes", async () => (await loadOf(client)).causes.length === 2);
       assert.deepEqual((await loadOf(client)).causes, [
         OverloadCause.OVERLOAD_CAUSE_MEMORY,
         OverloadCause.OVERLOAD_CAUSE_FREE_DISK,
@@ -107,12 +108,12 @@ describe("a storage server", () => {
 
   it("is overloaded while the event loop is blocked again and again", () =>
     withServer({ overloadEventLoopMs: "60:20" }, async ({ client, logged }) => {
-      await eventually(() => {
+      await eventually("the overload", () => {
         const untilMs = performance.now() + 150;
         while (performance.now() < untilMs);
         return logged.some(({ msg }) => msg === "overloaded");
-      }, "the overload");
-      await eventually(async () => !(await loadOf(client)).overloaded, "the end of the overload");
+      });
+      await eventually("the end of the overload", async () => !(await loadOf(client)).overloaded);
     }));
 
   it("finishes files in progress when it stops, puts off new ones, and ends the stream", () =>
@@ -125,7 +126,7 @@ describe("a storage server", () => {
       });
       await stream.accepted(2);
       const stopped = server.stop();
-      await eventually(() => server.logged.some(({ msg }) => msg === "stopping"), "the stop");
+      await eventually("the stop", () => server.logged.some(({ msg }) => msg === "stopping"));
       await stream.send(part(1, "b", true), wholeFile(header(3), "x"));
       assert.equal((await stream.final(3)).$case, "busy");
       await stream.saved(2);

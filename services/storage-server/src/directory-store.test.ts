@@ -5,6 +5,7 @@ import { Holding } from "@bilancia/proto/gen/storage";
 import { HealthClient } from "@bilancia/proto/health";
 import { maxPartDataBytes } from "@bilancia/proto/limits";
 import { cannotTest } from "@bilancia/proto/testing/cannot-test";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { callUnary } from "@bilancia/proto/unary";
 import { credentials, status } from "@grpc/grpc-js";
 import { maxJournalledFileBytes } from "./directory-store.js";
@@ -12,14 +13,7 @@ import { type Disk, type DiskFile, type FileMark, nodeDisk } from "./disk.js";
 import { earlyFlushBytes } from "./early-flush.js";
 import { journalLength } from "./testing/journal-file.js";
 import { withSmallDisk } from "./testing/small-disk.js";
-import {
-  eventually,
-  startTestServer,
-  storedNames,
-  type TestServer,
-  tempNames,
-  withFolder,
-} from "./testing/test-server.js";
+import { startTestServer, storedNames, type TestServer, tempNames, withFolder } from "./testing/test-server.js";
 import { header, origin, otherUploadId, part, TestStream, uploadId, wholeFile } from "./testing/test-stream.js";
 
 type Operation =
@@ -191,7 +185,7 @@ describe("directory store", () => {
       isCrashing = true;
       const crashed = new TestStream(server.client);
       await crashed.send(wholeFile(header(7, other), otherLarge));
-      await eventually(() => isOnRecord, "its record");
+      await eventually("its record", () => isOnRecord);
       await withFolder(async (copy) => {
         await cp(dir, copy, { recursive: true });
         isCrashing = false;
@@ -291,7 +285,7 @@ describe("directory store", () => {
       const stream = new TestStream(server.client);
       const count = 3_000;
       for (let number = 1; number <= count; number++) await stream.send(wholeFile(header(number), data(number)));
-      await eventually(() => stream.results.length === count || broken !== undefined, "the answers");
+      await eventually("the answers", () => stream.results.length === count || broken !== undefined);
       fill();
       for (const number of [count + 1, count + 2]) {
         await stream.send(wholeFile(header(number), number % 2 === 0 ? large : "abc"));

@@ -10,12 +10,13 @@ import {
   type StatResponse,
 } from "@bilancia/proto/gen/storage";
 import type { StorageClient } from "@bilancia/proto/services";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { fromTimestamp } from "@bilancia/proto/time";
 import { callUnary } from "@bilancia/proto/unary";
 import { status } from "@grpc/grpc-js";
 import { maxJournalledFileBytes } from "./directory-store.js";
 import { type Disk, nodeDisk } from "./disk.js";
-import { eventually, startTestServer, storedNames, tempNames, withFolder, withServer } from "./testing/test-server.js";
+import { startTestServer, storedNames, tempNames, withFolder, withServer } from "./testing/test-server.js";
 import { header, origin, otherUploadId, part, sha256, TestStream, uploadId, wholeFile } from "./testing/test-stream.js";
 
 function stat(client: StorageClient, fields: Partial<StatRequest> = {}): Promise<StatResponse> {
@@ -158,7 +159,7 @@ describe("Discard", () => {
       await unlink(join(dir, "1_a.bin"));
       const stream = new TestStream(server.client);
       await stream.send({ header: header(1, { attempt: 2 }), offset: 0, data: Buffer.from("ab") });
-      await eventually(() => looked !== undefined, "the look");
+      await eventually("the look", () => looked !== undefined);
       const discarded = discard(server.client, { attempt: 2 });
       // The call has arrived once a later one is answered.
       await stat(server.client, { requestNumber: 2n });
@@ -174,7 +175,7 @@ describe("Discard", () => {
       const stream = new TestStream(client);
       const document = '{"title":"","content":"abcd"}';
       await stream.send(wholeFile(header(1, { kind: Kind.KIND_TEXT_DOCUMENT }), document));
-      await eventually(async () => (await storedNames(dir)).length === 1, "the file");
+      await eventually("the file", async () => (await storedNames(dir)).length === 1);
       assert.deepEqual(await discard(client), { discarded: true });
       await stream.saved(1);
       await stream.close();

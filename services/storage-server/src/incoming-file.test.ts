@@ -4,8 +4,9 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Kind } from "@bilancia/proto/gen/storage";
 import { maxPartsPerMessage } from "@bilancia/proto/limits";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { crc32c } from "@node-rs/crc32";
-import { eventually, startTestServer, storedNames, tempNames, withFolder, withServer } from "./testing/test-server.js";
+import { startTestServer, storedNames, tempNames, withFolder, withServer } from "./testing/test-server.js";
 import { header, origin, otherUploadId, part, sha256, TestStream, uploadId, wholeFile } from "./testing/test-stream.js";
 
 const otherOrigin = "fedcba9876543210fedcba9876543210";
@@ -125,7 +126,7 @@ describe("a file on a Save stream", () => {
           offset: 0,
           data: Buffer.from("what"),
         });
-        await eventually(() => stream.results.length === 2, "the second answer");
+        await eventually("the second answer", () => stream.results.length === 2);
         await stream.send(part(4, "ever", true), wholeFile(header(10 + run), "x"));
         await stream.saved(10 + run);
         await stream.close();
@@ -167,7 +168,7 @@ describe("a file on a Save stream", () => {
       await stream.refused(2, "REFUSE_REASON_SIZE_MISMATCH");
       // A duplicate raises the fence, and that survives.
       await stream.send(wholeFile(header(1, { term: 2n, attempt: 1 }), "abc"));
-      await eventually(() => stream.results.length === 3, "the duplicate");
+      await eventually("the duplicate", () => stream.results.length === 3);
       await stream.close();
       await first.stop();
       const second = await startTestServer(dir);
@@ -240,7 +241,7 @@ describe("a file on a Save stream", () => {
         const old = new TestStream(client);
         await old.send({ header: header(1), offset: 0, data: Buffer.from("ol") });
         await old.accepted(1);
-        await eventually(async () => (await tempNames(dir)).length === 1, "the temp file");
+        await eventually("the temp file", async () => (await tempNames(dir)).length === 1);
         const late = new TestStream(client);
         await late.send(wholeFile(header(1, { attempt }), "new"));
         await old.refused(1, "REFUSE_REASON_STALE_ATTEMPT");
@@ -276,7 +277,7 @@ describe("a file on a Save stream", () => {
       const old = new TestStream(client);
       const late = new TestStream(client);
       await old.send(wholeFile(header(1, asDocument), document));
-      await eventually(async () => (await storedNames(dir)).length === 1, "the file");
+      await eventually("the file", async () => (await storedNames(dir)).length === 1);
       await late.send(wholeFile(header(1, { ...asDocument, attempt: 2 }), document), wholeFile(header(2), "x"));
       // Others on the same stream need not wait.
       await late.saved(2);
@@ -297,7 +298,7 @@ describe("a file on a Save stream", () => {
       assert.deepEqual((await other.saved(1)).storedName, "1_a.tar~fedcba98.gz");
       assert.equal((await other.saved(1)).duplicate, false);
       await other.send(wholeFile(otherHeader, "same"));
-      await eventually(() => other.results.length === 2, "the duplicate");
+      await eventually("the duplicate", () => other.results.length === 2);
       await other.close();
       await writeFile(join(dir, "2_b"), "not ours");
       await writeFile(join(dir, `2_b~${origin.slice(0, 8)}`), "nor this");
@@ -306,8 +307,8 @@ describe("a file on a Save stream", () => {
       // The refusal leaves no record that would claim the foreign file.
       await stream.send(wholeFile(header(2, { name: "b", attempt: 2 }), "nor this"));
       await eventually(
-        () => stream.results.filter(({ outcome }) => outcome?.$case === "refused").length === 2,
         "again",
+        () => stream.results.filter(({ outcome }) => outcome?.$case === "refused").length === 2,
       );
       assert.equal(await readFile(join(dir, "2_b"), "utf8"), "not ours");
       assert.deepEqual(await tempNames(dir), []);
@@ -348,7 +349,7 @@ describe("a file on a Save stream", () => {
       const slow = new TestStream(client);
       await slow.send(wholeFile(header(1, asDocument), document), wholeFile(header(2), "x"));
       await slow.saved(2);
-      await eventually(async () => (await storedNames(dir)).length === 2, "both files");
+      await eventually("both files", async () => (await storedNames(dir)).length === 2);
       const load = await new Promise<number | undefined>((resolve, reject) =>
         client.load({}, (error, report) => (error ? reject(error) : resolve(report.inFlightFiles))),
       );
@@ -357,9 +358,9 @@ describe("a file on a Save stream", () => {
       await slow.ended;
       // Nobody waits for the answer any more, so the work is not simulated to its end.
       await eventually(
+        "the end of the file",
         () =>
           new Promise<boolean>((resolve) => client.load({}, (_error, report) => resolve(report?.inFlightFiles === 0))),
-        "the end of the file",
       );
     }));
 
@@ -369,10 +370,10 @@ describe("a file on a Save stream", () => {
       await stream.send(wholeFile(header(1), "whole"), { header: header(2), offset: 0, data: Buffer.from("half") });
       await stream.accepted(2);
       await stream.saved(1);
-      await eventually(async () => (await tempNames(dir)).length === 1, "the temp file");
+      await eventually("the temp file", async () => (await tempNames(dir)).length === 1);
       stream.cancel();
-      await eventually(async () => (await tempNames(dir)).length === 0, "the temp file to go");
+      await eventually("the temp file to go", async () => (await tempNames(dir)).length === 0);
       assert.deepEqual(await storedNames(dir), ["1_a.bin"]);
-      await eventually(() => logged.some(({ msg }) => String(msg).startsWith("file dropped")), "the log line");
+      await eventually("the log line", () => logged.some(({ msg }) => String(msg).startsWith("file dropped")));
     }));
 });

@@ -8,9 +8,10 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { StorageClient } from "@bilancia/proto/services";
 import { cannotTest } from "@bilancia/proto/testing/cannot-test";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { credentials } from "@grpc/grpc-js";
 import { startStorageProgram, storageProgram } from "./testing/storage-program.js";
-import { eventually, storedNames, tempNames, withFolder } from "./testing/test-server.js";
+import { storedNames, tempNames, withFolder } from "./testing/test-server.js";
 import { header, sha256, TestStream, wholeFile } from "./testing/test-stream.js";
 
 /** Runs the program to its end. */
@@ -47,8 +48,8 @@ describe("bilancia-storage", () => {
           for (const { header: fileHeader, data } of files) await stream.send(wholeFile(fileHeader, data));
         })();
         await eventually(
-          () => stream.results.length >= (killAfterCount ?? files.length),
           `${killAfterCount ?? files.length} answers`,
+          () => stream.results.length >= (killAfterCount ?? files.length),
         );
         child.kill(killAfterCount === undefined ? "SIGTERM" : "SIGKILL");
         await Promise.race([sending, stream.ended]);
@@ -89,12 +90,12 @@ describe("bilancia-storage", () => {
       child.kill("SIGINT");
       // New files are put off once it is stopping; until then they are taken.
       let number = 2;
-      await eventually(async () => {
+      await eventually("the stop", async () => {
         const probe = new TestStream(client);
         await probe.send(wholeFile(header(number), "x"));
         const outcome = await Promise.race([probe.final(number++).catch(() => undefined), probe.ended]);
         return !outcome || "code" in outcome || outcome.$case === "busy";
-      }, "the stop");
+      });
       child.kill("SIGINT");
       assert.equal(await exited, 130);
       await stream.ended;
@@ -127,7 +128,7 @@ describe("bilancia-storage", () => {
         await stream.send(wholeFile(header(number), "abc"));
         await stream.saved(number);
         await stream.close();
-        await eventually(() => stderr !== "", "the complaint");
+        await eventually("the complaint", () => stderr !== "");
       }
       client.close();
       child.kill("SIGTERM");

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { type Finish, Kind, type SaveHeader } from "@bilancia/proto/gen/storage";
 import type { Part } from "@bilancia/proto/part-codec";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import { status } from "@grpc/grpc-js";
-import { eventually, storedNames, tempNames, withServer } from "./testing/test-server.js";
+import { storedNames, tempNames, withServer } from "./testing/test-server.js";
 import { header, part, sha256, TestStream, wholeFile } from "./testing/test-stream.js";
 
 /** A file whose finish says something. */
@@ -115,7 +116,7 @@ describe("a Save stream ends with INVALID_ARGUMENT", () => {
         assert.equal(code, status.INVALID_ARGUMENT);
         assert.match(details, message);
         await stream.saved(1);
-        await eventually(async () => (await tempNames(dir)).length === 0, "the temp file to go");
+        await eventually("the temp file to go", async () => (await tempNames(dir)).length === 0);
         assert.ok((await storedNames(dir)).includes("1_a.bin"));
       }));
 

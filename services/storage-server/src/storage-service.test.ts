@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { Writable } from "node:stream";
 import type { WatchLoadRequest, WatchLoadResponse } from "@bilancia/proto/gen/storage";
+import { eventually } from "@bilancia/proto/testing/eventually";
 import type { ServerWritableStream } from "@grpc/grpc-js";
 import { pino } from "pino";
 import { InFlight } from "./in-flight.js";
 import { LoadMonitor } from "./load-monitor.js";
 import type { SaveDesk } from "./save-desk.js";
 import { StorageService } from "./storage-service.js";
-import { eventually } from "./testing/test-server.js";
 
 describe("WatchLoad", () => {
   it("keeps no messages for a watcher that does not read, and then tells it how things are", async () => {
@@ -36,7 +36,7 @@ describe("WatchLoad", () => {
     inFlight.begin();
     assert.ok(call.writableLength <= call.writableHighWaterMark, `${call.writableLength} messages wait`);
     readOn?.();
-    await eventually(() => call.writableLength === 0, "what waits");
+    await eventually("what waits", () => call.writableLength === 0);
     assert.ok(read.length < 100, `${read.length} messages`);
     assert.equal(read.at(-1), true);
     // It is told of each change again.

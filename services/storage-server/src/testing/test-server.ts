@@ -73,12 +73,3 @@ export async function storedNames(dir: string): Promise<string[]> {
 export function tempNames(dir: string): Promise<string[]> {
   return readdir(join(dir, ".bilancia", "tmp"));
 }
-
-/** Resolves once a condition holds. @throws after ten seconds */
-export async function eventually(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  const untilMs = Date.now() + 10_000;
-  while (!(await condition())) {
-    if (Date.now() > untilMs) throw new Error(`not within ten seconds: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
