@@ -103,7 +103,8 @@ export class FakeBalancer {
       if (event && !behaviour.mute)
         call.write({ events: [{ uploadId: held.header.uploadId, requestNumber: held.requestNumber, event }] });
     };
-    const fail = (code: status, details: string) => call.emit("error", { code, details });
+    // Once the iteration is over: within it an error destroys the stream, and where an answer is still being written, no status is sent.
+    const fail = (code: status, details: string) => setImmediate(() => call.emit("error", { code, details }));
     try {
       // Left to itself, the iteration destroys the stream at its end, before anything can be answered.
       for await (const { parts } of call.iterator({ destroyOnReturn: false }) as AsyncIterable<UploadBatch>) {
